@@ -1,0 +1,124 @@
+# The VNI backend. `make` lists the targets.
+#
+# A target's help is the text after `##`; a group starts with `##@`.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --warn-undefined-variables
+
+PYTHON3 ?= python3
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+export PYTHONUNBUFFERED := 1
+
+##@ Start here
+
+.PHONY: help
+help: ## List the targets
+	@awk -f scripts/help.awk $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(INSTALLED) ## Make the virtual environment (.venv) with everything pinned
+
+$(INSTALLED): requirements/development.txt
+	@PYTHON3="$(PYTHON3)" VENV="$(VENV)" scripts/setup.sh $<
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Run the whole backend with 25 charging points, remote start included (≤ 2 minutes)
+	@$(PYTHON) -m scripts.demo
+
+.PHONY: test
+test: setup ## Run all tests
+	@$(PYTHON) -m pytest -n $(TEST_WORKERS) $(PYTEST)
+
+TEST_WORKERS ?= 2
+PYTEST ?=
+
+##@ Develop
+
+.PHONY: check
+check: setup lint ## Everything CI runs: format, lint, types, import rules, tests
+	@$(MAKE) test
+
+.PHONY: lint
+lint: setup ## Format, lint, types and import rules, without the tests
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m mypy
+	@$(VENV)/bin/lint-imports --config setup.cfg
+	@git ls-files -z -- '*.sh' '.ci/run' | xargs -0 -r $(VENV)/bin/shellcheck
+
+.PHONY: format
+format: setup ## Rewrite the code in the project's format
+	@$(PYTHON) -m ruff format .
+	@$(PYTHON) -m ruff check --fix --exit-zero -q .
+
+.PHONY: upgrade-requirements
+upgrade-requirements: ## Resolve setup.cfg's extras anew into requirements/*.txt, pinned with hashes
+	@PYTHON3="$(PYTHON3)" scripts/upgrade_requirements.sh
+
+.PHONY: clean
+clean: ## Remove what can be made again (keeps var/, the local database)
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+##@ Run locally
+
+# Where the local programs listen and what the simulator connects to.
+HOST ?= 127.0.0.1
+PORT ?= 9000
+THIRD_PARTY_PORT ?= 9100
+# More words for the program: make run-cp-backend-locally ARGS="--help"
+ARGS ?=
+
+.PHONY: run-cp-backend-locally
+run-cp-backend-locally: setup ## Run charging-point-backend on ws://127.0.0.1:9000 (PORT=, ARGS=)
+	@CP_BACKEND_ADMIT_UNKNOWN=$${CP_BACKEND_ADMIT_UNKNOWN:-true} \
+		exec $(PYTHON) -m cp_backend --host $(HOST) --port $(PORT) $(ARGS)
+
+.PHONY: run-third-party-backend-locally
+run-third-party-backend-locally: setup ## Run the hub's REST service on http://127.0.0.1:9100 (THIRD_PARTY_PORT=)
+	@exec $(PYTHON) -m third_party_backend --host $(HOST) --port $(THIRD_PARTY_PORT) $(ARGS)
+
+# wss:// to a named backend; ws:// to the local one, which has no certificate.
+BACKEND_HOSTNAME ?=
+
+.PHONY: run-charging-point-simulator
+run-charging-point-simulator: setup ## Say "Hello" to BACKEND_HOSTNAME (default: the local backend) every 5 s (ARGS= for more)
+	@exec $(PYTHON) -m charging_point_simulator \
+		$(if $(BACKEND_HOSTNAME),--host $(BACKEND_HOSTNAME),--host $(HOST) --port $(PORT) --plain) $(ARGS)
+
+##@ Operate
+
+.PHONY: register-charging-point
+register-charging-point: setup ## Register CHARGING_POINT= and print its password once
+	@$(PYTHON) -m operations charging-points register $(call required,CHARGING_POINT) $(ARGS)
+
+.PHONY: list-charging-points
+list-charging-points: setup ## List charging points with presence and status
+	@$(PYTHON) -m operations charging-points list $(ARGS)
+
+.PHONY: add-token
+add-token: setup ## Let TOKEN= charge
+	@$(PYTHON) -m operations tokens add $(call required,TOKEN) $(ARGS)
+
+.PHONY: list-sessions
+list-sessions: setup ## List charging sessions with their energy
+	@$(PYTHON) -m operations sessions list $(ARGS)
+
+.PHONY: show-session
+show-session: setup ## Show SESSION= with its meter values
+	@$(PYTHON) -m operations sessions show $(call required,SESSION) $(ARGS)
+
+.PHONY: migrate-database
+migrate-database: setup ## Bring DATABASE_URL's schema (or the local one) up to date
+	@$(PYTHON) -m charging.database upgrade
+
+# $(call required,NAME): the variable's value, or a clear word about what is missing.
+required = $(if $($(1)),$($(1)),$(error $(1) is not set; say make $@ $(1)=…))
+CHARGING_POINT ?=
+TOKEN ?=
+SESSION ?=

@@ -1,0 +1,1 @@
+"""PostgreSQL, the only thing the services share: its address, its schema, its local server."""

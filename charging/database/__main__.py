@@ -1,0 +1,36 @@
+"""`python -m charging.database`: migrate a database, or print the address of the local one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from charging.database.address import DATABASE_URL, database
+from charging.database.migrate import downgrade, upgrade
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m charging.database",
+        description="Migrate the database that DATABASE_URL names (unset: the embedded one).",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("upgrade", help="bring the schema up to date")
+    up.add_argument("revision", nargs="?", default="head")
+    down = commands.add_parser("downgrade", help="take the schema down to a revision")
+    down.add_argument("revision")
+    options = parser.parse_args(arguments)
+    with database() as url:
+        if options.command == "upgrade":
+            upgrade(url, options.revision)
+        else:
+            downgrade(url, options.revision)
+    where = "DATABASE_URL" if os.environ.get(DATABASE_URL) else "the embedded server"
+    print(f"{where}: schema {options.command}d to {options.revision}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Names of things in the field: charging points, EVSEs, tokens. Parse, compare, redact.
+
+All of these arrive from the outside, so every parse raises `InvalidIdentityError` with a
+sentence an operator can act on.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_CHARGING_POINT_ID_LENGTH = 48
+MAX_ID_TAG_LENGTH = 36
+
+# OCPP 2.0.1 part 4 section 3.1.1 forbids the colon (it would end a Basic user name); the rest
+# keeps an id printable and out of trouble in paths, logs and shells.
+_CHARGING_POINT_ID = re.compile(r"[A-Za-z0-9*_=+|@.\- ]{1,48}")
+_EVSE_ID_ISO = re.compile(r"[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?E[A-Za-z0-9*]{1,30}")
+_EVSE_ID_DIN = re.compile(r"\+?[0-9]{1,3}\*[0-9]{3}\*[0-9*]{1,32}")
+
+
+class InvalidIdentityError(ValueError):
+    """A name does not have the form its standard asks for."""
+
+
+def parse_charging_point_id(text: str) -> str:
+    """Check a charging point's identity and return it unchanged.
+
+    text: 1 to 48 characters, letters, digits and ``* _ = + | @ . -`` and inner spaces.
+    Raises InvalidIdentityError.
+    Source: OCPP 2.0.1 part 4 section 3.1.1; 1.6 sets no form.
+    """
+    if not _CHARGING_POINT_ID.fullmatch(text) or text != text.strip():
+        raise InvalidIdentityError(
+            f"{text[:60]!r} is no charging point id: 1 to {MAX_CHARGING_POINT_ID_LENGTH} letters, "
+            "digits or any of * _ = + | @ . - are allowed"
+        )
+    return text
+
+
+def parse_evse_id(text: str) -> str:
+    """Check an EVSE id (ISO 15118 or DIN SPEC 91286) and return it in upper case.
+
+    Raises InvalidIdentityError. Source: OICP 2.3 type EvseID.
+    """
+    upper = text.strip().upper()
+    if not (_EVSE_ID_ISO.fullmatch(upper) or _EVSE_ID_DIN.fullmatch(upper)):
+        raise InvalidIdentityError(
+            f"{text[:60]!r} is no EVSE id: expected something like DE*VNI*E123456 or +49*123*456"
+        )
+    return upper
+
+
+def evse_id_key(text: str) -> str:
+    """Return what two spellings of one EVSE id have in common: no ``*``, upper case.
+
+    ``DE*VNI*E1`` and ``devnie1`` name the same EVSE.
+    """
+    return text.strip().replace("*", "").upper()
+
+
+def id_tag_key(text: str) -> str:
+    """Return what two spellings of one token have in common.
+
+    OCPP's idTag is case-insensitive (CiString20Type), so the key is upper case.
+    Raises InvalidIdentityError for an empty or overlong token.
+    """
+    key = text.strip().upper()
+    if not key or len(key) > MAX_ID_TAG_LENGTH or not key.isprintable():
+        raise InvalidIdentityError(
+            f"a token has 1 to {MAX_ID_TAG_LENGTH} printable characters, this one has {len(key)}"
+        )
+    return key
+
+
+def redact(token: str) -> str:
+    """Return a token as it may stand in a log: its last three characters only.
+
+    A token is a key to someone's money; its end is enough to find it by.
+    """
+    return f"…{token[-3:]}" if len(token) > 4 else "…"

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Resolve setup.cfg's extras into requirements/*.txt: one file for each image, one for everything.
+# Universal (any Python from 3.11), pinned with hashes, and silent about where packages came from.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+workshop=$(mktemp -d)
+trap 'rm -rf "$workshop"' EXIT
+"${PYTHON3:-python3}" -m venv "$workshop"
+"$workshop/bin/python" -m pip install --quiet uv
+
+resolve() {
+  local name=$1
+  shift
+  "$workshop/bin/uv" pip compile setup.cfg --quiet --upgrade --universal --python-version 3.11 \
+    --generate-hashes --no-emit-index-url --no-annotate --no-header \
+    --output-file "requirements/$name.txt" "$@"
+  echo "requirements/$name.txt: $(grep -c '==' "requirements/$name.txt") packages"
+}
+
+# The images take their versions from what the tests ran with.
+resolve development --all-extras
+resolve cp-backend --extra cp_backend --extra operations --constraint requirements/development.txt
+resolve third-party-backend --extra third_party_backend --extra operations \
+  --constraint requirements/development.txt

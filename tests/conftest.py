@@ -1,0 +1,86 @@
+"""What many tests share: a real PostgreSQL with a database for each worker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from charging.database.address import state_directory
+from charging.database.embedded import EmbeddedServer
+from charging.database.migrate import upgrade
+
+# Beside the developer's own local database, never in it.
+TEST_SERVER = state_directory() / "postgres-test"
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The address of a PostgreSQL server on which databases may be made."""
+    configured = os.environ.get("TEST_DATABASE_URL")
+    if configured:
+        yield configured
+        return
+    with EmbeddedServer(TEST_SERVER) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def worker_database_url(server_url: str, worker_id: str) -> Iterator[str]:
+    """A migrated database of this test worker's own."""
+    name = f"test_{worker_id}_{os.getpid()}"
+    with psycopg.connect(server_url, autocommit=True) as server:
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = _with_database(server_url, name)
+    upgrade(url)
+    yield url
+    with psycopg.connect(server_url, autocommit=True) as server:
+        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_url(worker_database_url: str) -> Iterator[str]:
+    """The worker's database, empty again after the test."""
+    yield worker_database_url
+    with psycopg.connect(worker_database_url, autocommit=True) as connection:
+        # What a test left open must not keep the tables from being emptied.
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        tables = [
+            row[0]
+            for row in connection.execute(
+                "SELECT tablename FROM pg_tables"
+                " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+            )
+        ]
+        connection.execute(
+            sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(
+                sql.SQL(", ").join(map(sql.Identifier, tables))
+            )
+        )
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to the worker's database, in autocommit, to look and to prepare."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+def _with_database(url: str, name: str) -> str:
+    """Return the address of another database on the same server, in URL form."""
+    parts = psycopg.conninfo.conninfo_to_dict(make_conninfo(url))
+    host = str(parts.get("host", ""))
+    user = str(parts.get("user", "postgres"))
+    password = f":{parts['password']}" if parts.get("password") else ""
+    port = f":{parts['port']}" if parts.get("port") else ""
+    if host.startswith("/"):
+        return f"postgresql://{user}{password}@/{name}?host={host}"
+    return f"postgresql://{user}{password}@{host}{port}/{name}"
