@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
-from charging.database.address import DATABASE_URL, database
+from charging.database.address import configured_url, database
 from charging.database.migrate import downgrade, upgrade
 
 
@@ -27,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
             upgrade(url, options.revision)
         else:
             downgrade(url, options.revision)
-    where = "DATABASE_URL" if os.environ.get(DATABASE_URL) else "the embedded server"
+    where = "the configured database" if configured_url() else "the embedded server"
     print(f"{where}: schema {options.command}d to {options.revision}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Where the database is: DATABASE_URL, or else an embedded server under var/."""
+"""Where the database is: DATABASE_URL or its parts, or else an embedded server under var/."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from charging.database.embedded import EmbeddedServer
 
 DATABASE_URL = "DATABASE_URL"
+# The parts that a container gets when the password comes from a secret of its own.
+DATABASE_HOST = "DATABASE_HOST"
+DATABASE_PORT = "DATABASE_PORT"
+DATABASE_NAME = "DATABASE_NAME"
+DATABASE_USER = "DATABASE_USER"
+DATABASE_PASSWORD = "DATABASE_PASSWORD"  # noqa: S105 - a variable's name
 VNI_STATE_DIRECTORY = "VNI_STATE_DIRECTORY"
 
 
@@ -22,16 +29,32 @@ def state_directory() -> Path:
     return Path(configured) if configured else Path(__file__).resolve().parents[2] / "var"
 
 
+def configured_url() -> str | None:
+    """Return the address that the environment names, or None: use the embedded server.
+
+    DATABASE_URL wins; otherwise DATABASE_HOST and its companions are put together, and TLS is
+    demanded, since those come from a cloud.
+    """
+    if url := os.environ.get(DATABASE_URL):
+        return url
+    if host := os.environ.get(DATABASE_HOST):
+        user = quote(os.environ.get(DATABASE_USER, "postgres"), safe="")
+        password = quote(os.environ.get(DATABASE_PASSWORD, ""), safe="")
+        port = os.environ.get(DATABASE_PORT, "5432")
+        name = quote(os.environ.get(DATABASE_NAME, "vni"), safe="")
+        return f"postgresql://{user}:{password}@{host}:{port}/{name}?sslmode=require"
+    return None
+
+
 @contextmanager
 def database() -> Iterator[str]:
     """Yield the address of a running database whose schema is up to date.
 
-    With DATABASE_URL set, that database is used as it is: migrations are a deliberate step in
+    With DATABASE_URL (or DATABASE_HOST and its companions) set, that database is used as it is: migrations are a deliberate step in
     production (`python -m charging.database upgrade`). With it unset, an embedded server is
     started, or shared, and migrated; it stops when the last program using it leaves.
     """
-    configured = os.environ.get(DATABASE_URL)
-    if configured:
+    if configured := configured_url():
         yield configured
         return
     # Imported late: production images hold neither the embedded server nor a reason to migrate.
