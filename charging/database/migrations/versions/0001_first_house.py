@@ -64,7 +64,7 @@ CREATE TABLE nodes (
 CREATE TABLE connections (
     charging_point_id text PRIMARY KEY REFERENCES charging_points ON DELETE CASCADE,
     node_id uuid NOT NULL REFERENCES nodes ON DELETE CASCADE,
-    connection_id uuid NOT NULL,
+    connection_id bigint NOT NULL,
     ocpp_version text NOT NULL,
     remote_address text NOT NULL,
     connected_at timestamptz NOT NULL
