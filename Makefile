@@ -77,6 +77,7 @@ ARGS ?=
 .PHONY: run-cp-backend-locally
 run-cp-backend-locally: setup ## Run charging-point-backend on ws://127.0.0.1:9000 (PORT=, ARGS=)
 	@CP_BACKEND_ADMIT_UNKNOWN=$${CP_BACKEND_ADMIT_UNKNOWN:-true} \
+		CP_BACKEND_ADMIT_UNKNOWN_TOKENS=$${CP_BACKEND_ADMIT_UNKNOWN_TOKENS:-true} \
 		exec $(PYTHON) -m cp_backend --host $(HOST) --port $(PORT) $(ARGS)
 
 .PHONY: run-third-party-backend-locally

@@ -1,0 +1,52 @@
+"""One timer wheel for everything in a process that waits for seconds.
+
+A timer a connection would cost 100,000 timers; here a connection stands in one slot of a list
+at a time and nothing is ever cancelled: what comes due looks whether it still matters.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+SLOTS = 512
+
+
+class Due(Protocol):
+    """What can stand in the wheel."""
+
+    def on_due(self, now: int) -> float | None:
+        """Do what is due; return the seconds until next time, None to leave the wheel."""
+
+
+class TimerWheel:
+    """Slots of a second each. A wait beyond the wheel goes round again."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        """Seconds since the wheel began; one int object that all connections share."""
+        self._slots: list[list[tuple[int, Due] | Due]] = [[] for _ in range(SLOTS)]
+
+    def schedule(self, due: Due, seconds: float) -> None:
+        """Call `due.on_due` in so many seconds, rounded up to the next tick and never early."""
+        ticks = max(1, math.ceil(seconds))
+        slot = self._slots[(self.now + ticks) % SLOTS]
+        # The tuple is for the rare wait that is longer than the wheel.
+        slot.append(due if ticks < SLOTS else (self.now + ticks, due))
+
+    def tick(self) -> None:
+        """Advance by one second and call what is due."""
+        self.now += 1
+        index = self.now % SLOTS
+        slot, self._slots[index] = self._slots[index], []
+        for entry in slot:
+            if isinstance(entry, tuple):
+                at, due = entry
+                if at > self.now:
+                    self._slots[index].append(entry)
+                    continue
+            else:
+                due = entry
+            again = due.on_due(self.now)
+            if again is not None:
+                self.schedule(due, again)

@@ -1,0 +1,123 @@
+"""Commands for charging points whose sockets this node holds.
+
+A NOTIFY wakes the mailbox, polling guarantees it: a lost notification costs a poll interval,
+never a command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from uuid import UUID
+
+import psycopg
+
+from charging.command import COMMANDS_CHANNEL, CommandResult, Outcome
+from cp_backend.conversation import OcppConversation
+from cp_backend.lane import CONNECT_TIMEOUT_SECONDS, DatabaseAwayError
+from cp_backend.registry import Registry
+from cp_backend.store import NODE_CHANNEL_PREFIX, Claimed, Store
+from cp_backend.telemetry import Metrics
+
+POLL_SECONDS = 1.0
+_MAX_BACKOFF_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Mailbox:
+    """Takes commands from the database to charging points and their answers back.
+
+    displaced: told the charging points that have moved to another node.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        node_id: UUID,
+        store: Store,
+        registry: Registry,
+        metrics: Metrics,
+        displaced: Callable[[list[str]], None],
+    ) -> None:
+        self._url = url
+        self._node_channel = NODE_CHANNEL_PREFIX + node_id.hex
+        self._store = store
+        self._registry = registry
+        self._metrics = metrics
+        self._displaced = displaced
+        self._wake = asyncio.Event()
+
+    async def deliver(self) -> None:
+        """Take on commands until cancelled: when woken, and every poll interval."""
+        while True:
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                claimed = await self._store.claim_commands()
+            except (DatabaseAwayError, psycopg.Error) as error:
+                log.debug("commands cannot be claimed", extra={"error": str(error)})
+                continue
+            for command in claimed:
+                self._carry_out(command)
+
+    async def listen(self) -> None:
+        """Hear notifications until cancelled, on a connection of its own."""
+        backoff = 0.1
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    self._url,
+                    autocommit=True,
+                    connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                    application_name="charging-point-backend mailbox",
+                ) as connection:
+                    await connection.execute(f"LISTEN {COMMANDS_CHANNEL}")
+                    await connection.execute(f"LISTEN {self._node_channel}")
+                    backoff = 0.1
+                    async for notification in connection.notifies():
+                        self._on_notification(notification.channel, notification.payload)
+            except (psycopg.Error, OSError) as error:
+                log.warning("not listening", extra={"error": str(error)[:300]})
+            await asyncio.sleep(backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            backoff = min(_MAX_BACKOFF_SECONDS, backoff * 2)
+
+    def _on_notification(self, channel: str, payload: str) -> None:
+        if channel == self._node_channel:
+            self._displaced(payload.split("\n"))
+        elif self._registry.get(payload) is not None:
+            self._wake.set()
+
+    def _carry_out(self, command: Claimed) -> None:
+        def answered(result: CommandResult) -> None:
+            self._metrics.count("CommandsAnswered", result.outcome.value)
+            log.info(
+                "command answered",
+                extra={
+                    "charging_point": command.charging_point_id,
+                    "command": command.command_id,
+                    "kind": command.kind.value,
+                    "outcome": result.outcome.value,
+                },
+            )
+            self._store.command_answered(command.command_id, result, told)
+
+        def told(in_time: bool | Exception) -> None:
+            if in_time is not True:
+                # Its asker has given up. Where that matters (a start that nobody pays for any
+                # more) the store sees it when the session starts, and stops it.
+                log.warning("command answered too late", extra={"command": command.command_id})
+
+        connection = self._registry.get(command.charging_point_id)
+        if connection is None or not isinstance(connection.conversation, OcppConversation):
+            answered(CommandResult(Outcome.OFFLINE, "not connected"))
+            return
+        connection.conversation.command(
+            command.kind, command.arguments, command.seconds_left, answered
+        )

@@ -1,0 +1,320 @@
+"""A node: one process, one event loop, and everything in it put together."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import psycopg
+
+from cp_backend import hello
+from cp_backend.connection import Connection, Conversation, Engine
+from cp_backend.conversation import OcppConversation
+from cp_backend.drain import drain
+from cp_backend.handlers import Desk
+from cp_backend.hello import HelloConversation
+from cp_backend.keepalive import TimerWheel
+from cp_backend.lane import DatabaseAwayError
+from cp_backend.listener import Listener, Newcomer
+from cp_backend.mailbox import Mailbox
+from cp_backend.ocpp import v16
+from cp_backend.poller import Poller
+from cp_backend.registry import Registry
+from cp_backend.settings import Settings
+from cp_backend.store import NodeBeat, Presence, Store, beat
+from cp_backend.telemetry import Metrics, write_document
+from cp_backend.tls import TlsListener
+
+BEAT_SECONDS = 5
+# Ctrl-C on a terminal: nobody wants to watch a drain that is paced for a load balancer.
+QUICK_DRAIN_SECONDS = 1.0
+_GC_THRESHOLD = 50_000
+
+SUBPROTOCOLS = (v16.SUBPROTOCOL, hello.SUBPROTOCOL)
+
+log = logging.getLogger(__name__)
+
+
+class Node:
+    """Holds charging points' connections until it is told to stop.
+
+    orphaned: says whether the program that started this node is gone.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database_url: str,
+        *,
+        orphaned: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.settings = settings
+        self.node_id = uuid4()
+        self.metrics = Metrics()
+        self.registry = Registry()
+        self.wheel = TimerWheel()
+        self.poller = Poller(asyncio.get_running_loop())
+        self.engine = Engine(self.poller, self.wheel, settings, self._on_closed)
+        self.store = Store(database_url, self.node_id, settings, self.metrics)
+        self.desk = Desk(self.store, settings, self.metrics)
+        self.listener = Listener(
+            settings=settings,
+            engine=self.engine,
+            store=self.store,
+            registry=self.registry,
+            metrics=self.metrics,
+            subprotocols=SUBPROTOCOLS,
+            speak=self._speak,
+            ready=lambda: self.ready,
+        )
+        self.mailbox = Mailbox(
+            database_url,
+            self.node_id,
+            self.store,
+            self.registry,
+            self.metrics,
+            self._on_displaced,
+        )
+        self._orphaned = orphaned
+        self._stop = asyncio.Event()
+        self._stop_now = asyncio.Event()
+        self._drain_seconds = settings.drain_time
+        self._address = ""
+        self._displacements: set[asyncio.Task[None]] = set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether new charging points should be sent here."""
+        return self.store.facts.healthy and not self._stop.is_set()
+
+    def stop(self, drain_seconds: float) -> None:
+        """Begin to stop; said a second time, stop without further ado."""
+        if self._stop.is_set():
+            self._stop_now.set()
+        self._drain_seconds = drain_seconds
+        self._stop.set()
+
+    async def run(self, sock: socket.socket) -> None:
+        """Serve on a bound socket until stopped, then drain."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD)
+        host, port = sock.getsockname()[:2]
+        self._address = f"{host}:{port}"
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop, self.settings.drain_time)
+        loop.add_signal_handler(
+            signal.SIGINT, self.stop, min(QUICK_DRAIN_SECONDS, self.settings.drain_time)
+        )
+        lanes = [
+            asyncio.create_task(self.store.lookups.run(), name="lookups"),
+            asyncio.create_task(self.store.facts.run(), name="facts"),
+        ]
+        errands = [
+            asyncio.create_task(self.mailbox.listen(), name="listen"),
+            asyncio.create_task(self.mailbox.deliver(), name="deliver"),
+            asyncio.create_task(self._beat(), name="beat"),
+            asyncio.create_task(self._tick(), name="tick"),
+            asyncio.create_task(self._measure(), name="measure"),
+        ]
+        tls = TlsListener(self.settings, self.listener) if self.settings.tls_certificate else None
+        if tls is None:
+            self.listener.listen(sock)
+        else:
+            await tls.listen(sock)
+        log.info(
+            "listening",
+            extra={
+                "node": str(self.node_id),
+                "address": self._address,
+                "connection_limit": self.listener.connection_limit,
+                "tls": tls is not None,
+            },
+        )
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        await asyncio.wait([stopping, *lanes, *errands], return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in (*lanes, *errands) if task.done()]
+        if tls is not None:
+            tls.stop()
+        await self._shut_down(lanes, errands)
+        stopping.cancel()
+        for task in failed:
+            task.result()  # an errand never ends by itself: this raises what ended it
+
+    async def _shut_down(
+        self, lanes: list[asyncio.Task[None]], errands: list[asyncio.Task[None]]
+    ) -> None:
+        self._stop.set()
+        # A refused health check says as well as a 503 that we are not ready, and on a port that
+        # several nodes share the others go on answering.
+        self.listener.stop()
+        draining = asyncio.create_task(
+            drain(self.registry, self._drain_seconds, self.settings.close_timeout)
+        )
+        self._report_soon()
+        again = asyncio.create_task(self._stop_now.wait())
+        await asyncio.wait([draining, again], return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
+        if not draining.done():
+            draining.cancel()
+            for connection in self.registry:
+                connection.abort("stopped")
+        for errand in errands:
+            errand.cancel()
+        await asyncio.gather(*errands, draining, again, return_exceptions=True)
+        with suppress(DatabaseAwayError, TimeoutError, psycopg.Error):
+            async with asyncio.timeout(self.settings.close_timeout):
+                await self.store.facts.flushed()
+                await self.store.leave()
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+        write_document(self.metrics.document(self._dimensions()))
+        self.poller.stop()
+        log.info("stopped", extra={"node": str(self.node_id)})
+
+    def _dimensions(self) -> dict[str, str]:
+        return {"Service": "charging-point-backend"}
+
+    # Connections come and go.
+
+    def _speak(self, newcomer: Newcomer) -> Conversation | None:
+        connection = newcomer.connection
+        if newcomer.subprotocol == hello.SUBPROTOCOL:
+            self.registry.visit(connection)
+            return HelloConversation(connection)
+        if newcomer.subprotocol != v16.SUBPROTOCOL:
+            return None
+        predecessor = self.registry.add(connection)
+        if predecessor is not None:
+            predecessor.close(1000, "replaced by a newer connection")
+        log.info(
+            "connected",
+            extra={
+                "charging_point": connection.charging_point_id,
+                "remote_address": newcomer.remote_address,
+                "ocpp_version": newcomer.subprotocol,
+            },
+        )
+        self.store.connected(
+            Presence(
+                connection.charging_point_id,
+                connection.connection_id,
+                newcomer.subprotocol,
+                newcomer.remote_address,
+                datetime.now(UTC),
+            ),
+            self._on_presence_written,
+        )
+        return OcppConversation(connection, self.desk, newcomer.admitted.boot_status)
+
+    def _on_presence_written(self, result: object) -> None:
+        if isinstance(result, Exception):
+            # The next beat that finds the node's row gone writes all presence anew; a row that
+            # is missing until then makes the charging point look offline, no more.
+            log.warning("presence not written", extra={"error": str(result)[:300]})
+
+    def _on_closed(self, connection: Connection, cause: str) -> None:
+        self.registry.remove(connection)
+        self.metrics.count("ConnectionsClosed", cause)
+        if connection.conversation.version != v16.SUBPROTOCOL:
+            return
+        log.info(
+            "disconnected", extra={"charging_point": connection.charging_point_id, "cause": cause}
+        )
+        self.store.disconnected(
+            connection.charging_point_id, connection.connection_id, self._on_presence_written
+        )
+
+    def _on_displaced(self, charging_point_ids: list[str]) -> None:
+        mine = [name for name in charging_point_ids if self.registry.get(name) is not None]
+        if mine:
+            task = asyncio.create_task(self._give_up(mine), name="displaced")
+            self._displacements.add(task)
+            task.add_done_callback(self._displacements.discard)
+
+    async def _give_up(self, charging_point_ids: list[str]) -> None:
+        """Close connections whose charging points have by now a newer one elsewhere."""
+        try:
+            owners = await self.store.owners(charging_point_ids)
+        except (DatabaseAwayError, psycopg.Error) as error:
+            log.warning("displacement not looked up", extra={"error": str(error)[:300]})
+            return
+        for name, connection_id in owners.items():
+            connection = self.registry.get(name)
+            if connection is not None and connection.connection_id != connection_id:
+                connection.close(1000, "replaced by a newer connection")
+
+    # Errands.
+
+    def _report_soon(self) -> None:
+        self.store.facts.submit(beat, self._node_beat(), lambda _: None)
+
+    def _node_beat(self) -> NodeBeat:
+        return NodeBeat(
+            self.node_id,
+            self._address,
+            os.getpid(),
+            self._stop.is_set(),
+            self.metrics.figures(),
+        )
+
+    async def _beat(self) -> None:
+        first = True
+        while True:
+            if self._orphaned():
+                log.error("the program that started this node is gone; stopping")
+                self.stop(self.settings.drain_time)
+            try:
+                known = await self.store.beat(self._node_beat())
+            except (DatabaseAwayError, psycopg.Error) as error:
+                log.warning("no heartbeat", extra={"error": str(error)[:300]})
+            else:
+                if not known and not first:
+                    self._write_presence_anew()
+                first = False
+            # Until the database is there, ask often: a load balancer waits for us.
+            await asyncio.sleep(BEAT_SECONDS if self.store.facts.healthy else 0.5)
+
+    def _write_presence_anew(self) -> None:
+        """Take all charging points again: the node's row was cleared away while it was silent."""
+        log.warning("writing presence anew", extra={"connections": len(self.registry)})
+        for connection in self.registry:
+            if connection.conversation.version == v16.SUBPROTOCOL:
+                self.store.connected(
+                    Presence(
+                        connection.charging_point_id,
+                        connection.connection_id,
+                        connection.conversation.version,
+                        "",
+                        datetime.now(UTC),
+                    ),
+                    self._on_presence_written,
+                )
+
+    async def _tick(self) -> None:
+        """Turn the timer wheel each second; what a turn comes late is the loop's lag."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due += 1
+            await asyncio.sleep(max(0, due - loop.time()))
+            lag = loop.time() - due
+            self.metrics.sample("EventLoopLag", lag * 1000)
+            self.wheel.tick()
+            self.metrics.gauges["Connections"] = len(self.registry)
+            self.metrics.gauges["HandshakesInFlight"] = self.listener.handshakes
+            self.metrics.gauges["LaneDepth"] = self.store.depth
+
+    async def _measure(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.metrics_interval)
+            write_document(self.metrics.document(self._dimensions()))

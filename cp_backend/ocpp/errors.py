@@ -1,0 +1,36 @@
+"""What a CALL can be refused with, in the spelling of the version at hand."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+MAX_DESCRIPTION_LENGTH = 255
+
+
+class ErrorCode(Enum):
+    """CALLERROR codes; the value is the spelling of OCPP 1.6.
+
+    Source: OCPP-J 1.6 section 4.2.3 (which does spell "Occurence" with one r).
+    """
+
+    NOT_IMPLEMENTED = "NotImplemented"
+    """The action is unknown."""
+    NOT_SUPPORTED = "NotSupported"
+    """The action is known, and not supported."""
+    INTERNAL_ERROR = "InternalError"
+    PROTOCOL_ERROR = "ProtocolError"
+    SECURITY_ERROR = "SecurityError"
+    FORMATION_VIOLATION = "FormationViolation"
+    PROPERTY_CONSTRAINT_VIOLATION = "PropertyConstraintViolation"
+    OCCURRENCE_CONSTRAINT_VIOLATION = "OccurenceConstraintViolation"
+    TYPE_CONSTRAINT_VIOLATION = "TypeConstraintViolation"
+    GENERIC_ERROR = "GenericError"
+
+
+class CallRefusedError(Exception):
+    """A CALL that gets a CALLERROR. description: for a person, cut at 255 characters."""
+
+    def __init__(self, code: ErrorCode, description: str = "") -> None:
+        super().__init__(f"{code.value}: {description}")
+        self.code = code
+        self.description = description[:MAX_DESCRIPTION_LENGTH]

