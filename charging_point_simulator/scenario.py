@@ -1,0 +1,39 @@
+"""What the simulated charging points are to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OFFLINE_NEVER = 0.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Times in seconds; those of the car and its meter are simulated seconds.
+
+    time_compression: simulated seconds a second. Timestamps are real time all the same, since
+    a backend rightly distrusts messages from the future; only the meter runs faster.
+    wait_for_remote: how long to wait for a remote start, None to start by itself.
+    remote_start: what a remote start is answered: `accept`, `reject`, or `no-car` (accepted,
+    and nothing comes of it).
+    offline_after: go offline so long after a session's start (0: never), for offline_for.
+    """
+
+    sessions: int = 1
+    connectors: int = 1
+    id_tag: str = "SIMULATOR"
+    duration: float = 1800.0
+    meter_values_interval: float = 60.0
+    time_compression: float = 60.0
+    pause: float = 0.0
+    wait_for_remote: float | None = None
+    remote_start: str = "accept"
+    remote_start_delay: float = 0.0
+    offline_after: float = OFFLINE_NEVER
+    offline_for: float = 3.0
+    give_up_after: float = 120.0
+    seed: int | None = None
+
+    def real_seconds(self, simulated: float) -> float:
+        """Return how long so many simulated seconds take."""
+        return simulated / self.time_compression
