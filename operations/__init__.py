@@ -1,0 +1,1 @@
+"""The operator's hand: register charging points and tokens, look, command."""

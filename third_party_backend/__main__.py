@@ -1,0 +1,55 @@
+"""`python -m third_party_backend`: run third-party-backend."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from charging.database.address import database
+from charging.database.embedded import EmbeddedServerError
+from charging.logs import set_up_logging
+from third_party_backend.server import Server
+from third_party_backend.settings import SettingError, from_environment, table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = from_environment(host=options.host, port=options.port)
+    except SettingError as error:
+        print(f"third_party_backend: {error}", file=sys.stderr)
+        return 2
+    set_up_logging(settings.log_level)
+    try:
+        with database() as url:
+            try:
+                Server(settings, url).run()
+            except SystemExit as stop:
+                # gunicorn ends by SystemExit; the embedded database must be left first.
+                return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except EmbeddedServerError as error:
+        print(f"third_party_backend: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    rows = "\n".join(
+        f"  {name:34} {meaning} (default {default})" for name, default, meaning in table()
+    )
+    parser = argparse.ArgumentParser(
+        prog="python -m third_party_backend",
+        description="third-party-backend: the REST service that the roaming hub calls.",
+        epilog=f"settings, from the environment:\n{rows}\n\n"
+        "The database is DATABASE_URL, or DATABASE_HOST with its companions, or an embedded\n"
+        "server under var/.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--host", help="address to listen on")
+    parser.add_argument("--port", type=int, help="port to listen on")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""The Flask application factory."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from third_party_backend.answers import Answers
+from third_party_backend.oicp.messages import MessageError, acknowledgment
+from third_party_backend.oicp.status import StatusCode
+from third_party_backend.routes import health, remote
+from third_party_backend.settings import Settings
+from third_party_backend.store import Store
+
+MAX_REQUEST_BYTES = 256 * 1024
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, database_url: str) -> Flask:
+    """Return the application of one worker process."""
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
+    store = Store(database_url, settings.threads, settings.presence_timeout)
+    app.extensions["settings"] = settings
+    app.extensions["store"] = store
+    app.extensions["answers"] = Answers(database_url, store)
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(remote.blueprint)
+    app.register_error_handler(MessageError, _on_message_error)
+    app.register_error_handler(Exception, _on_error)
+    return app
+
+
+def _on_message_error(error: MessageError) -> Response:
+    """Answer as the hub expects it whatever happened: HTTP 200 and an Acknowledgment."""
+    log.warning("message refused", extra={"code": error.status_code.value})
+    return jsonify(acknowledgment(error.status_code, error.info))
+
+
+def _on_error(error: Exception) -> Response | HTTPException:
+    if isinstance(error, HTTPException):
+        return error  # a path or a method that is none of OICP's
+    log.error("request failed", exc_info=error)
+    return jsonify(acknowledgment(StatusCode.SYSTEM_ERROR))

@@ -1,0 +1,143 @@
+"""The messages between the hub and us: tolerant in reading, strict in writing.
+
+Members are named as OICP names them, in the alias; unknown ones are ignored and null is the
+same as absent, because the hub sends both.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from charging.identity import parse_evse_id
+from third_party_backend.oicp.status import DESCRIPTIONS, StatusCode
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{12}")
+_PROVIDER_ID = re.compile(r"[A-Za-z]{2}[*-]?[A-Za-z0-9]{3}")
+MAX_ADDITIONAL_INFO = 1000
+
+
+class MessageError(ValueError):
+    """A request that cannot be read. status_code: what the hub is answered."""
+
+    def __init__(self, status_code: StatusCode, info: str) -> None:
+        super().__init__(info)
+        self.status_code = status_code
+        self.info = info[:MAX_ADDITIONAL_INFO]
+
+
+def _session_id(text: str) -> str:
+    if not _SESSION_ID.fullmatch(text):
+        raise ValueError("is no session id")
+    return text.lower()
+
+
+def _provider_id(text: str) -> str:
+    if not _PROVIDER_ID.fullmatch(text):
+        raise ValueError("is no provider id")
+    return text
+
+
+SessionId = Annotated[str, AfterValidator(_session_id)]
+ProviderId = Annotated[str, AfterValidator(_provider_id)]
+EvseId = Annotated[str, AfterValidator(parse_evse_id)]
+PartnerSessionId = Annotated[str, Field(max_length=250)]
+
+
+def provider_key(provider_id: str) -> str:
+    """Return what two spellings of a provider id have in common: ``DE-ABC`` is ``DE*ABC``."""
+    return re.sub(r"[*-]", "", provider_id).upper()
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    session_id: SessionId = Field(validation_alias="SessionID")
+    provider_id: ProviderId = Field(validation_alias="ProviderID")
+    evse_id: EvseId = Field(validation_alias="EvseID")
+    cpo_partner_session_id: PartnerSessionId | None = Field(
+        None, validation_alias="CPOPartnerSessionID"
+    )
+    emp_partner_session_id: PartnerSessionId | None = Field(
+        None, validation_alias=AliasChoices("EMPPartnerSessionID", "EMPPartnerSessionId")
+    )
+
+
+class RemoteStart(_Request):
+    """AuthorizeRemoteStart v2.1. identification: exactly one member, kept as it came."""
+
+    identification: Annotated[dict[str, Any], Field(min_length=1, max_length=1)] = Field(
+        validation_alias="Identification"
+    )
+
+
+class RemoteStop(_Request):
+    """AuthorizeRemoteStop v2.1."""
+
+
+Message = TypeVar("Message", bound=_Request)
+
+
+def read(model: type[Message], body: Any, provider_id: str) -> Message:
+    """Read a request.
+
+    body: the JSON value that came. provider_id: from the path; it stands in where the body has
+    none. Raises MessageError: 022 for what cannot be read, 017 for two different providers.
+    """
+    if not isinstance(body, dict):
+        raise MessageError(StatusCode.DATA_ERROR, "a JSON object is expected")
+    present = _without_nulls(body)
+    present.setdefault("ProviderID", provider_id)
+    try:
+        message = model.model_validate(present)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+        raise MessageError(StatusCode.DATA_ERROR, faults) from error
+    if provider_key(message.provider_id) != provider_key(provider_id):
+        raise MessageError(
+            StatusCode.NOT_AUTHORIZED, "the ProviderID of the path is not that of the message"
+        )
+    return message
+
+
+def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_nulls(member) if isinstance(member, dict) else member
+        for name, member in value.items()
+        if member is not None
+    }
+
+
+def acknowledgment(
+    status_code: StatusCode,
+    info: str = "",
+    *,
+    session_id: str | None = None,
+    cpo_partner_session_id: str | None = None,
+    emp_partner_session_id: str | None = None,
+) -> dict[str, Any]:
+    """Write an Acknowledgment; Result is true with 000 only."""
+    status = {"Code": status_code.value, "Description": DESCRIPTIONS[status_code]}
+    if info:
+        status["AdditionalInfo"] = info[:MAX_ADDITIONAL_INFO]
+    partners = {
+        "SessionID": session_id,
+        "CPOPartnerSessionID": cpo_partner_session_id,
+        "EMPPartnerSessionID": emp_partner_session_id,
+    }
+    return {
+        "Result": status_code is StatusCode.SUCCESS,
+        "StatusCode": status,
+        **{name: value for name, value in partners.items() if value is not None},
+    }

@@ -1,0 +1,48 @@
+"""gunicorn around the application: workers that are processes, requests that are threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from third_party_backend.app import create_app
+from third_party_backend.settings import Settings
+
+# Above the longest answer there is (the charging point's deadline), below the hub's patience.
+_GRACE_SECONDS = 15
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """Runs the application; the database's address is handed on, not looked up again."""
+
+    def __init__(self, settings: Settings, database_url: str) -> None:
+        self._settings = settings
+        self._database_url = database_url
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Tell gunicorn our settings; its own files and environment are not read."""
+        options: dict[str, Any] = {
+            "bind": f"{self._settings.host}:{self._settings.port}",
+            "workers": self._settings.workers,
+            "threads": self._settings.threads,
+            "worker_class": "gthread",
+            "graceful_timeout": _GRACE_SECONDS,
+            "timeout": 60,
+            "keepalive": 75,
+            "worker_tmp_dir": "/dev/shm",  # noqa: S108 - a heartbeat file; disks can stall
+            "logconfig_dict": {"version": 1, "disable_existing_loggers": False},
+            "proc_name": "third-party-backend",
+            # A worker binds threads and sockets to itself: nothing is made before the fork.
+            "preload_app": False,
+            "control_socket_disable": True,
+        }
+        for name, value in options.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Make the application, in the worker."""
+        return create_app(self._settings, self._database_url)
