@@ -1,0 +1,116 @@
+"""Start the project's programs as processes of their own, and end them again.
+
+The demo and the system tests both run the programs as an operator would.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+_LOOK_SECONDS = 0.05
+
+
+class ProgramError(RuntimeError):
+    """A program did not start, or did not stop; the message holds the end of its log."""
+
+
+class Program:
+    """A context manager around `python -m <module> …`.
+
+    log: file that its output goes to. environment: added to ours.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.words = list(words)
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *words],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(environment or {})},
+                # Ctrl-C on a terminal is for whoever started us, who then stops us in order.
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self, url: str) -> None:
+        """Wait until a health path answers 200. Raises ProgramError."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise ProgramError(f"{self} ended at once:\n{self.log_end()}")
+            try:
+                with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - ours
+                    if answer.status == 200:
+                        return
+            except (urllib.error.URLError, OSError):
+                pass
+            time.sleep(_LOOK_SECONDS)
+        raise ProgramError(f"{self} was not ready in time:\n{self.log_end()}")
+
+    def wait(self, seconds: float) -> int:
+        """Return the exit code once the program ended by itself. Raises ProgramError."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise ProgramError(f"{self} did not end in time:\n{self.log_end()}") from None
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Ask it to end; return its exit code. One that does not is killed, and an error."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise ProgramError(f"{self} did not stop:\n{self.log_end()}") from None
+        return self.process.returncode
+
+    def log_end(self, lines: int = 15) -> str:
+        """Return the last lines of its output."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def __str__(self) -> str:
+        return f"`python -m {' '.join(self.words)}`"
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nobody has now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
