@@ -49,7 +49,7 @@ lint: setup ## Format, lint, types and import rules, without the tests
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
-	@$(VENV)/bin/lint-imports --config setup.cfg
+	@$(VENV)/bin/lint-imports setup.cfg
 	@git ls-files -z -- '*.sh' '.ci/run' | xargs -0 -r $(VENV)/bin/shellcheck
 
 .PHONY: format

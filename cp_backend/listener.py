@@ -41,6 +41,11 @@ MAX_REQUEST_BYTES = 16 * 1024
 
 _ACCEPTS_A_TURN = 64
 _END_OF_HEADERS = b"\r\n\r\n"
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+)
 
 log = logging.getLogger(__name__)
 
@@ -236,7 +241,7 @@ class Handshake:
         if end < 0:
             if len(self._buffer) > MAX_REQUEST_BYTES:
                 self._count_refusal("bad request")
-                self._write(b"HTTP/1.1 431 Request Header Fields Too Large\r\n\r\n")
+                self._write(_TOO_LARGE)
                 self.abort("bad request")
             return
         end += len(_END_OF_HEADERS)
@@ -252,7 +257,10 @@ class Handshake:
         protocol.receive_data(data)
         request = next(iter(protocol.events_received()), None)
         if not isinstance(request, Request):
-            self._refuse(Refusal(HTTPStatus.BAD_REQUEST, "bad request", "not a GET request"))
+            # Not HTTP, or not GET: `websockets` has closed its side and has no answer to give.
+            self._count_refusal("bad request")
+            self._write(_BAD_REQUEST)
+            self.abort("bad request")
             return
         self._request = request
         self._address = self._forwarded_address(request)

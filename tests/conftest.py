@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 from charging.database.address import state_directory
 from charging.database.embedded import EmbeddedServer
 from charging.database.migrate import upgrade
+from scripts.programs import Program, free_port
 
 # Beside the developer's own local database, never in it.
 TEST_SERVER = state_directory() / "postgres-test"
@@ -84,3 +87,59 @@ def _with_database(url: str, name: str) -> str:
     if host.startswith("/"):
         return f"postgresql://{user}{password}@/{name}?host={host}"
     return f"postgresql://{user}{password}@{host}{port}/{name}"
+
+
+@pytest.fixture
+def run_node(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Node]]:
+    """Start real nodes on the worker's database: ``run_node(admit_unknown="true", …)``."""
+    nodes: list[Node] = []
+
+    def run(*words: str, **settings: str) -> Node:
+        node = Node(database_url, tmp_path / f"node{len(nodes)}.log", words, settings)
+        nodes.append(node)
+        node.program.wait_until_ready(f"http://127.0.0.1:{node.port}/health/ready")
+        return node
+
+    yield run
+    for node in nodes:
+        node.program.stop()
+
+
+@pytest.fixture
+def node(run_node: Callable[..., Node]) -> Node:
+    """A node that admits everybody, as the local targets run it."""
+    return run_node(admit_unknown="true", admit_unknown_tokens="true")
+
+
+class Node:
+    """A running `python -m cp_backend`."""
+
+    def __init__(
+        self,
+        database_url: str,
+        log: Path,
+        words: tuple[str, ...],
+        settings: dict[str, str],
+        port: int | None = None,
+    ) -> None:
+        self.port = port or free_port()
+        self._database_url = database_url
+        self.program = Program(
+            ["cp_backend", "--port", str(self.port), *words],
+            log,
+            {
+                "DATABASE_URL": database_url,
+                **{f"CP_BACKEND_{name.upper()}": value for name, value in settings.items()},
+            },
+        )
+
+    @classmethod
+    def again(cls, node: Node, settings: dict[str, str]) -> Node:
+        """Start a node on the port and database of one that has ended."""
+        log = node.program.log.with_suffix(".again.log")
+        return cls(node._database_url, log, (), settings, node.port)
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """The log's lines of an event."""
+        lines = [json.loads(line) for line in self.program.log.read_text().splitlines() if line]
+        return [line for line in lines if line.get("event") == event]

@@ -19,6 +19,8 @@ MAX_MESSAGE_ID_LENGTH = 36
 MAX_FRAME_BYTES = 128 * 1024
 """OCPP sets no bound; 99 of 100 messages fit 2 kB and a frame beyond this closes with 1009."""
 
+_NUL = b"\\u0000"  # as JSON writes it; PostgreSQL's texts cannot hold the character
+
 
 class Call(NamedTuple):
     """A request: `payload` is a JSON object, not yet held against its schema."""
@@ -56,7 +58,7 @@ class FrameError(ValueError):
         self.message_id = message_id
 
 
-def parse(text: bytes | bytearray | memoryview) -> Call | CallResult | CallError:
+def parse(text: bytes) -> Call | CallResult | CallError:
     """Read one frame of OCPP-J 1.6.
 
     text: UTF-8 JSON, at most MAX_FRAME_BYTES long (the socket sees to that).
@@ -74,12 +76,13 @@ def parse(text: bytes | bytearray | memoryview) -> Call | CallResult | CallError
             and 0 < len(message_id) <= MAX_MESSAGE_ID_LENGTH
             and type(action) is str
             and type(payload) is dict
+            and _NUL not in text
         ):
             return Call(message_id, action, payload)
-    return _parse_carefully(frame)
+    return _parse_carefully(frame, text)
 
 
-def _parse_carefully(frame: Any) -> Call | CallResult | CallError:
+def _parse_carefully(frame: Any, text: bytes) -> Call | CallResult | CallError:
     if not isinstance(frame, list) or len(frame) < 2:
         raise FrameError("a frame is a JSON array of three to five elements")
     kind, message_id = frame[0], frame[1]
@@ -97,6 +100,8 @@ def _parse_carefully(frame: Any) -> Call | CallResult | CallError:
         # Charging points in the field leave out what they have nothing to say about.
         description = frame[3] if len(frame) > 3 and isinstance(frame[3], str) else ""
         return CallError(message_id, frame[2], description)
+    if _NUL in text:
+        raise FrameError("NUL characters cannot be kept", message_id)
     raise FrameError("a CALL is [2, id, action, payload], payload a JSON object", message_id)
 
 

@@ -1,0 +1,137 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charging.authorization import Authorization, AuthorizationStatus
+from charging.command import CommandKind, Outcome
+from cp_backend.ocpp import v16
+from cp_backend.ocpp.errors import CallRefusedError
+from cp_backend.ocpp.schemas import schemas
+from cp_backend.ocpp.vocabulary import (
+    BootAnswer,
+    DataTransferAnswer,
+    Noted,
+    Registration,
+    SessionEndedAnswer,
+    SessionStartedAnswer,
+)
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def read_energy(*samples):
+    message = v16.read(
+        "MeterValues",
+        {
+            "connectorId": 1,
+            "meterValue": [{"timestamp": "2026-05-01T12:00:00Z", "sampledValue": list(samples)}],
+        },
+    )
+    return message.readings[0].energy_wh
+
+
+@pytest.mark.parametrize(
+    ("sample", "energy_wh"),
+    [
+        ({"value": "1234"}, 1234),
+        ({"value": "1.2345", "unit": "kWh"}, 1234),
+        ({"value": "1234.5"}, 1234),
+        ({"value": "1235.5"}, 1236),
+        ({"value": "-5"}, -5),
+        ({"value": "12", "phase": "L1"}, None),
+        ({"value": "12", "measurand": "SoC"}, None),
+        ({"value": "12", "location": "Inlet"}, None),
+        ({"value": "OFFLINE"}, None),
+        ({"value": "NaN"}, None),
+        ({"value": "1e999999"}, None),
+        ({"value": "٣"}, 3),
+    ],
+)
+def test_the_energy_register_is_read_in_wh(sample, energy_wh):
+    assert read_energy(sample) == energy_wh
+
+
+@given(st.text(max_size=30))
+def test_no_sample_breaks_the_reader(text):
+    assert isinstance(read_energy({"value": text}), int | None)
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [
+        ("2026-05-01T12:00:00Z", 12),
+        ("2026-05-01T14:00:00.123+02:00", 12),
+        ("2026-05-01T12:00:00", 12),
+    ],
+)
+def test_times_are_utc(text, hour):
+    time = v16.read_time(text)
+    assert (time.hour, time.tzinfo) == (hour, UTC)
+
+
+@given(st.text(max_size=40))
+def test_a_time_is_aware_or_refused(text):
+    try:
+        assert v16.read_time(text).tzinfo is UTC
+    except CallRefusedError as error:
+        assert error.code.value == "PropertyConstraintViolation"
+
+
+def test_an_action_that_is_known_but_not_handled_is_not_supported():
+    with pytest.raises(CallRefusedError) as error:
+        v16.read("FirmwareStatusNotification", {"status": "Idle"})
+    assert error.value.code.value == "NotSupported"
+
+
+@pytest.mark.parametrize("transaction_id", [-1, 0, 2**31])
+def test_meter_values_of_no_real_transaction_are_read_without_one(transaction_id):
+    message = v16.read(
+        "MeterValues",
+        {
+            "connectorId": 1,
+            "transactionId": transaction_id,
+            "meterValue": [{"timestamp": "2026-05-01T12:00:00Z", "sampledValue": [{"value": "1"}]}],
+        },
+    )
+    assert message.session_id is None
+
+
+ACCEPTED = Authorization(AuthorizationStatus.ACCEPTED, NOON, "PARENT")
+
+
+@pytest.mark.parametrize(
+    ("action", "answer"),
+    [
+        ("BootNotification", BootAnswer(Registration.PENDING, NOON, 60)),
+        ("Heartbeat", NOON),
+        ("Authorize", ACCEPTED),
+        ("StartTransaction", SessionStartedAnswer(5, ACCEPTED)),
+        ("StopTransaction", SessionEndedAnswer(ACCEPTED)),
+        ("StopTransaction", SessionEndedAnswer(None)),
+        ("MeterValues", Noted()),
+        ("StatusNotification", Noted()),
+        ("DataTransfer", DataTransferAnswer("UnknownVendorId")),
+    ],
+)
+def test_what_we_answer_fits_the_schema(action, answer):
+    schemas("v16").check_response(action, v16.write(answer))
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "action"),
+    [
+        (CommandKind.REMOTE_START, {"evse_number": 1, "id_tag": "X"}, "RemoteStartTransaction"),
+        (CommandKind.REMOTE_STOP, {"session_id": 7}, "RemoteStopTransaction"),
+    ],
+)
+def test_what_we_ask_fits_the_schema(kind, arguments, action):
+    asked, payload = v16.write_command(kind, arguments)
+    assert asked == action
+    schemas("v16").check_request(asked, payload)
+
+
+def test_only_accepted_is_accepted():
+    assert v16.read_command_answer({"status": "Accepted"}) is Outcome.ACCEPTED
+    assert v16.read_command_answer({"status": "Rejected"}) is Outcome.REJECTED

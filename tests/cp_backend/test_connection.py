@@ -1,0 +1,256 @@
+"""RFC 6455 against a real node over raw sockets: what the fast path must not get wrong."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import socket
+import zlib
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cp_backend.ocpp.frames import MAX_FRAME_BYTES
+
+TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
+BOOT = b'[2,"1","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]'
+HEARTBEAT = b'[2,"7","Heartbeat",{}]'
+
+
+def frame(opcode, payload=b"", *, fin=True, masked=True, rsv=0):
+    head = bytes([(0x80 if fin else 0) | rsv | opcode])
+    bit = 0x80 if masked else 0
+    if len(payload) < 126:
+        head += bytes([bit | len(payload)])
+    elif len(payload) < 65536:
+        head += bytes([bit | 126]) + len(payload).to_bytes(2, "big")
+    else:
+        head += bytes([bit | 127]) + len(payload).to_bytes(8, "big")
+    if not masked:
+        return head + payload
+    mask = os.urandom(4)
+    return head + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+
+
+class Raw:
+    """A client that sends bytes, and reads frames without judging them."""
+
+    def __init__(self, port, extra="", subprotocol="ocpp1.6", path="/RAW"):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket.sendall(
+            (
+                f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+                f"Sec-WebSocket-Protocol: {subprotocol}\r\n{extra}\r\n"
+            ).encode()
+        )
+        self.buffer = b""
+        while b"\r\n\r\n" not in self.buffer:
+            self._more()
+        self.response, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+        assert self.response.startswith(b"HTTP/1.1 101"), self.response
+
+    def _more(self):
+        data = self.socket.recv(65536)
+        if not data:
+            raise EOFError
+        self.buffer += data
+
+    def _take(self, count):
+        while len(self.buffer) < count:
+            self._more()
+        taken, self.buffer = self.buffer[:count], self.buffer[count:]
+        return taken
+
+    def send(self, *frames):
+        self.socket.sendall(b"".join(frames))
+
+    def receive(self):
+        first, second = self._take(2)
+        assert not second & 0x80, "a server does not mask"
+        length = second & 0x7F
+        if length == 126:
+            length = int.from_bytes(self._take(2), "big")
+        elif length == 127:
+            length = int.from_bytes(self._take(8), "big")
+        return first & 0x0F, self._take(length)
+
+    def closed_with(self):
+        """The close code; whatever comes before it is skipped."""
+        while True:
+            opcode, payload = self.receive()
+            if opcode == CLOSE:
+                return int.from_bytes(payload[:2], "big")
+
+    def ended(self):
+        try:
+            while True:
+                self._take(1)
+        except (EOFError, ConnectionResetError):
+            return True
+
+    def close(self):
+        self.socket.close()
+
+
+@pytest.fixture
+def raw(node):
+    client = Raw(node.port)
+    client.send(frame(TEXT, BOOT))
+    assert client.receive()[1].startswith(b'[3,"1",{"status":"Accepted"')
+    yield client
+    client.close()
+
+
+def heartbeat_works(client):
+    client.send(frame(TEXT, HEARTBEAT))
+    opcode, payload = client.receive()
+    assert opcode == TEXT
+    assert re.fullmatch(rb'\[3,"7",\{"currentTime":"[^"]+"\}\]', payload)
+
+
+def test_a_frame_may_come_byte_by_byte(raw):
+    for byte in frame(TEXT, HEARTBEAT):
+        raw.send(bytes([byte]))
+    assert raw.receive()[1].startswith(b'[3,"7"')
+    heartbeat_works(raw)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(cuts=st.lists(st.integers(0, 200), max_size=6))
+def test_frames_may_be_cut_and_joined_anywhere(raw, cuts):
+    data = frame(TEXT, HEARTBEAT) + frame(PING, b"p") + frame(TEXT, HEARTBEAT)
+    edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    for start, stop in itertools.pairwise(edges):
+        raw.send(data[start:stop])
+    kinds = [raw.receive()[0] for _ in range(3)]
+    assert kinds == [TEXT, PONG, TEXT]
+
+
+def test_a_message_may_come_in_fragments_with_pings_between(raw):
+    raw.send(frame(TEXT, HEARTBEAT[:5], fin=False))
+    raw.send(frame(PING, b"between"))
+    raw.send(frame(CONT, HEARTBEAT[5:9], fin=False), frame(CONT, HEARTBEAT[9:]))
+    assert raw.receive() == (PONG, b"between")
+    assert raw.receive()[1].startswith(b'[3,"7"')
+    heartbeat_works(raw)
+
+
+def test_a_ping_is_answered_with_its_payload(raw):
+    raw.send(frame(PING, b"x" * 125))
+    assert raw.receive() == (PONG, b"x" * 125)
+
+
+def test_an_unasked_pong_is_ignored(raw):
+    raw.send(frame(PONG, b"unasked"))
+    heartbeat_works(raw)
+
+
+def test_a_long_text_is_read_up_to_the_bound(raw):
+    padding = b" " * (MAX_FRAME_BYTES - len(HEARTBEAT))
+    raw.send(frame(TEXT, HEARTBEAT + padding))
+    assert raw.receive()[1].startswith(b'[3,"7"')
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        pytest.param(frame(TEXT, HEARTBEAT, masked=False), 1002, id="unmasked"),
+        pytest.param(frame(TEXT, HEARTBEAT, rsv=0x40), 1002, id="compressed, not negotiated"),
+        pytest.param(frame(TEXT, HEARTBEAT, rsv=0x20), 1002, id="reserved bit 2"),
+        pytest.param(frame(TEXT, HEARTBEAT, rsv=0x10), 1002, id="reserved bit 3"),
+        pytest.param(frame(3), 1002, id="reserved data opcode"),
+        pytest.param(frame(11), 1002, id="reserved control opcode"),
+        pytest.param(frame(CONT, b"x"), 1002, id="continuation of nothing"),
+        pytest.param(frame(PING, b"x", fin=False), 1002, id="fragmented ping"),
+        pytest.param(frame(PING, b"x" * 126), 1002, id="long ping"),
+        pytest.param(
+            frame(TEXT, b"a", fin=False) + frame(TEXT, b"b"), 1002, id="text inside a message"
+        ),
+        pytest.param(frame(CLOSE, b"\x03"), 1002, id="half a close code"),
+        pytest.param(frame(CLOSE, (999).to_bytes(2, "big")), 1002, id="impossible close code"),
+        pytest.param(frame(BINARY, b"x"), 1003, id="binary"),
+        pytest.param(frame(TEXT, b"\xff\xfe"), 1007, id="not UTF-8"),
+        pytest.param(
+            frame(TEXT, b"\xff", fin=False) + frame(CONT, b"\xff"), 1007, id="fragments not UTF-8"
+        ),
+        pytest.param(frame(TEXT, b" " * (MAX_FRAME_BYTES + 1)), 1009, id="too long"),
+        pytest.param(
+            frame(TEXT, b" " * MAX_FRAME_BYTES, fin=False) + frame(CONT, b" "),
+            1009,
+            id="fragments too long",
+        ),
+    ],
+)
+def test_a_violation_closes_with_its_code(raw, data, code):
+    raw.send(data)
+    assert raw.closed_with() == code
+    assert raw.ended()
+
+
+@pytest.mark.parametrize("payload", [b"", (1000).to_bytes(2, "big") + b"bye"])
+def test_a_goodbye_is_returned_and_the_socket_ended(raw, payload):
+    raw.send(frame(CLOSE, payload))
+    assert raw.receive() == (CLOSE, payload)
+    assert raw.ended()
+
+
+def test_compressed_messages_are_read_without_keeping_a_window(node):
+    client = Raw(node.port, extra="Sec-WebSocket-Extensions: permessage-deflate\r\n")
+    assert b"server_no_context_takeover" in client.response
+    assert b"client_no_context_takeover" in client.response
+    for text in (BOOT, HEARTBEAT, HEARTBEAT):
+        deflate = zlib.compressobj(wbits=-15)
+        packed = deflate.compress(text) + deflate.flush(zlib.Z_SYNC_FLUSH)
+        client.send(frame(TEXT, packed.removesuffix(b"\x00\x00\xff\xff"), rsv=0x40))
+        assert client.receive()[1].startswith(b"[3,")
+    heartbeat_works(client)
+    client.close()
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(noise=st.binary(max_size=300))
+def test_no_noise_harms_the_node(node, noise):
+    client = Raw(node.port, path="/NOISE")
+    client.send(noise)
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.ended()
+    client.close()
+    assert node.program.process.poll() is None
+
+
+def test_who_says_nothing_and_answers_no_ping_is_dropped(run_node):
+    node = run_node(admit_unknown="true", ping_interval="1", pong_timeout="1")
+    client = Raw(node.port)
+    assert client.receive() == (PING, b"")
+    assert client.ended()
+
+
+def test_who_does_not_read_is_dropped(run_node):
+    node = run_node(admit_unknown="true", max_unsent_bytes="2000", max_waiting_calls="1000")
+    client = Raw(node.port)
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    client.send(frame(TEXT, BOOT))
+    client.receive()
+    try:
+        for _ in range(200_000):
+            client.send(frame(PING, b"x" * 125) * 20)
+    except OSError:
+        pass  # dropped: nothing else ends this loop so early
+    else:
+        pytest.fail("it was never dropped")
+    finally:
+        client.close()
+
+
+def test_a_flood_is_answered_in_order_and_whole(raw):
+    calls = [frame(TEXT, b'[2,"%d","Authorize",{"idTag":"T"}]' % n) for n in range(300)]
+    raw.send(*calls)
+    for n in range(300):
+        assert raw.receive()[1].startswith(b'[3,"%d",' % n)

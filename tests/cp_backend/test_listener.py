@@ -1,0 +1,191 @@
+"""Who may come in, and what the others are told."""
+
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from charging.credential import hash_password
+from tests.station import Station
+from tests.waiting import eventually
+
+
+def register(database, name="CP1", password=None):
+    salt = b"s" * 16
+    database.execute(
+        "INSERT INTO charging_points (charging_point_id, password_salt, password_hash)"
+        " VALUES (%s, %s, %s)",
+        [
+            name,
+            salt if password else None,
+            hash_password(password.encode(), salt) if password else None,
+        ],
+    )
+
+
+def refused(port, *arguments, **options):
+    with pytest.raises(InvalidStatus) as error:
+        Station(port, *arguments, **options)
+    return error.value.response
+
+
+@pytest.fixture
+def strict(run_node, database):
+    register(database, "CP1", "correct horse")
+    return run_node()
+
+
+def test_an_unknown_charging_point_is_told_404(strict):
+    assert refused(strict.port, "STRANGER").status_code == 404
+
+
+def test_the_right_password_opens(strict):
+    with Station(strict.port, "CP1", password="correct horse") as station:
+        assert station.boot()["status"] == "Accepted"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"password": "wrong"},
+        {"password": "correct horse", "user": "CP2"},
+        {"headers": {"Authorization": "Basic !!!"}},
+        {"headers": {"Authorization": "Bearer abc"}},
+    ],
+)
+def test_bad_credentials_are_told_401_on_the_upgrade(strict, options):
+    response = refused(strict.port, "CP1", **options)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"].startswith("Basic")
+
+
+@pytest.mark.parametrize(
+    ("path", "identity"),
+    [
+        ("/CP1", "CP1"),
+        ("/ocpp/v16/CP1", "CP1"),
+        ("/CP1/", "CP1"),
+        ("/CP%201", "CP 1"),
+        ("/CP1?x=/y", "CP1"),
+    ],
+)
+def test_the_identity_is_the_last_segment_of_the_path(node, database, path, identity):
+    with Station(node.port, path=path) as station:
+        station.boot()
+        names = database.execute("SELECT charging_point_id FROM charging_points").fetchall()
+    assert names == [(identity,)]
+
+
+@pytest.mark.parametrize("path", ["/", "/CP1//", "/a%3Ab", "/%FF", "/" + "x" * 49])
+def test_a_path_without_an_identity_is_told_404(node, path):
+    assert refused(node.port, path=path).status_code == 404
+
+
+def test_the_clients_order_of_subprotocols_is_its_preference(node):
+    with Station(node.port, subprotocols=["ocpp9", "hello", "ocpp1.6"]) as station:
+        assert station.socket.subprotocol == "hello"
+
+
+@pytest.mark.parametrize("subprotocols", [[], ["ocpp9.9"]])
+def test_without_a_common_subprotocol_the_handshake_ends_and_then_the_connection(
+    node, subprotocols
+):
+    station = Station(node.port, subprotocols=subprotocols)
+    assert station.socket.subprotocol is None
+    with pytest.raises(ConnectionClosed):
+        station.socket.recv(10)
+
+
+def test_hello_is_acknowledged_and_logged(node):
+    with Station(node.port, subprotocols=["hello"]) as station:
+        station.send("Hello")
+        assert station.socket.recv(10) == "acknowledged: Hello"
+    assert eventually(lambda: node.logged("hello"))[0]["text"] == "Hello"
+
+
+def test_a_hello_does_not_displace_the_charging_point(node):
+    with Station(node.port) as station:
+        station.boot()
+        with Station(node.port, subprotocols=["hello"]) as visitor:
+            visitor.send("Hello")
+            visitor.socket.recv(10)
+        assert "currentTime" in station.call("Heartbeat", {})
+
+
+def test_the_newest_connection_wins_and_the_oldest_does_not_evict_it(node, database):
+    old = Station(node.port)
+    old.boot()
+    with Station(node.port) as new:
+        with pytest.raises(ConnectionClosed):
+            old.socket.recv(10)
+        old.close()
+        eventually(lambda: node.logged("disconnected"))
+        assert "currentTime" in new.call("Heartbeat", {})
+        assert database.execute("SELECT count(*) FROM connections").fetchone() == (1,)
+    eventually(lambda: database.execute("SELECT count(*) FROM connections").fetchone() == (0,))
+
+
+def test_a_charging_point_that_moves_to_another_node_is_closed_on_the_first(run_node, database):
+    settings = {"admit_unknown": "true"}
+    first, second = run_node(**settings), run_node(**settings)
+    old = Station(first.port)
+    old.boot()
+    eventually(lambda: database.execute("SELECT 1 FROM connections").fetchone())
+    with Station(second.port):
+        with pytest.raises(ConnectionClosed):
+            old.socket.recv(10)
+        eventually(lambda: first.logged("disconnected"))
+        assert database.execute("SELECT count(*) FROM connections").fetchone() == (1,)
+    old.close()
+
+
+def test_beyond_its_limit_a_node_says_503_and_when_to_come_again(run_node):
+    node = run_node(admit_unknown="true", max_connections="1", retry_after="7")
+    with Station(node.port, "CP1"):
+        response = refused(node.port, "CP2")
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "7"
+
+
+def test_a_slow_handshake_is_cut_off(run_node):
+    node = run_node(handshake_timeout="1")
+    with socket.create_connection(("127.0.0.1", node.port), timeout=10) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        assert slow.recv(100) == b""
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /CP1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"GET /" + b"x" * 20_000,
+    ],
+)
+def test_what_is_no_handshake_is_refused(node, request_):
+    with socket.create_connection(("127.0.0.1", node.port), timeout=10) as client:
+        client.sendall(request_)
+        assert client.recv(1000).startswith(b"HTTP/1.1 4")
+
+
+def test_a_plain_request_for_a_charging_point_is_told_to_upgrade(node):
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(f"http://127.0.0.1:{node.port}/CP1", timeout=10)
+    assert error.value.code == 426
+
+
+@pytest.mark.parametrize("path", ["live", "ready"])
+def test_health_is_plain_http_on_the_same_port(node, path):
+    with urllib.request.urlopen(f"http://127.0.0.1:{node.port}/health/{path}") as response:
+        assert response.read() == b"ok\n"
+
+
+def test_a_proxy_tells_the_address_and_a_client_cannot_forge_it(run_node):
+    node = run_node(admit_unknown="true", forwarded_hops="1")
+    headers = {"X-Forwarded-For": "6.6.6.6, 203.0.113.9"}
+    with Station(node.port, headers=headers):
+        line = eventually(lambda: node.logged("connected"))[0]
+    assert line["remote_address"] == "203.0.113.9"
