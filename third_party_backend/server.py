@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from third_party_backend.app import create_app
 from third_party_backend.settings import Settings
 
 # Above the longest answer there is (the charging point's deadline), below the hub's patience.
 _GRACE_SECONDS = 15
+
+
+class _Logger(Logger):  # type: ignore[misc]
+    """gunicorn's lines, in the form of ours: through the root logger, as JSON."""
+
+    def setup(self, cfg: Any) -> None:
+        """Hand every line on; gunicorn's own handlers and formats are not wanted."""
+        del cfg
+        for logger in (self.error_log, self.access_log):
+            logger.handlers.clear()
+            logger.propagate = True
+            logger.setLevel(logging.INFO)
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -33,7 +47,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "timeout": 60,
             "keepalive": 75,
             "worker_tmp_dir": "/dev/shm",  # noqa: S108 - a heartbeat file; disks can stall
-            "logconfig_dict": {"version": 1, "disable_existing_loggers": False},
+            "logger_class": _Logger,
             "proc_name": "third-party-backend",
             # A worker binds threads and sockets to itself: nothing is made before the fork.
             "preload_app": False,

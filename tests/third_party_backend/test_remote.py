@@ -1,0 +1,277 @@
+"""Remote start and stop, from the hub's HTTP request to the charging point's socket and back."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.error
+import urllib.request
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from charging.identity import evse_id_key
+from tests.station import Station
+from tests.third_party_backend.conftest import EVSE
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def evse(database):
+    """EVSE 1 of charging point CP1, known in roaming."""
+    database.execute("INSERT INTO charging_points (charging_point_id) VALUES ('CP1')")
+    database.execute(
+        "INSERT INTO evses (charging_point_id, evse_number, evse_id, evse_id_key, roaming)"
+        " VALUES ('CP1', 1, %s, %s, true)",
+        [EVSE, evse_id_key(EVSE)],
+    )
+    return EVSE
+
+
+@pytest.fixture
+def station(node, evse, database):
+    """The charging point, booted and known to be online."""
+    with Station(node.port) as station:
+        station.boot()
+        eventually(lambda: database.execute("SELECT 1 FROM connections").fetchone())
+        yield station
+
+
+@pytest.fixture
+def background():
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def code(answer):
+    assert answer["Result"] == (answer["StatusCode"]["Code"] == "000")
+    return answer["StatusCode"]["Code"]
+
+
+def carry_out(station, status="Accepted"):
+    """Answer the command that comes next; return its action and payload."""
+    _, message_id, action, payload = station.receive()
+    station.send([3, message_id, {"status": status}])
+    return action, payload
+
+
+def accepted(hub, station, background):
+    """Start remotely; return the hub's session and its token at the charging point."""
+    session = str(uuid.uuid4())
+    answer = background.submit(hub.start, session=session)
+    _, payload = carry_out(station)
+    assert code(answer.result()) == "000"
+    return session, payload["idTag"]
+
+
+def test_a_remote_start_reaches_the_charging_point_and_its_answer_the_hub(
+    hub, station, background, database
+):
+    answer = background.submit(hub.start, EMPPartnerSessionID="theirs")
+    action, payload = carry_out(station)
+    assert action == "RemoteStartTransaction"
+    assert payload["connectorId"] == 1
+    assert len(payload["idTag"]) <= 20
+    answer = answer.result()
+    assert code(answer) == "000"
+    assert answer["EMPPartnerSessionID"] == "theirs"
+    assert answer["CPOPartnerSessionID"]
+    # What the charging point then starts is the hub's session.
+    started = station.start(payload["idTag"])
+    assert started["idTagInfo"]["status"] == "Accepted"
+    bound = database.execute("SELECT session_id, state FROM hub_sessions").fetchall()
+    assert bound == [(started["transactionId"], "accepted")]
+
+
+def test_a_remote_stop_ends_the_session(hub, station, background, database):
+    session, token = accepted(hub, station, background)
+    transaction = station.start(token)["transactionId"]
+    answer = background.submit(hub.stop, session)
+    assert carry_out(station) == ("RemoteStopTransaction", {"transactionId": transaction})
+    assert code(answer.result()) == "000"
+    station.stop(transaction, 2000)
+    assert code(hub.stop(session)) == "400"
+
+
+def test_a_remote_stop_before_any_car_came_forbids_one_to_charge(hub, station, background):
+    session, token = accepted(hub, station, background)
+    assert code(hub.stop(session)) == "000"
+    assert station.start(token)["idTagInfo"]["status"] == "Invalid"
+
+
+def test_only_the_provider_that_started_may_stop(hub, station, background):
+    session, _ = accepted(hub, station, background)
+    assert code(hub.stop(session, provider="DE*OTH")) == "017"
+    assert code(hub.stop(session, provider="DE*DCB")) == "000"
+
+
+def test_an_unknown_session_cannot_be_stopped(hub):
+    assert code(hub.stop(str(uuid.uuid4()))) == "400"
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("UPDATE evses SET roaming = false", "604"),
+        ("UPDATE evses SET status = 'Reserved'", "601"),
+        ("UPDATE evses SET status = 'Charging'", "602"),
+        ("UPDATE evses SET status = 'Faulted'", "700"),
+        ("UPDATE evses SET status = 'Unavailable'", "700"),
+        (
+            "INSERT INTO evses (charging_point_id, evse_number, status)"
+            " VALUES ('CP1', 0, 'Faulted')",
+            "700",
+        ),
+        (
+            "INSERT INTO sessions (charging_point_id, evse_number, id_tag, state, started_at,"
+            " meter_start_wh, start_status)"
+            " VALUES ('CP1', 1, 'T', 'charging', now(), 0, 'Accepted')",
+            "602",
+        ),
+    ],
+)
+def test_what_stands_against_a_start(hub, station, database, statement, expected):
+    database.execute(statement)
+    assert code(hub.start()) == expected
+    assert database.execute("SELECT count(*) FROM commands").fetchone() == (0,)
+
+
+def test_an_unknown_evse(hub):
+    assert code(hub.start("DE*VNI*E404")) == "603"
+
+
+def test_an_offline_charging_point(hub, evse):
+    assert code(hub.start()) == "501"
+
+
+def test_an_evse_is_known_by_any_spelling(hub, station, background):
+    answer = background.submit(hub.start, EVSE.lower().replace("*", ""))
+    carry_out(station)
+    assert code(answer.result()) == "000"
+
+
+def test_a_charging_point_that_refuses(hub, station, background):
+    answer = background.submit(hub.start)
+    carry_out(station, "Rejected")
+    assert code(answer.result()) == "501"
+
+
+def test_one_that_accepts_too_late_is_not_let_charge(hub, station, background, database):
+    answer = background.submit(hub.start)
+    _, message_id, _, payload = station.receive()
+    assert code(answer.result()) == "501"
+    station.send([3, message_id, {"status": "Accepted"}])
+    # It starts all the same: its token is refused, and it is told to stop.
+    station.send(
+        [
+            2,
+            "late",
+            "StartTransaction",
+            {
+                "connectorId": 1,
+                "idTag": payload["idTag"],
+                "meterStart": 0,
+                "timestamp": "2026-01-01T00:00:00Z",
+            },
+        ]
+    )
+    frames = [station.receive(), station.receive()]
+    result = next(frame for frame in frames if frame[0] == 3)
+    command = next(frame for frame in frames if frame[0] == 2)
+    assert result[2]["idTagInfo"]["status"] == "Invalid"
+    assert command[2:] == [
+        "RemoteStopTransaction",
+        {"transactionId": result[2]["transactionId"]},
+    ]
+
+
+def test_a_repeated_start_gets_the_first_answer_and_starts_nothing_twice(
+    hub, station, background, database
+):
+    session = str(uuid.uuid4())
+    twins = [background.submit(hub.start, session=session) for _ in range(4)]
+    carry_out(station)
+    answers = [twin.result() for twin in twins]
+    assert code(answers[0]) == "000"
+    assert answers == [answers[0]] * 4
+    assert hub.start(session=session) == answers[0]
+    assert database.execute("SELECT count(*) FROM commands").fetchone() == (1,)
+
+
+def test_another_providers_repetition_learns_nothing(hub, station, background):
+    session, _ = accepted(hub, station, background)
+    assert code(hub.start(session=session, ProviderID="DE*OTH")) == "017"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"{", "022"),
+        ([], "022"),
+        ({"SessionID": "x"}, "022"),
+        ({"ProviderID": "DE*OTH"}, "017"),
+        ({"ProviderID": None, "EMPPartnerSessionID": None, "Surplus": 1}, "603"),
+        ({"EvseID": "nonsense"}, "022"),
+        ({"Identification": {}}, "022"),
+        ({"EMPPartnerSessionID": "x" * 251}, "022"),
+    ],
+)
+def test_what_cannot_be_read_is_still_answered(hub, body, expected):
+    if isinstance(body, dict):
+        body = {
+            "SessionID": str(uuid.uuid4()),
+            "EvseID": "DE*VNI*E404",
+            "ProviderID": "DE*DCB",
+            "Identification": {"QRCodeIdentification": {"EvcoID": "DE-DCB-C12345678-X"}},
+            **body,
+        }
+    assert code(hub.post("start", body)) == expected
+
+
+def test_the_provider_may_stand_percent_encoded_in_the_path_only(hub):
+    body = {
+        "SessionID": str(uuid.uuid4()),
+        "EvseID": "DE*VNI*E404",
+        "Identification": {"RFIDMifareFamilyIdentification": {"UID": "0A1B2C3D"}},
+    }
+    assert code(hub.post("start", body, provider="DE%2ADCB")) == "603"
+
+
+@pytest.fixture
+def database_away(server_url, database):
+    """The database lets nobody in while the test runs."""
+    name = database.info.dbname
+    with psycopg.connect(server_url, autocommit=True) as server:
+        server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+        )
+        yield
+        server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
+def test_without_its_database_it_lives_is_not_ready_and_answers_a_system_error(hub, database_away):
+    assert code(hub.start()) == "021"
+    assert get(f"{hub.url}/health/live") == "ok\n"
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        get(f"{hub.url}/health/ready")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_cleanly(hub, number):
+    assert hub.program.stop(number) == 0
+
+
+def test_its_log_names_no_token(hub, station, background):
+    _, token = accepted(hub, station, background)
+    lines = hub.program.log.read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    assert any(event.get("event") == "remote start" for event in events)
+    assert token not in hub.program.log.read_text()
+
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read().decode()
