@@ -120,14 +120,15 @@ def test_an_unknown_session_cannot_be_stopped(hub):
         ("UPDATE evses SET status = 'Faulted'", "700"),
         ("UPDATE evses SET status = 'Unavailable'", "700"),
         (
-            "INSERT INTO evses (charging_point_id, evse_number, status)"
-            " VALUES ('CP1', 0, 'Faulted')",
+            "INSERT INTO evses VALUES ('CP1', 0, null, null, false, 'Faulted')",
             "700",
         ),
         (
-            "INSERT INTO sessions (charging_point_id, evse_number, id_tag, state, started_at,"
-            " meter_start_wh, start_status)"
-            " VALUES ('CP1', 1, 'T', 'charging', now(), 0, 'Accepted')",
+            """
+            INSERT INTO sessions (charging_point_id, evse_number, id_tag, state, started_at,
+                meter_start_wh, start_status)
+            VALUES ('CP1', 1, 'T', 'charging', now(), 0, 'Accepted')
+            """,
             "602",
         ),
     ],

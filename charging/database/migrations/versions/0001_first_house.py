@@ -87,7 +87,10 @@ CREATE TABLE sessions (
     stop_reason text,
     stop_id_tag text,
     stop_status text,
-    energy_wh bigint GENERATED ALWAYS AS (greatest(0, meter_stop_wh - meter_start_wh)) STORED,
+    -- of an ended session only: greatest() alone would make 0 of an unknown
+    energy_wh bigint GENERATED ALWAYS AS (
+        CASE WHEN meter_stop_wh IS NOT NULL THEN greatest(0, meter_stop_wh - meter_start_wh) END
+    ) STORED,
     start_received_at timestamptz NOT NULL DEFAULT now(),
     stop_received_at timestamptz,
     CHECK ((state = 'ended') = (ended_at IS NOT NULL)),

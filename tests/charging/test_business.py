@@ -1,0 +1,102 @@
+"""The business without I/O: tokens, identities, credentials, energy."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charging.authorization import AuthorizationStatus, Token, authorize
+from charging.credential import hash_password, new_password, new_salt, password_matches
+from charging.identity import (
+    InvalidIdentityError,
+    evse_id_key,
+    id_tag_key,
+    parse_charging_point_id,
+    parse_evse_id,
+    redact,
+)
+from charging.session import energy_wh
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("token", "status"),
+    [
+        (None, AuthorizationStatus.INVALID),
+        (Token("T"), AuthorizationStatus.ACCEPTED),
+        (Token("T", expires_at=NOW), AuthorizationStatus.EXPIRED),
+        (Token("T", expires_at=NOW + timedelta(microseconds=1)), AuthorizationStatus.ACCEPTED),
+        (Token("T", blocked=True, expires_at=NOW), AuthorizationStatus.BLOCKED),
+    ],
+)
+def test_who_may_charge(token, status):
+    decision = authorize(token, NOW)
+    assert decision.status is status
+    assert decision.accepted == (status is AuthorizationStatus.ACCEPTED)
+
+
+@pytest.mark.parametrize("name", ["CP1", "DE*VNI*1", "a b", "x" * 48, "=_+|@.-"])
+def test_identities_pass_unchanged(name):
+    assert parse_charging_point_id(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "x" * 49, "a:b", " a", "a ", "a/b", "ä", "a\n", "a\x00"])
+def test_other_identities_are_refused_with_a_sentence(name):
+    with pytest.raises(InvalidIdentityError, match="is no charging point id"):
+        parse_charging_point_id(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("de*vni*e12*3", "DE*VNI*E12*3"),
+        (" DEVNIE1 ", "DEVNIE1"),
+        ("+49*123*456*7", "+49*123*456*7"),
+    ],
+)
+def test_evse_ids(text, parsed):
+    assert parse_evse_id(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["", "DE*VNI*X1", "DE*VNI*E", "DE-VNI-E1", "49*12*3"])
+def test_no_evse_ids(text):
+    with pytest.raises(InvalidIdentityError):
+        parse_evse_id(text)
+
+
+def test_two_spellings_of_an_evse_id_compare_equal():
+    assert evse_id_key("DE*VNI*E12*3") == evse_id_key("devnie123")
+
+
+def test_tokens_are_compared_without_case():
+    assert id_tag_key(" aBc ") == "ABC"
+    for bad in ("", " ", "x" * 37, "a\nb"):
+        with pytest.raises(InvalidIdentityError):
+            id_tag_key(bad)
+
+
+def test_a_token_in_a_log_is_only_its_end():
+    assert redact("04A1B2C3D4") == "…3D4"
+    assert redact("1234") == "…"
+
+
+@given(st.binary(), st.binary(min_size=1))
+def test_only_the_password_matches(password, other):
+    salt = new_salt()
+    expected = hash_password(password, salt)
+    assert password_matches(password, salt, expected)
+    assert not password_matches(password + other, salt, expected)
+    assert not password_matches(password, new_salt(), expected)
+
+
+def test_new_passwords_differ_and_fit_every_ocpp_version():
+    passwords = {new_password() for _ in range(100)}
+    assert len(passwords) == 100
+    assert {len(password) for password in passwords} == {24}
+
+
+@given(st.integers(0, 2**40), st.integers(0, 2**40))
+def test_energy_is_never_negative(start, stop):
+    assert energy_wh(start, stop) == max(0, stop - start)

@@ -1,0 +1,92 @@
+"""Group commit against a real database."""
+
+import asyncio
+
+import psycopg
+import pytest
+
+from cp_backend.lane import DatabaseAwayError, Lane
+from cp_backend.telemetry import Metrics
+
+
+async def one(cursor, items):
+    """Answer each item with the number of items of its transaction; 'bad' breaks it."""
+    for item in items:
+        if item == "bad":
+            await cursor.execute("SELECT 1 / 0")
+    await cursor.execute("SELECT pg_sleep(0.01)")
+    return [len(items)] * len(items)
+
+
+async def another(cursor, items):
+    await cursor.execute("SELECT 1")
+    return list(items)
+
+
+@pytest.fixture
+async def lane(database_url):
+    lane = Lane(
+        "test", database_url, order=[another, one], batch_limit=50, max_depth=100, metrics=Metrics()
+    )
+    running = asyncio.create_task(lane.run())
+    yield lane
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_comes_while_a_batch_is_committed_makes_the_next_one(lane):
+    first = asyncio.create_task(lane.ask(one, "first"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    sizes = await asyncio.gather(*(lane.ask(one, str(n)) for n in range(60)), first)
+    assert max(sizes) == 50
+    assert lane.depth == 0
+    await lane.flushed()
+
+
+async def test_results_keep_their_order_across_statements(lane):
+    asked = [lane.ask(another, n) if n % 2 else lane.ask(one, n) for n in range(20)]
+    results = await asyncio.gather(*asked)
+    assert results[1::2] == list(range(1, 20, 2))
+
+
+async def test_one_bad_item_does_not_hurt_the_others(lane):
+    asked = [lane.ask(one, item) for item in ("a", "bad", "b")]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(results[1], psycopg.errors.DivisionByZero)
+    assert [results[0], results[2]] == [1, 1]
+
+
+async def test_beyond_its_depth_it_refuses_at_once(lane):
+    asked = [asyncio.ensure_future(lane.ask(one, n)) for n in range(150)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    refused = [r for r in results if isinstance(r, DatabaseAwayError)]
+    assert len(refused) == 50
+
+
+async def test_it_survives_a_lost_connection(lane, database):
+    assert await lane.ask(one, "x") == 1
+    asked = asyncio.create_task(lane.ask(sleepy, "x"))
+    while not database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE query = 'SELECT pg_sleep(20)' AND pid <> pg_backend_pid()"
+    ).fetchone():
+        await asyncio.sleep(0.01)
+    with pytest.raises(DatabaseAwayError):
+        await asked
+    assert not lane.healthy
+    assert await lane.ask(one, "x") == 1
+    assert lane.healthy
+
+
+async def sleepy(cursor, items):
+    await cursor.execute("SELECT pg_sleep(20)")
+    return list(items)
+
+
+async def test_a_listener_that_fails_harms_nobody(lane):
+    def fail(result):
+        raise RuntimeError(result)
+
+    lane.submit(one, "x", fail)
+    assert await lane.ask(one, "y") == 2

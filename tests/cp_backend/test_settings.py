@@ -1,0 +1,43 @@
+"""Settings from the environment."""
+
+import pytest
+
+from cp_backend.settings import SettingError, Settings, from_environment
+
+
+def test_defaults_are_for_production():
+    settings = from_environment({})
+    assert settings == Settings()
+    assert not settings.admit_unknown
+    assert not settings.admit_unknown_tokens
+
+
+def test_the_environment_and_then_the_command_line():
+    environment = {"CP_BACKEND_PORT": "1", "CP_BACKEND_ADMIT_UNKNOWN": "Yes", "OTHER": "x"}
+    assert from_environment(environment).port == 1
+    assert from_environment(environment).admit_unknown is True
+    assert from_environment(environment, port=2, host=None).port == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROT", "1"),
+        ("PORT", "x"),
+        ("PORT", "-1"),
+        ("PROCESSES", "0"),
+        ("PING_INTERVAL", "0.5"),
+        ("ADMIT_UNKNOWN", "perhaps"),
+        ("LOG_LEVEL", "LOUD"),
+        ("TLS_KEY", "file"),
+    ],
+)
+def test_what_cannot_be_is_said_by_name(name, value):
+    with pytest.raises(SettingError, match=f"CP_BACKEND_{name}"):
+        from_environment({f"CP_BACKEND_{name}": value})
+
+
+def test_a_node_holds_no_more_than_it_may_open_files():
+    assert Settings().connection_limit() >= 1
+    assert Settings(max_connections=3).connection_limit() == 3
+    assert Settings(max_connections=10**9).connection_limit() == Settings().connection_limit()

@@ -1,0 +1,179 @@
+"""What an operator types, against a real database."""
+
+import json
+
+import pytest
+
+from operations.__main__ import main
+
+
+@pytest.fixture
+def operate(database_url, monkeypatch, capsys):
+    """Run `python -m operations …`; return exit code, output, errors."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+
+    def run(*words):
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def as_json(operate):
+    def run(*words):
+        code, out, err = operate(*words, "--json")
+        assert (code, err) == (0, "")
+        return json.loads(out)
+
+    return run
+
+
+@pytest.fixture
+def session(database):
+    """An ended session of 1500 Wh with two readings."""
+    database.execute("INSERT INTO charging_points (charging_point_id) VALUES ('CP1')")
+    (number,) = database.execute(
+        """
+        INSERT INTO sessions (charging_point_id, evse_number, id_tag, state, started_at,
+            meter_start_wh, start_status, ended_at, meter_stop_wh, stop_reason)
+        VALUES ('CP1', 1, 'SECRETTOKEN', 'ended', '2026-01-01T10:00Z', 1000, 'Accepted',
+            '2026-01-01T11:00Z', 2500, 'Local') RETURNING session_id
+        """
+    ).fetchone()
+    for minute, energy in ((15, 1500), (30, 2000)):
+        database.execute(
+            "INSERT INTO meter_values (charging_point_id, evse_number, session_id, sampled_at,"
+            " energy_wh, sampled_values, digest) VALUES ('CP1', 1, %s,"
+            " '2026-01-01T10:00Z'::timestamptz + make_interval(mins => %s), %s, %s, %s)",
+            [number, minute, energy, json.dumps([{"value": str(energy)}]), minute],
+        )
+    return number
+
+
+def test_a_charging_point_is_registered_and_its_password_shown_once(as_json, operate, database):
+    password = as_json("charging-points", "register", "CP1")["password"]
+    assert len(password) == 24
+    stored = database.execute("SELECT * FROM charging_points").fetchone()
+    assert password not in str(stored)
+    assert password.encode() not in b"".join(v for v in stored if isinstance(v, bytes))
+    code, out, err = operate("charging-points", "register", "CP1")
+    assert (code, out) == (1, "")
+    assert "CP1 is registered already" in err
+
+
+def test_a_new_password_replaces_the_old(as_json, operate):
+    old = as_json("charging-points", "register", "CP1")["password"]
+    assert as_json("charging-points", "new-password", "CP1")["password"] != old
+    code, _, err = operate("charging-points", "new-password", "CP2")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "no charging point 'CP2'" in err
+
+
+def test_what_is_no_identity_is_refused(operate, database):
+    code, _, err = operate("charging-points", "register", "a:b")
+    assert code == 1
+    assert "is no charging point id" in err
+    assert database.execute("SELECT count(*) FROM charging_points").fetchone() == (0,)
+
+
+def test_the_list_shows_presence_and_status(as_json, operate, database):
+    assert "no charging points yet" in operate("charging-points", "list")[1]
+    as_json("charging-points", "register", "CP1", "--registration", "Pending")
+    as_json("charging-points", "register", "CP2", "--no-password")
+    database.execute("INSERT INTO evses VALUES ('CP2', 1, null, null, false, 'Charging')")
+    database.execute(
+        "INSERT INTO nodes (node_id, address, process_id)"
+        " VALUES ('00000000-0000-0000-0000-000000000001', 'a', 1)"
+    )
+    database.execute(
+        "INSERT INTO connections VALUES"
+        " ('CP2', '00000000-0000-0000-0000-000000000001', 1, '1.6', 'a', now())"
+    )
+    first, second = as_json("charging-points", "list")
+    assert (first["presence"], first["registration"]) == ("offline", "Pending")
+    assert (second["presence"], second["status"]) == ("online", "1: Charging")
+    # A node that went silent takes its presence with it.
+    database.execute("UPDATE nodes SET heartbeat_at = now() - interval '1 minute'")
+    assert as_json("charging-points", "list")[1]["presence"] == "offline"
+    assert as_json("charging-points", "set-registration", "CP1", "Accepted")
+    assert as_json("charging-points", "list")[0]["registration"] == "Accepted"
+    table = operate("charging-points", "list")[1]
+    assert "2 charging points" in table
+    assert "CP1" in table
+
+
+def test_tokens(as_json, operate):
+    as_json("tokens", "add", "secrettoken", "--note", "Ada", "--expires-at", "2030-01-01")
+    assert "SECRETTOKEN" not in operate("tokens", "list")[1]
+    (token,) = as_json("tokens", "list", "--reveal")
+    assert token["token"] == "SECRETTOKEN"
+    assert token["expires_at"] == "2030-01-01T00:00:00.000Z"
+    as_json("tokens", "block", "SecretToken")
+    assert as_json("tokens", "list")[0]["blocked"] is True
+    as_json("tokens", "unblock", "SecretToken")
+    assert as_json("tokens", "list")[0]["blocked"] is False
+    assert operate("tokens", "add", "SECRETTOKEN")[0] == 1
+    assert operate("tokens", "block", "other")[0] == 1
+
+
+def test_evses(as_json, operate):
+    as_json("charging-points", "register", "CP1")
+    as_json("charging-points", "register", "CP2")
+    as_json("evses", "set", "CP1", 1, "de*vni*e1")
+    (evse,) = as_json("evses", "list")
+    assert (evse["evse_id"], evse["roaming"]) == ("DE*VNI*E1", True)
+    for words, expected in [
+        (("CP2", 1, "DEVNIE1"), "another connector's"),
+        (("CP3", 1, "DE*VNI*E3"), "no charging point 'CP3'"),
+        (("CP1", 0, "DE*VNI*E3"), "counted from 1"),
+        (("CP1", 1, "nonsense"), "is no EVSE id"),
+    ]:
+        code, _, err = operate("evses", "set", *words)
+        assert code == 1
+        assert expected in err
+
+
+def test_sessions_with_their_energy(as_json, operate, session, database):
+    (row,) = as_json("sessions", "list")
+    assert (row["session"], row["energy_wh"], row["token"]) == (session, 1500, "…KEN")
+    assert "1 sessions, 1.500 kWh" in operate("sessions", "list")[1]
+    assert as_json("sessions", "list", "--state", "charging") == []
+    assert as_json("sessions", "list", "--charging-point", "CP2") == []
+    shown = as_json("sessions", "show", session)
+    assert [reading["energy_wh"] for reading in shown["meter_values"]] == [1500, 2000]
+    text = operate("sessions", "show", session)[1]
+    assert "Energy.Active.Import.Register 2000 Wh" in text
+    assert operate("sessions", "show", 999)[0] == 1
+
+
+def test_a_session_that_still_charges_shows_its_last_reading(as_json, session, database):
+    database.execute(
+        "UPDATE sessions SET state = 'charging', ended_at = null, meter_stop_wh = null"
+    )
+    assert as_json("sessions", "list")[0]["energy_wh"] == 1000
+
+
+def test_facts_that_nobody_can_assign_are_shown(as_json, operate, database):
+    assert "none: good" in operate("sessions", "unassigned")[1]
+    database.execute(
+        "INSERT INTO unassigned_facts (charging_point_id, action, payload, digest)"
+        " VALUES ('CP1', 'StopTransaction', '{\"meterStop\": 5}', 1)"
+    )
+    assert as_json("sessions", "unassigned")[0]["payload"] == {"meterStop": 5}
+
+
+def test_a_database_without_schema_is_one_clear_sentence(operate, server_url, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", server_url)
+    code, _, err = operate("sessions", "list")
+    assert code == 1
+    assert "make migrate-database" in err
+
+
+def test_a_database_that_is_away_is_one_clear_sentence(operate, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    code, _, err = operate("sessions", "list")
+    assert code == 1
+    assert "the database cannot be reached" in err
