@@ -45,17 +45,23 @@ check: setup lint ## Everything CI runs: format, lint, types, import rules, test
 	@$(MAKE) test
 
 .PHONY: lint
-lint: setup ## Format, lint, types and import rules, without the tests
+lint: setup ## Format, lint, types, import rules and templates, without the tests
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
-	@$(VENV)/bin/lint-imports setup.cfg
+	@$(VENV)/bin/lint-imports --no-logo setup.cfg
+	@$(PYTHON) -m templates --check
+	@$(VENV)/bin/cfn-lint generated/*.yml
 	@git ls-files -z -- '*.sh' '.ci/run' | xargs -0 -r $(VENV)/bin/shellcheck
 
 .PHONY: format
 format: setup ## Rewrite the code in the project's format
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix --exit-zero -q .
+
+.PHONY: generate-templates
+generate-templates: setup ## Write generated/*.yml anew from templates/
+	@$(PYTHON) -m templates
 
 .PHONY: upgrade-requirements
 upgrade-requirements: ## Resolve setup.cfg's extras anew into requirements/*.txt, pinned with hashes

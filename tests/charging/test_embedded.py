@@ -1,3 +1,5 @@
+"""The embedded PostgreSQL server: shared, kept, stopped by the last who leaves."""
+
 import os
 import signal
 import subprocess

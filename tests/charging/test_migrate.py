@@ -1,3 +1,5 @@
+"""Migrations up, down, and by many at once."""
+
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg

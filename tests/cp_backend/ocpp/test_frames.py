@@ -1,3 +1,5 @@
+"""OCPP-J frames: what is read, what is refused and how."""
+
 import json
 
 import pytest

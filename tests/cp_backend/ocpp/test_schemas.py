@@ -1,3 +1,5 @@
+"""The official schemas, compiled: what passes and with which code the rest is refused."""
+
 import pytest
 
 from cp_backend.ocpp.errors import CallRefusedError

@@ -1,3 +1,5 @@
+"""OCPP 1.6 into the vocabulary of the handlers, and back."""
+
 from datetime import UTC, datetime
 
 import pytest

@@ -1,0 +1,45 @@
+"""`python -m templates`: write generated/*.yml, or say whether it is up to date."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from templates import network
+
+GENERATED = Path(__file__).parent.parent / "generated"
+
+STACKS = {module.STACK: module for module in (network,)}
+"""Every stack, in the order in which they are deployed."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m templates", description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if something is stale"
+    )
+    check = parser.parse_args(arguments).check
+    wanted = {
+        GENERATED / f"{name}.yml": module.build().to_yaml() for name, module in STACKS.items()
+    }
+    stale = [file for file, text in wanted.items() if not file.exists() or file.read_text() != text]
+    leftover = sorted(set(GENERATED.glob("*.yml")) - set(wanted))
+    if check:
+        for file in [*stale, *leftover]:
+            print(f"{file.name} is stale; say `make generate-templates`", file=sys.stderr)
+        return 1 if stale or leftover else 0
+    for file in stale:
+        file.write_text(wanted[file])
+        print(f"wrote {file.relative_to(GENERATED.parent)}")
+    for file in leftover:
+        file.unlink()
+        print(f"removed {file.relative_to(GENERATED.parent)}")
+    if not stale and not leftover:
+        print("nothing to do")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

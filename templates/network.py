@@ -1,0 +1,258 @@
+"""The network: a VPC over two or three zones, with fixed addresses for what goes out.
+
+Public subnets hold the load balancers and the NAT gateways, private ones everything of ours.
+The addresses of the NAT gateways are what the roaming hub's operator lets in.
+"""
+
+from __future__ import annotations
+
+from troposphere import (
+    AWS_NO_VALUE,
+    And,
+    Cidr,
+    Condition,
+    Equals,
+    GetAtt,
+    GetAZs,
+    If,
+    Join,
+    Output,
+    Parameter,
+    Ref,
+    Select,
+    Sub,
+    Template,
+    ec2,
+    iam,
+    logs,
+)
+
+from templates.names import add_zones, new_template, offer, tags
+from templates.policies import assumed_by, write_log_group
+
+STACK = "network"
+ZONES = ("A", "B", "C")
+# Nothing in the VPC is reachable by these from elsewhere, so every environment has the same.
+DEFAULT_CIDR = "10.40.0.0/16"
+# 4,096 addresses a subnet: a task takes one, and 100,000 charging points take a few dozen tasks.
+_SUBNET_BITS = 12
+
+
+def build() -> Template:
+    """Return the stack's template."""
+    template = new_template("VNI network: VPC, subnets, NAT gateways with fixed addresses.")
+    _add_parameters(template)
+    vpc = template.add_resource(
+        ec2.VPC(
+            "Vpc",
+            CidrBlock=Ref("VpcCidr"),
+            EnableDnsSupport=True,
+            EnableDnsHostnames=True,
+            Tags=tags(),
+        )
+    )
+    gateway = template.add_resource(ec2.InternetGateway("InternetGateway", Tags=tags()))
+    attachment = template.add_resource(
+        ec2.VPCGatewayAttachment(
+            "InternetGatewayAttachment", VpcId=Ref(vpc), InternetGatewayId=Ref(gateway)
+        )
+    )
+    public_routes = template.add_resource(
+        ec2.RouteTable("PublicRoutes", VpcId=Ref(vpc), Tags=tags("public"))
+    )
+    template.add_resource(
+        ec2.Route(
+            "PublicDefaultRoute",
+            RouteTableId=Ref(public_routes),
+            DestinationCidrBlock="0.0.0.0/0",
+            GatewayId=Ref(gateway),
+            DependsOn=attachment.title,
+        )
+    )
+    for index, zone in enumerate(ZONES):
+        _add_zone(template, vpc, public_routes, index, zone)
+    template.add_resource(
+        ec2.VPCEndpoint(
+            "S3Endpoint",
+            VpcId=Ref(vpc),
+            VpcEndpointType="Gateway",
+            ServiceName=Sub("com.amazonaws.${AWS::Region}.s3"),
+            # Images come from S3: this way past the NAT gateways, which cost by the gigabyte.
+            RouteTableIds=[Ref(f"PrivateRoutes{z}") for z in ZONES[:2]]
+            + [If("ThreeZones", Ref("PrivateRoutesC"), Ref(AWS_NO_VALUE))],
+        )
+    )
+    _add_flow_logs(template, vpc)
+    _add_outputs(template, vpc)
+    return template
+
+
+def _add_parameters(template: Template) -> None:
+    template.add_parameter(
+        Parameter(
+            "VpcCidr",
+            Type="String",
+            Default=DEFAULT_CIDR,
+            Description="Addresses of the VPC; six subnets of 4,096 must fit",
+            AllowedPattern=r"(\d{1,3}\.){3}\d{1,3}/1[6-7]",
+        )
+    )
+    add_zones(template)
+    template.add_parameter(
+        Parameter(
+            "NatPerZone",
+            Type="String",
+            Default="false",
+            AllowedValues=["true", "false"],
+            Description="A NAT gateway in each zone; otherwise one for all",
+        )
+    )
+    template.add_parameter(
+        Parameter(
+            "LogDays",
+            Type="Number",
+            Default=30,
+            AllowedValues=[1, 7, 30, 90, 180, 365, 731],
+            Description="Days that flow logs are kept",
+        )
+    )
+    template.add_condition("NatInB", Equals(Ref("NatPerZone"), "true"))
+    template.add_condition("NatInC", And(Condition("NatInB"), Condition("ThreeZones")))
+
+
+def _add_zone(
+    template: Template, vpc: ec2.VPC, public_routes: ec2.RouteTable, index: int, zone: str
+) -> None:
+    """Add a zone's public and private subnet, its NAT gateway and its way out."""
+    optional = _optional(zone)
+    subnets = Cidr(GetAtt(vpc, "CidrBlock"), 2 * len(ZONES), _SUBNET_BITS)
+    for kind, place in (("Public", index), ("Private", len(ZONES) + index)):
+        template.add_resource(
+            ec2.Subnet(
+                f"{kind}Subnet{zone}",
+                VpcId=Ref(vpc),
+                AvailabilityZone=Select(index, GetAZs("")),
+                CidrBlock=Select(place, subnets),
+                MapPublicIpOnLaunch=False,
+                Tags=tags(f"{kind.lower()}-{zone.lower()}"),
+                **optional,
+            )
+        )
+    template.add_resource(
+        ec2.SubnetRouteTableAssociation(
+            f"PublicRoutes{zone}Association",
+            SubnetId=Ref(f"PublicSubnet{zone}"),
+            RouteTableId=Ref(public_routes),
+            **optional,
+        )
+    )
+    has_nat = {} if zone == "A" else {"Condition": f"NatIn{zone}"}
+    template.add_resource(
+        ec2.EIP(
+            f"NatAddress{zone}",
+            Domain="vpc",
+            Tags=tags(f"nat-{zone.lower()}"),
+            DependsOn="InternetGatewayAttachment",
+            **has_nat,
+        )
+    )
+    template.add_resource(
+        ec2.NatGateway(
+            f"NatGateway{zone}",
+            AllocationId=GetAtt(f"NatAddress{zone}", "AllocationId"),
+            SubnetId=Ref(f"PublicSubnet{zone}"),
+            Tags=tags(zone.lower()),
+            **has_nat,
+        )
+    )
+    template.add_resource(
+        ec2.RouteTable(
+            f"PrivateRoutes{zone}", VpcId=Ref(vpc), Tags=tags(f"private-{zone.lower()}"), **optional
+        )
+    )
+    template.add_resource(
+        ec2.SubnetRouteTableAssociation(
+            f"PrivateRoutes{zone}Association",
+            SubnetId=Ref(f"PrivateSubnet{zone}"),
+            RouteTableId=Ref(f"PrivateRoutes{zone}"),
+            **optional,
+        )
+    )
+    own = Ref(f"NatGateway{zone}")
+    template.add_resource(
+        ec2.Route(
+            f"PrivateDefaultRoute{zone}",
+            RouteTableId=Ref(f"PrivateRoutes{zone}"),
+            DestinationCidrBlock="0.0.0.0/0",
+            NatGatewayId=own if zone == "A" else If(f"NatIn{zone}", own, Ref("NatGatewayA")),
+            **optional,
+        )
+    )
+
+
+def _add_flow_logs(template: Template, vpc: ec2.VPC) -> None:
+    group = template.add_resource(
+        logs.LogGroup(
+            "FlowLogGroup",
+            LogGroupName=Sub("/vni/${Environment}/network"),
+            RetentionInDays=Ref("LogDays"),
+        )
+    )
+    role = template.add_resource(
+        iam.Role(
+            "FlowLogRole",
+            AssumeRolePolicyDocument=assumed_by("vpc-flow-logs"),
+            Policies=[
+                iam.Policy(PolicyName="write-logs", PolicyDocument=write_log_group(group)),
+            ],
+        )
+    )
+    template.add_resource(
+        ec2.FlowLog(
+            "FlowLog",
+            ResourceId=Ref(vpc),
+            ResourceType="VPC",
+            # What was let in is in the services' logs; what was not is only here.
+            TrafficType="REJECT",
+            LogGroupName=Ref(group),
+            DeliverLogsPermissionArn=GetAtt(role, "Arn"),
+            Tags=tags(),
+        )
+    )
+
+
+def _add_outputs(template: Template, vpc: ec2.VPC) -> None:
+    offer(template, STACK, "VpcId", Ref(vpc), "The VPC")
+    offer(template, STACK, "VpcCidr", GetAtt(vpc, "CidrBlock"), "Its addresses")
+    for kind in ("Public", "Private"):
+        for zone in ZONES:
+            offer(
+                template,
+                STACK,
+                f"{kind}Subnet{zone}",
+                Ref(f"{kind}Subnet{zone}"),
+                f"The {kind.lower()} subnet of zone {zone}",
+                **_optional(zone),
+            )
+    # No export: nobody imports them, and they may be added to.
+    template.add_output(
+        Output(
+            "NatAddresses",
+            Description=(
+                "The addresses that our requests come from; give them to the hub's operator"
+            ),
+            Value=If(
+                "NatInC",
+                Join(",", [Ref(f"NatAddress{zone}") for zone in ZONES]),
+                If(
+                    "NatInB",
+                    Join(",", [Ref(f"NatAddress{zone}") for zone in ZONES[:2]]),
+                    Ref("NatAddressA"),
+                ),
+            ),
+        )
+    )
+
+
+def _optional(zone: str) -> dict[str, str]:
+    return {"Condition": "ThreeZones"} if zone == "C" else {}
