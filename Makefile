@@ -95,8 +95,8 @@ BACKEND_HOSTNAME ?=
 
 .PHONY: run-charging-point-simulator
 run-charging-point-simulator: setup ## Say "Hello" to BACKEND_HOSTNAME (default: the local backend) every 5 s (ARGS= for more)
-	@exec $(PYTHON) -m charging_point_simulator \
-		$(if $(BACKEND_HOSTNAME),--host $(BACKEND_HOSTNAME),--host $(HOST) --port $(PORT) --plain) $(ARGS)
+	@exec $(PYTHON) -m charging_point_simulator $(ARGS) \
+		$(if $(BACKEND_HOSTNAME),--host $(BACKEND_HOSTNAME),--host $(HOST) --port $(PORT) --plain)
 
 ##@ Operate
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -167,6 +168,25 @@ def test_hello_every_few_seconds_until_ctrl_c(node, tmp_path):
     ) as program:
         eventually(lambda: program.log_end().count("acknowledged: Hello") >= 3)
         assert program.stop(signal.SIGINT) == 130
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("--count 1", "heard 'acknowledged: Hello'"),
+        ("charge --charging-points 2 --time-compression 1000", "2 of 2 sessions complete"),
+    ],
+)
+def test_the_makefile_runs_the_simulator(node, arguments, expected):
+    run = subprocess.run(
+        ["make", "run-charging-point-simulator", f"PORT={node.port}", f"ARGS={arguments}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert expected in run.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
