@@ -182,7 +182,7 @@ class Node:
         log.info("stopped", extra={"node": str(self.node_id)})
 
     def _dimensions(self) -> dict[str, str]:
-        return {"Service": "charging-point-backend"}
+        return {"Environment": self.settings.environment, "Service": "charging-point-backend"}
 
     # Connections come and go.
 

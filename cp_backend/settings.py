@@ -75,6 +75,7 @@ class Settings:
     drain_time: float = _setting(
         100, "seconds over which a stopping node closes its connections; below the stop timeout"
     )
+    environment: str = _setting("local", "name of the environment, a dimension of the metrics")
     metrics_interval: float = _setting(60, "seconds between metric documents in the log", 1)
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR; DEBUG logs payloads")
 

@@ -6,11 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from templates import network
+from templates import accelerator, cluster, database, firewall, network, registry, services
 
 GENERATED = Path(__file__).parent.parent / "generated"
 
-STACKS = {module.STACK: module for module in (network,)}
+STACKS = {
+    module.STACK: module
+    for module in (network, firewall, registry, database, cluster, services, accelerator)
+}
 """Every stack, in the order in which they are deployed."""
 
 

@@ -11,13 +11,11 @@ from troposphere import (
     And,
     Cidr,
     Condition,
-    Equals,
     GetAtt,
     GetAZs,
     If,
     Join,
     Output,
-    Parameter,
     Ref,
     Select,
     Sub,
@@ -27,8 +25,17 @@ from troposphere import (
     logs,
 )
 
-from templates.names import add_zones, new_template, offer, tags
-from templates.policies import assumed_by, write_log_group
+from templates.names import (
+    add_zones,
+    log_days,
+    log_group_name,
+    new_template,
+    offer,
+    switch,
+    tags,
+    text,
+)
+from templates.policies import assumed_by, write_logs
 
 STACK = "network"
 ZONES = ("A", "B", "C")
@@ -88,36 +95,20 @@ def build() -> Template:
 
 
 def _add_parameters(template: Template) -> None:
-    template.add_parameter(
-        Parameter(
-            "VpcCidr",
-            Type="String",
-            Default=DEFAULT_CIDR,
-            Description="Addresses of the VPC; six subnets of 4,096 must fit",
-            AllowedPattern=r"(\d{1,3}\.){3}\d{1,3}/1[6-7]",
-        )
+    text(
+        template,
+        "VpcCidr",
+        "Addresses of the VPC; six subnets of 4,096 must fit",
+        Default=DEFAULT_CIDR,
+        AllowedPattern=r"(\d{1,3}\.){3}\d{1,3}/1[6-7]",
     )
     add_zones(template)
-    template.add_parameter(
-        Parameter(
-            "NatPerZone",
-            Type="String",
-            Default="false",
-            AllowedValues=["true", "false"],
-            Description="A NAT gateway in each zone; otherwise one for all",
-        )
+    log_days(template)
+    nat_in_b = switch(
+        template, "NatPerZone", False, "A NAT gateway in each zone; otherwise one for all"
     )
-    template.add_parameter(
-        Parameter(
-            "LogDays",
-            Type="Number",
-            Default=30,
-            AllowedValues=[1, 7, 30, 90, 180, 365, 731],
-            Description="Days that flow logs are kept",
-        )
-    )
-    template.add_condition("NatInB", Equals(Ref("NatPerZone"), "true"))
-    template.add_condition("NatInC", And(Condition("NatInB"), Condition("ThreeZones")))
+    template.add_condition("NatInB", Condition(nat_in_b))
+    template.add_condition("NatInC", And(Condition(nat_in_b), Condition("ThreeZones")))
 
 
 def _add_zone(
@@ -194,7 +185,7 @@ def _add_flow_logs(template: Template, vpc: ec2.VPC) -> None:
     group = template.add_resource(
         logs.LogGroup(
             "FlowLogGroup",
-            LogGroupName=Sub("/vni/${Environment}/network"),
+            LogGroupName=log_group_name("network"),
             RetentionInDays=Ref("LogDays"),
         )
     )
@@ -203,7 +194,9 @@ def _add_flow_logs(template: Template, vpc: ec2.VPC) -> None:
             "FlowLogRole",
             AssumeRolePolicyDocument=assumed_by("vpc-flow-logs"),
             Policies=[
-                iam.Policy(PolicyName="write-logs", PolicyDocument=write_log_group(group)),
+                iam.Policy(
+                    PolicyName="write-logs", PolicyDocument=write_logs(GetAtt(group, "Arn"))
+                ),
             ],
         )
     )

@@ -1,0 +1,171 @@
+"""The cluster, what tasks need before they start, and the task that migrates the database.
+
+It comes before the services in a deployment, so that the schema is ready when they change.
+"""
+
+from __future__ import annotations
+
+from troposphere import GetAtt, If, Parameter, Ref, Sub, Template, ecs, iam, logs
+
+from templates import database
+from templates.containers import (
+    WITHOUT_COMPUTE_SPECIFICS,
+    arn_of_log_group,
+    container,
+    database_environment,
+    runtime,
+    secret_key,
+)
+from templates.names import (
+    CHARGING_POINT,
+    SERVICES,
+    camel,
+    imported,
+    log_days,
+    log_group_name,
+    named,
+    new_template,
+    offer,
+    switch,
+    tags,
+    text,
+)
+from templates.policies import assumed_by, pull_images, read_secrets, write_logs
+
+STACK = "cluster"
+MIGRATIONS = "migrations"
+ARCHITECTURES = ["ARM64", "X86_64"]
+
+
+def add_architecture(template: Template) -> Ref:
+    """Give a template the parameter Architecture."""
+    return Ref(
+        template.add_parameter(
+            Parameter(
+                "Architecture",
+                Type="String",
+                Default=ARCHITECTURES[0],
+                AllowedValues=ARCHITECTURES,
+                Description="Processors of the tasks; images are built for the same",
+            )
+        )
+    )
+
+
+def build() -> Template:
+    """Return the stack's template."""
+    template = new_template("VNI cluster: where tasks run, and the migration of the database.")
+    insights = switch(template, "ContainerInsights", False, "Metrics of each task")
+    architecture = add_architecture(template)
+    days = log_days(template)
+    text(template, f"{camel(CHARGING_POINT)}ImageTag", "Tag of the image that migrates")
+    cluster = template.add_resource(
+        ecs.Cluster(
+            "Cluster",
+            ClusterName=named(),
+            ClusterSettings=[
+                ecs.ClusterSetting(
+                    Name="containerInsights", Value=If(insights, "enabled", "disabled")
+                )
+            ],
+            Tags=tags(),
+        )
+    )
+    groups = {
+        part: template.add_resource(
+            logs.LogGroup(
+                f"{camel(part)}Logs", LogGroupName=log_group_name(part), RetentionInDays=days
+            )
+        )
+        for part in (*SERVICES, MIGRATIONS)
+    }
+    role = template.add_resource(
+        iam.Role(
+            "ExecutionRole",
+            AssumeRolePolicyDocument=assumed_by("ecs-tasks"),
+            Policies=[
+                iam.Policy(
+                    PolicyName="pull-images",
+                    PolicyDocument=pull_images(
+                        *(
+                            imported("registry", f"{camel(service)}RepositoryArn")
+                            for service in SERVICES
+                        )
+                    ),
+                ),
+                iam.Policy(
+                    PolicyName="write-logs",
+                    PolicyDocument=write_logs(*(arn_of_log_group(part) for part in groups)),
+                ),
+                iam.Policy(
+                    PolicyName="read-secrets",
+                    PolicyDocument=read_secrets(imported("database", "ApplicationSecret")),
+                ),
+            ],
+            Tags=tags(),
+        )
+    )
+    _add_migrations(template, architecture, Ref(groups[MIGRATIONS]))
+    offer(template, STACK, "Name", Ref(cluster), "Name of the cluster")
+    offer(template, STACK, "Arn", GetAtt(cluster, "Arn"), "ARN of the cluster")
+    offer(template, STACK, "ExecutionRole", GetAtt(role, "Arn"), "What starts tasks")
+    return template
+
+
+def _add_migrations(template: Template, architecture: Ref, group: Ref) -> None:
+    # Only this task may read the secret of the schema's owner.
+    role = template.add_resource(
+        iam.Role(
+            "MigrationExecutionRole",
+            AssumeRolePolicyDocument=assumed_by("ecs-tasks"),
+            Policies=[
+                iam.Policy(
+                    PolicyName="pull-images",
+                    PolicyDocument=pull_images(
+                        imported("registry", f"{camel(CHARGING_POINT)}RepositoryArn")
+                    ),
+                ),
+                iam.Policy(
+                    PolicyName="write-logs",
+                    PolicyDocument=write_logs(arn_of_log_group(MIGRATIONS)),
+                ),
+                iam.Policy(
+                    PolicyName="read-secrets",
+                    PolicyDocument=read_secrets(
+                        imported("database", "MasterSecret"),
+                        imported("database", "ApplicationSecret"),
+                    ),
+                ),
+            ],
+            Tags=tags(),
+        )
+    )
+    master = imported("database", "MasterSecret")
+    application = imported("database", "ApplicationSecret")
+    definition = template.add_resource(
+        ecs.TaskDefinition(
+            "MigrationTask",
+            Family=Sub("vni-backend-migrations-${Environment}"),
+            Cpu="256",
+            Memory="512",
+            RuntimePlatform=runtime(architecture),
+            ExecutionRoleArn=GetAtt(role, "Arn"),
+            ContainerDefinitions=[
+                container(
+                    CHARGING_POINT,
+                    command=["python", "-m", "charging.database", "upgrade", "--grant"],
+                    environment=database_environment(database.NAME),
+                    secrets={
+                        "DATABASE_USER": secret_key(master, "username"),
+                        "DATABASE_PASSWORD": secret_key(master, "password"),
+                        "APPLICATION_USER": secret_key(application, "username"),
+                        "APPLICATION_PASSWORD": secret_key(application, "password"),
+                    },
+                    log_group=group,
+                )
+            ],
+            Tags=tags(MIGRATIONS),
+            **WITHOUT_COMPUTE_SPECIFICS,
+        )
+    )
+    offer(template, STACK, "MigrationTask", Ref(definition), "Task that migrates the database")

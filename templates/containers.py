@@ -1,0 +1,85 @@
+"""What all containers of ours have in common: hardened, logged, fed from secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from troposphere import Join, Ref, Sub, ecs
+
+from templates.names import camel, imported
+
+# Fargate's longest; cp_backend drains within it.
+STOP_TIMEOUT_SECONDS = 120
+OPEN_FILES = 65_535
+# Not root, and nobody on the image either.
+USER = "10001:10001"
+WITHOUT_COMPUTE_SPECIFICS = {"RequiresCompatibilities": ["FARGATE"], "NetworkMode": "awsvpc"}
+
+
+def container(
+    service: str,
+    *,
+    command: list[str],
+    environment: Mapping[str, object],
+    secrets: Mapping[str, object],
+    log_group: object,
+    **more: object,
+) -> ecs.ContainerDefinition:
+    """Return the one container of a task: an image of a service with a command.
+
+    secrets: variable → ``valueFrom``. more: ports, health check.
+    """
+    return ecs.ContainerDefinition(
+        Name=service,
+        Image=Join(
+            ":",
+            [
+                imported("registry", f"{camel(service)}RepositoryUri"),
+                Ref(f"{camel(service)}ImageTag"),
+            ],
+        ),
+        Command=command,
+        Essential=True,
+        Environment=[ecs.Environment(Name=k, Value=v) for k, v in sorted(environment.items())],
+        Secrets=[ecs.Secret(Name=k, ValueFrom=v) for k, v in sorted(secrets.items())],
+        User=USER,
+        ReadonlyRootFilesystem=True,
+        LinuxParameters=ecs.LinuxParameters(InitProcessEnabled=True),
+        StopTimeout=STOP_TIMEOUT_SECONDS,
+        Ulimits=[ecs.Ulimit(Name="nofile", SoftLimit=OPEN_FILES, HardLimit=OPEN_FILES)],
+        LogConfiguration=ecs.LogConfiguration(
+            LogDriver="awslogs",
+            Options={
+                "awslogs-group": log_group,
+                "awslogs-region": Ref("AWS::Region"),
+                "awslogs-stream-prefix": service,
+                # A slow log must not stop charging points; a full buffer drops lines instead.
+                "mode": "non-blocking",
+                "max-buffer-size": "25m",
+            },
+        ),
+        **more,
+    )
+
+
+def secret_key(secret_arn: object, key: str) -> Join:
+    """Return ``valueFrom`` of one key of a JSON secret."""
+    return Join("", [secret_arn, f":{key}::"])
+
+
+def database_environment(name: str) -> dict[str, object]:
+    """Return where the database is, for a container."""
+    return {"DATABASE_HOST": imported("database", "Endpoint"), "DATABASE_NAME": name}
+
+
+def runtime(architecture: object) -> ecs.RuntimePlatform:
+    """Return Linux on the environment's processors."""
+    return ecs.RuntimePlatform(CpuArchitecture=architecture, OperatingSystemFamily="LINUX")
+
+
+def arn_of_log_group(name: str) -> Sub:
+    """Return the ARN of a log group's streams."""
+    return Sub(
+        "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}"
+        f":log-group:/vni/${{Environment}}/{name}:*"
+    )
