@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from charging.database.address import configured_url, database
+from charging.database.address import application_user, configured_url, database
+from charging.database.grant import grant
 from charging.database.migrate import downgrade, upgrade
 
 
@@ -18,16 +19,31 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("upgrade", help="bring the schema up to date")
     up.add_argument("revision", nargs="?", default="head")
+    up.add_argument(
+        "--grant",
+        action="store_true",
+        help="then let APPLICATION_USER, with APPLICATION_PASSWORD, read and write rows",
+    )
     down = commands.add_parser("downgrade", help="take the schema down to a revision")
     down.add_argument("revision")
     options = parser.parse_args(arguments)
+    services_user = None
+    if options.command == "upgrade" and options.grant:
+        try:
+            services_user = application_user()
+        except ValueError as error:
+            parser.error(str(error))
     with database() as url:
         if options.command == "upgrade":
             upgrade(url, options.revision)
+            if services_user:
+                grant(url, *services_user)
         else:
             downgrade(url, options.revision)
     where = "the configured database" if configured_url() else "the embedded server"
     print(f"{where}: schema {options.command}d to {options.revision}")
+    if services_user:
+        print(f"{services_user[0]} may read and write rows")
     return 0
 
 

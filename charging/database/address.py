@@ -17,6 +17,9 @@ DATABASE_PORT = "DATABASE_PORT"
 DATABASE_NAME = "DATABASE_NAME"
 DATABASE_USER = "DATABASE_USER"
 DATABASE_PASSWORD = "DATABASE_PASSWORD"  # noqa: S105 - a variable's name
+# Who else may use the database: the services, when the owner migrates it for them.
+APPLICATION_USER = "APPLICATION_USER"
+APPLICATION_PASSWORD = "APPLICATION_PASSWORD"  # noqa: S105 - a variable's name
 VNI_STATE_DIRECTORY = "VNI_STATE_DIRECTORY"
 
 
@@ -44,6 +47,15 @@ def configured_url() -> str | None:
         name = quote(os.environ.get(DATABASE_NAME, "vni"), safe="")
         return f"postgresql://{user}:{password}@{host}:{port}/{name}?sslmode=require"
     return None
+
+
+def application_user() -> tuple[str, str]:
+    """Return name and password of the services' user. Raises ValueError where one is missing."""
+    user = os.environ.get(APPLICATION_USER)
+    password = os.environ.get(APPLICATION_PASSWORD)
+    if not user or not password:
+        raise ValueError(f"set {APPLICATION_USER} and {APPLICATION_PASSWORD}, or omit --grant")
+    return user, password
 
 
 @contextmanager
