@@ -124,6 +124,56 @@ show-session: setup ## Show SESSION= with its meter values
 migrate-database: setup ## Bring DATABASE_URL's schema (or the local one) up to date
 	@$(PYTHON) -m charging.database upgrade
 
+##@ Deploy: AWS_PROFILE=… ACCOUNT_ID=… ENVIRONMENT=… make …; docs/deploying.md
+
+# Which service's logs, or whose task's shell: charging-point or third-party.
+SERVICE ?= charging-point
+CLOUD = $(PYTHON) -m scripts.cloud
+
+.PHONY: deploy-backend-services
+deploy-backend-services: setup ## Bring a whole environment up to date, from an empty account if need be (WHITELIST_IP=)
+	@$(CLOUD) deploy
+
+.PHONY: create-certificates
+create-certificates: setup ## Make or renew the load balancers' certificate (CERTIFICATE_NAMES=, FORCE=1)
+	@$(CLOUD) create-certificates
+
+.PHONY: create-global-accelerator
+create-global-accelerator: setup ## Give the services fixed addresses, and print them
+	@$(CLOUD) create-accelerator
+
+.PHONY: build-cp-backend
+build-cp-backend: setup ## Build charging-point-backend's image on this machine (CONTAINER=docker|podman)
+	@$(CLOUD) build charging-point
+
+.PHONY: deploy-cp-backend
+deploy-cp-backend: setup ## Build, push, migrate, update charging-point-backend; wait until it is stable (IMAGE_TAG=)
+	@$(CLOUD) deploy-service charging-point
+
+.PHONY: build-third-party-backend
+build-third-party-backend: setup ## Build third-party-backend's image on this machine (CONTAINER=docker|podman)
+	@$(CLOUD) build third-party
+
+.PHONY: deploy-third-party-backend
+deploy-third-party-backend: setup ## Build, push, update third-party-backend; wait until it is stable (IMAGE_TAG=)
+	@$(CLOUD) deploy-service third-party
+
+.PHONY: environment-status
+environment-status: setup ## Show stacks, services, tasks, addresses and alarms
+	@$(CLOUD) status
+
+.PHONY: tail-logs
+tail-logs: setup ## Follow a service's log (SERVICE=third-party, CHARGING_POINT=, MINUTES=)
+	@$(CLOUD) tail-logs $(SERVICE)
+
+.PHONY: open-shell
+open-shell: setup ## Open a shell in a running task (SERVICE=third-party)
+	@$(CLOUD) open-shell $(SERVICE)
+
+.PHONY: delete-environment
+delete-environment: setup ## Take an environment away; asks first, and twice for production
+	@$(CLOUD) delete
+
 # $(call required,NAME): the variable's value, or a clear word about what is missing.
 required = $(if $($(1)),$($(1)),$(error $(1) is not set; say make $@ $(1)=…))
 CHARGING_POINT ?=

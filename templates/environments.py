@@ -38,6 +38,8 @@ class Sizes:
     """Thousandths of a processor for a task; it runs one node a whole one."""
     charging_point_memory: int = 2048
     """MB. A node of 20,000 charging points measures about 100 MB; sockets' buffers are extra."""
+    architecture: str = "ARM64"
+    """Or X86_64; images are built for the same."""
     charging_point_min_tasks: int = 2
     charging_point_max_tasks: int = 4
     connections_per_node: int = 15_000

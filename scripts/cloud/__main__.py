@@ -1,0 +1,172 @@
+"""`python -m scripts.cloud`: the Makefile's cloud targets."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from scripts.cloud import certificates, environment, images, inputs, watching
+from scripts.cloud.aws import Aws, AwsError
+from scripts.cloud.inputs import InputError, Target
+from scripts.cloud.migration import MigrationError
+from scripts.cloud.stacks import StackError
+from templates.environments import sizes
+from templates.names import SERVICES
+
+INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    options = _parser().parse_args(arguments)
+    work: Callable[[argparse.Namespace], int] = options.work
+    try:
+        return work(options)
+    except InputError as error:
+        print(f"{options.command}: {error}", file=sys.stderr)
+        return 2
+    except (AwsError, StackError, MigrationError, RuntimeError) as error:
+        print(f"{options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            f"\n{options.command}: interrupted. What AWS has begun goes on; the same command "
+            "takes up from there.",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.cloud",
+        description="Deploy and look after environments on AWS.",
+        epilog="AWS_PROFILE, ACCOUNT_ID and ENVIRONMENT say where; VERBOSE=1 shows every call of "
+        "the AWS CLI; docs/deploying.md tells the whole story.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(name: str, work: Callable[[argparse.Namespace], int], text: str) -> None:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(work=work)
+        if name in _OF_A_SERVICE:
+            added.add_argument("service", choices=SERVICES)
+
+    command("deploy", _deploy, "everything, from an empty account if need be (WHITELIST_IP)")
+    command("deploy-service", _deploy_service, "build, push and update one service")
+    command("create-certificates", _create_certificates, "make or renew the certificates")
+    command("create-accelerator", _create_accelerator, "fixed addresses for both services")
+    command("delete", _delete, "take the environment away")
+    command("status", _status, "stacks, services, tasks, addresses, alarms")
+    command("tail-logs", _tail_logs, "a service's log, as it is written")
+    command("open-shell", _open_shell, "a shell in a running task")
+    command("build", _build, "build an image on this machine")
+    return parser
+
+
+_OF_A_SERVICE = ("deploy-service", "tail-logs", "open-shell", "build")
+
+
+def _target() -> Target:
+    return inputs.target(os.environ)
+
+
+def _connect(target: Target) -> Aws:
+    aws = Aws(target)
+    aws.check_account()
+    print(f"{target.environment} in account {target.account}, {aws.region}")
+    return aws
+
+
+def _deploy(_: argparse.Namespace) -> int:
+    target = _target()
+    hub = inputs.whitelist(os.environ)
+    names = inputs.certificate_names(os.environ)
+    tags = {service: images.tag_of(image) for service, image in images.IMAGES.items()}
+    aws = _connect(target)
+    if inputs.admits_everybody(hub):
+        print(
+            "Warning: WHITELIST_IP admits everybody to the roaming hub's service; "
+            "only its own check of addresses and certificates is left.",
+            file=sys.stderr,
+        )
+    environment.deploy(aws, hub, tags, names)
+    return 0
+
+
+def _deploy_service(options: argparse.Namespace) -> int:
+    target = _target()
+    image = images.IMAGES[options.service]
+    tag = images.tag_of(image)
+    environment.deploy_service(_connect(target), image, tag)
+    return 0
+
+
+def _create_certificates(_: argparse.Namespace) -> int:
+    target = _target()
+    names = inputs.certificate_names(os.environ)
+    aws = _connect(target)
+    done = certificates.create(aws, names, force=bool(os.environ.get("FORCE")))
+    print(f"Certificate: {done}")
+    print(f"Its ARN: {certificates.certificate_arn(aws)}")
+    print(f"Clients trust it by {certificates.authority_file(aws)}")
+    return 0
+
+
+def _create_accelerator(_: argparse.Namespace) -> int:
+    environment.create_accelerator(_connect(_target()))
+    return 0
+
+
+def _delete(_: argparse.Namespace) -> int:
+    target = _target()
+    aws = _connect(target)
+    _ask(target)
+    environment.delete(aws)
+    return 0
+
+
+def _ask(target: Target) -> None:
+    """Have the deletion confirmed, twice for production. Raises InputError."""
+    words = [("CONFIRM", target.environment)]
+    if sizes(target.environment).protected:
+        words.append(("CONFIRM_AGAIN", f"delete {target.environment} and its sessions"))
+    for variable, word in words:
+        given = os.environ.get(variable)
+        if given is None and sys.stdin.isatty():
+            given = input(f"This deletes {target.environment} for good. Type {word!r}: ")
+        if given != word:
+            raise InputError(f"not confirmed; nothing was deleted ({variable}={word!r} confirms)")
+
+
+def _status(_: argparse.Namespace) -> int:
+    return 0 if watching.status(_connect(_target())) else 1
+
+
+def _tail_logs(options: argparse.Namespace) -> int:
+    aws = _connect(_target())
+    minutes = os.environ.get("MINUTES", "10")
+    if not minutes.isdigit():
+        raise InputError(f"MINUTES is {minutes!r}; give a whole number")
+    try:
+        watching.tail_logs(aws, options.service, os.environ.get("CHARGING_POINT", ""), int(minutes))
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _open_shell(options: argparse.Namespace) -> int:
+    return watching.open_shell(_connect(_target()), options.service)
+
+
+def _build(options: argparse.Namespace) -> int:
+    image = images.IMAGES[options.service]
+    images.build(image, image.local_name, images.find_engine())
+    print(f"built {image.local_name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,310 @@
+"""The environment's certificate authority, and the load balancers' certificate.
+
+See docs/decisions/0009-a-certificate-authority-of-our-own.md.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from charging.database.address import state_directory
+from scripts.cloud.aws import Aws, AwsError
+from scripts.cloud.stacks import NO_CHANGES
+
+AUTHORITY_DAYS = 3650
+# What browsers and many TLS stacks accept at most is 398.
+CERTIFICATE_DAYS = 397
+RENEW_WITHIN_DAYS = 30
+# RSA, since charging points that speak TLS 1.2 with nothing else are still in the field.
+_AUTHORITY_BITS = 3072
+_CERTIFICATE_BITS = 2048
+
+
+class Authority:
+    """A certificate authority: a certificate and its key."""
+
+    def __init__(self, certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> None:
+        self.certificate = certificate
+        self._key = key
+
+    @classmethod
+    def new(cls, environment: str) -> Authority:
+        """Make an authority for an environment."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=_AUTHORITY_BITS)
+        name = _name(f"VNI {environment} charging authority")
+        certificate = (
+            _builder(name, name, key, AUTHORITY_DAYS)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        return cls(certificate, key)
+
+    @classmethod
+    def from_json(cls, text: str) -> Authority:
+        """Read what `to_json` wrote."""
+        parts = json.loads(text)
+        key = serialization.load_pem_private_key(parts["key"].encode(), None)
+        assert isinstance(key, rsa.RSAPrivateKey)
+        return cls(x509.load_pem_x509_certificate(parts["certificate"].encode()), key)
+
+    def to_json(self) -> str:
+        """Write it down, key and all."""
+        return json.dumps({"certificate": self.pem.decode(), "key": _key_pem(self._key).decode()})
+
+    @property
+    def pem(self) -> bytes:
+        """The certificate, for clients to trust."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    def issue(self, names: list[str]) -> tuple[bytes, bytes]:
+        """Return a certificate for these names and addresses, and its key, in PEM."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=_CERTIFICATE_BITS)
+        certificate = (
+            _builder(_name(names[0][:64]), self.certificate.subject, key, CERTIFICATE_DAYS)
+            .add_extension(
+                x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
+            )
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
+            .sign(self._key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key)
+
+    def signed(self, certificate: x509.Certificate) -> bool:
+        """Return whether a certificate is this authority's."""
+        try:
+            certificate.verify_directly_issued_by(self.certificate)
+        except (InvalidSignature, ValueError, TypeError):
+            return False
+        return True
+
+
+def names_in(certificate: x509.Certificate) -> set[str]:
+    """Return the names and addresses that a certificate is for."""
+    extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    names = {str(a) for a in extension.value.get_values_for_type(x509.IPAddress)}
+    return names | set(extension.value.get_values_for_type(x509.DNSName))
+
+
+def own_names(environment: str) -> list[str]:
+    """Return the names that every certificate of an environment has; clients may ask for them."""
+    return [
+        f"{service}.{environment}.vni.internal" for service in ("charging-point", "third-party")
+    ]
+
+
+def create(aws: Aws, more_names: Iterable[str] = (), *, force: bool = False) -> str:
+    """Make what is missing of authority and certificate, renew what ends soon; say what was done.
+
+    more_names: names and addresses besides the environment's own and those it already has.
+    """
+    authority, is_new = _authority(aws)
+    arn = certificate_arn(aws)
+    current = _current(aws, arn) if arn else None
+    wanted = {*own_names(aws.target.environment), *more_names}
+    if current:
+        if not authority.signed(current) and not force:
+            return "kept: another authority signed it (FORCE=1 replaces it)"
+        wanted |= names_in(current)
+        why = _why_renew(current, wanted)
+        if not why and not force:
+            return NO_CHANGES
+    first = own_names(aws.target.environment)
+    certificate, key = authority.issue([*first, *sorted(wanted - set(first))])
+    with _files(certificate=certificate, key=key, chain=authority.pem) as files:
+        words = [
+            "acm",
+            "import-certificate",
+            "--certificate",
+            f"fileb://{files['certificate']}",
+            "--private-key",
+            f"fileb://{files['key']}",
+            "--certificate-chain",
+            f"fileb://{files['chain']}",
+        ]
+        # Over the same ARN there must be no tags.
+        answer = aws(
+            *words,
+            *(
+                ("--certificate-arn", arn)
+                if arn and current
+                else ("--tags", f"Key=Environment,Value={aws.target.environment}")
+            ),
+        )
+    aws(
+        *("ssm", "put-parameter", "--overwrite", "--type", "String"),
+        *("--name", _arn_parameter(aws), "--value", answer["CertificateArn"]),
+    )
+    if is_new:
+        return "authority and certificate made"
+    return f"renewed: {why or 'asked for'}" if current else "certificate made"
+
+
+def certificate_arn(aws: Aws) -> str | None:
+    """Return the ARN of the load balancers' certificate, or None before there is one."""
+    try:
+        answer = aws("ssm", "get-parameter", "--name", _arn_parameter(aws))
+    except AwsError as error:
+        if error.code == "ParameterNotFound":
+            return None
+        raise
+    return str(answer["Parameter"]["Value"])
+
+
+def authority_file(aws: Aws) -> Path:
+    """Write the authority's certificate where clients can take it; return the file."""
+    authority, _ = _authority(aws)
+    file = state_directory() / "certificates" / aws.target.environment / "ca.pem"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(authority.pem)
+    return file
+
+
+def remove(aws: Aws) -> None:
+    """Take certificate and authority away; in production the authority can be had back for 30 days."""
+    if arn := certificate_arn(aws):
+        try:
+            aws("acm", "delete-certificate", "--certificate-arn", arn)
+        except AwsError as error:
+            if error.code != "ResourceNotFoundException":
+                raise
+        aws("ssm", "delete-parameter", "--name", _arn_parameter(aws))
+    patience = (
+        ("--recovery-window-in-days", "30")
+        if aws.target.is_production
+        else ("--force-delete-without-recovery",)
+    )
+    try:
+        aws("secretsmanager", "delete-secret", "--secret-id", _secret(aws), *patience)
+    except AwsError as error:
+        if error.code != "ResourceNotFoundException":
+            raise
+
+
+def _authority(aws: Aws) -> tuple[Authority, bool]:
+    """Return the environment's authority, and whether it was made just now."""
+    try:
+        answer = aws("secretsmanager", "get-secret-value", "--secret-id", _secret(aws))
+        return Authority.from_json(answer["SecretString"]), False
+    except AwsError as error:
+        if error.code != "ResourceNotFoundException":
+            raise
+    authority = Authority.new(aws.target.environment)
+    with _files(authority=authority.to_json().encode()) as files:
+        aws(
+            *("secretsmanager", "create-secret", "--name", _secret(aws)),
+            *("--description", "Key of the authority that charging points trust"),
+            *("--secret-string", f"file://{files['authority']}"),
+            *("--tags", f"Key=Environment,Value={aws.target.environment}"),
+        )
+    return authority, True
+
+
+def _current(aws: Aws, arn: str) -> x509.Certificate | None:
+    try:
+        answer = aws("acm", "get-certificate", "--certificate-arn", arn)
+    except AwsError as error:
+        if error.code == "ResourceNotFoundException":
+            return None
+        raise
+    return x509.load_pem_x509_certificate(answer["Certificate"].encode())
+
+
+def _why_renew(current: x509.Certificate, wanted: set[str]) -> str:
+    left = current.not_valid_after_utc - datetime.now(UTC)
+    if left < timedelta(days=RENEW_WITHIN_DAYS):
+        return f"{max(left.days, 0)} days were left"
+    missing = len(wanted - names_in(current))
+    return f"{missing} names were missing" if missing else ""
+
+
+def _secret(aws: Aws) -> str:
+    return f"vni-cpo-{aws.target.environment}-certificate-authority"
+
+
+def _arn_parameter(aws: Aws) -> str:
+    return f"/vni/{aws.target.environment}/certificate-arn"
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: rsa.RSAPrivateKey, days: int
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        # Charging points' clocks are not always right.
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=days - 1))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Venerable Inertia"),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_encipherment=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _key_pem(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+@contextmanager
+def _files(**contents: bytes) -> Iterator[dict[str, Path]]:
+    """Lend the CLI secrets as files, which no process list shows."""
+    with tempfile.TemporaryDirectory(prefix="vni-") as directory:
+        files = {}
+        for name, content in contents.items():
+            files[name] = Path(directory, name)
+            files[name].write_bytes(content)
+        yield files

@@ -1,0 +1,156 @@
+"""Container images: named after the commit that last changed what is in them.
+
+So a commit that touches only documentation makes no new image, and no charging point is
+disconnected for it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.cloud.aws import Aws, AwsError
+from scripts.cloud.inputs import InputError
+from scripts.cloud.stacks import outputs
+from templates.environments import sizes
+from templates.names import CHARGING_POINT, THIRD_PARTY, camel
+
+ROOT = Path(__file__).resolve().parents[2]
+ENGINES = ("docker", "podman")
+_TAG_LENGTH = 12
+_PLATFORMS = {"ARM64": "linux/arm64", "X86_64": "linux/amd64"}
+
+
+@dataclass(frozen=True)
+class Image:
+    """A service's image: its package and what else goes into it."""
+
+    service: str
+    package: str
+
+    @property
+    def sources(self) -> list[str]:
+        """What changes the image when it changes."""
+        requirements = f"requirements/{self.package.replace('_', '-')}.txt"
+        return [self.package, "charging", requirements, ".dockerignore"]
+
+    @property
+    def local_name(self) -> str:
+        """Its name on the machine that built it."""
+        return f"vni-backend-{self.service}"
+
+
+IMAGES = {
+    CHARGING_POINT: Image(CHARGING_POINT, "cp_backend"),
+    THIRD_PARTY: Image(THIRD_PARTY, "third_party_backend"),
+}
+
+
+def tag_of(image: Image, variables: Mapping[str, str] = os.environ) -> str:
+    """Return IMAGE_TAG, or the commit that last changed the image's contents.
+
+    Raises InputError where that is not committed: nobody could say later what runs.
+    """
+    if given := variables.get("IMAGE_TAG"):
+        return given
+    if changed := _git("status", "--porcelain", "--", *image.sources):
+        first = changed.splitlines()[0].split()[-1]
+        raise InputError(
+            f"{first} has changes that are not committed; commit them, or name an image that is "
+            "in the registry with IMAGE_TAG=…"
+        )
+    return _git("log", "-1", "--format=%H", "--", *image.sources)[:_TAG_LENGTH]
+
+
+def ensure(aws: Aws, image: Image, tag: str) -> str:
+    """See that the registry has the image, building and pushing it if need be; say what was done.
+
+    Raises InputError without a container engine, but only where one is needed.
+    """
+    repository = outputs(aws, "registry")
+    name = repository[f"{camel(image.service)}RepositoryName"]
+    if _in_registry(aws, name, tag):
+        return f"{tag} is in the registry"
+    if os.environ.get("IMAGE_TAG"):
+        raise InputError(f"IMAGE_TAG is {tag!r}, but {name} has no such image")
+    engine = find_engine()
+    uri = repository[f"{camel(image.service)}RepositoryUri"]
+    build(image, f"{uri}:{tag}", engine, _PLATFORMS[sizes(aws.target.environment).architecture])
+    password = aws.text("ecr", "get-login-password")
+    _run(engine, "login", "--username", "AWS", "--password-stdin", uri, stdin=password)
+    _run(engine, "push", f"{uri}:{tag}")
+    return f"{tag} built and pushed"
+
+
+def build(image: Image, name: str, engine: str, wanted_platform: str | None = None) -> None:
+    """Build an image from the repository. wanted_platform: ``linux/arm64``; None: this machine's."""
+    _run(
+        engine,
+        "build",
+        *(("--platform", wanted_platform) if wanted_platform else ()),
+        *("--file", f"{image.package}/Dockerfile", "--tag", name, "."),
+        # podman's own format has no health check.
+        environment={"BUILDAH_FORMAT": "docker"},
+    )
+
+
+def find_engine(variables: Mapping[str, str] = os.environ) -> str:
+    """Return a container engine that works, CONTAINER's or the first there is. Raises InputError."""
+    wanted = variables.get("CONTAINER")
+    if wanted and wanted not in ENGINES:
+        raise InputError(f"CONTAINER is {wanted!r}; use {' or '.join(ENGINES)}")
+    for engine in [wanted] if wanted else ENGINES:
+        if shutil.which(engine) and not _fails(engine, "info"):
+            return engine
+    which = f"{wanted} does" if wanted else "neither docker nor podman does"
+    raise InputError(
+        f"{which} not work here, and an image is to be built: start it, or name an image that is "
+        "in the registry with IMAGE_TAG=…"
+    )
+
+
+def this_platform() -> str:
+    """Return this machine's platform in a container engine's words."""
+    return "linux/arm64" if platform.machine() in ("aarch64", "arm64") else "linux/amd64"
+
+
+def _in_registry(aws: Aws, name: str, tag: str) -> bool:
+    try:
+        aws(
+            *("ecr", "describe-images", "--repository-name", name),
+            *("--image-ids", f"imageTag={tag}"),
+        )
+    except AwsError as error:
+        if error.code == "ImageNotFoundException":
+            return False
+        raise
+    return True
+
+
+def _git(*words: str) -> str:
+    try:
+        run = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        raise InputError(
+            "an image is named after its commit, and git knows none here; set IMAGE_TAG=…"
+        ) from None
+    return run.stdout.strip()
+
+
+def _fails(*words: str) -> bool:
+    return bool(subprocess.run(words, capture_output=True, check=False).returncode)
+
+
+def _run(
+    *words: str, stdin: str | None = None, environment: Mapping[str, str] | None = None
+) -> None:
+    run = subprocess.run(
+        words, cwd=ROOT, input=stdin, text=True, env={**os.environ, **(environment or {})}
+    )
+    if run.returncode:
+        raise RuntimeError(f"`{' '.join(words[:2])}` failed; its own words are above")

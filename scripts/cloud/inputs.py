@@ -1,0 +1,99 @@
+"""What a person must say before anything is touched, checked at once and in plain words."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from templates.environments import PRODUCTION_NAME
+from templates.firewall import MAX_HUB_ADDRESSES
+
+_ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{1,19}")
+_ACCOUNT = re.compile(r"\d{12}")
+_DNS_NAME = re.compile(r"(?=.{1,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}")
+
+
+class InputError(ValueError):
+    """Something is missing or wrong; the message is one sentence and says what to do."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to: an environment in an account, reached by a profile of the AWS CLI."""
+
+    profile: str
+    account: str
+    environment: str
+
+    @property
+    def is_production(self) -> bool:
+        """Whether a second word is wanted before anything is taken away."""
+        return self.environment == PRODUCTION_NAME
+
+
+def target(variables: Mapping[str, str]) -> Target:
+    """Read AWS_PROFILE, ACCOUNT_ID and ENVIRONMENT. Raises InputError."""
+    profile = _given(variables, "AWS_PROFILE", "the profile of your AWS CLI that may deploy")
+    account = _given(variables, "ACCOUNT_ID", "the twelve digits of the AWS account")
+    environment = _given(variables, "ENVIRONMENT", "the environment's name, such as staging")
+    if not _ACCOUNT.fullmatch(account):
+        raise InputError(f"ACCOUNT_ID is {account!r}, but an account has twelve digits")
+    if not _ENVIRONMENT.fullmatch(environment):
+        raise InputError(
+            f"ENVIRONMENT is {environment!r}; use 2 to 20 lower-case letters, digits and hyphens, "
+            "a letter first"
+        )
+    return Target(profile, account, environment)
+
+
+def whitelist(variables: Mapping[str, str]) -> list[str]:
+    """Read WHITELIST_IP: the roaming hub's addresses, as CIDRs in order. Raises InputError."""
+    text = _given(
+        variables,
+        "WHITELIST_IP",
+        "the roaming hub's addresses or CIDRs, with commas between them",
+    )
+    networks = []
+    for word in re.split(r"[,\s]+", text.strip().strip(",")):
+        try:
+            networks.append(ipaddress.IPv4Network(word))
+        except ValueError:
+            raise InputError(f"WHITELIST_IP has {word!r}, {_what_is_wrong(word)}") from None
+    unique = sorted(set(networks))
+    if len(unique) > MAX_HUB_ADDRESSES:
+        raise InputError(
+            f"WHITELIST_IP has {len(unique)} addresses, but {MAX_HUB_ADDRESSES} is the most; "
+            "join neighbours into CIDRs"
+        )
+    return [str(network) for network in unique]
+
+
+def admits_everybody(cidrs: list[str]) -> bool:
+    """Return whether the hub's door stands open to all."""
+    return "0.0.0.0/0" in cidrs
+
+
+def certificate_names(variables: Mapping[str, str]) -> list[str]:
+    """Read CERTIFICATE_NAMES, more names for the certificate; may be empty. Raises InputError."""
+    names = re.split(r"[,\s]+", variables.get("CERTIFICATE_NAMES", "").strip().lower())
+    for name in filter(None, names):
+        if not _DNS_NAME.fullmatch(name):
+            raise InputError(f"CERTIFICATE_NAMES has {name!r}, which is no name in DNS")
+    return sorted(set(filter(None, names)))
+
+
+def _given(variables: Mapping[str, str], name: str, meaning: str) -> str:
+    value = variables.get(name, "").strip()
+    if not value:
+        raise InputError(f"{name} is not set: give {meaning}, as {name}=… before make")
+    return value
+
+
+def _what_is_wrong(word: str) -> str:
+    try:
+        meant = ipaddress.IPv4Network(word, strict=False)
+    except ValueError:
+        return "which is no IPv4 address or CIDR"
+    return f"which is an address within a network; did you mean {meant}?"

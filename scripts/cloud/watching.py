@@ -1,0 +1,124 @@
+"""Look on: the state of an environment, its logs, a shell in a task."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from datetime import UTC, datetime
+
+from scripts.cloud import stacks
+from scripts.cloud.aws import Aws
+from scripts.cloud.environment import print_addresses
+from scripts.cloud.inputs import InputError
+from templates.__main__ import STACKS
+from templates.environments import sizes
+from templates.names import SERVICES, camel
+
+_LOOK_SECONDS = 3
+
+
+def status(aws: Aws) -> bool:
+    """Print stacks, services, tasks, addresses and alarms; return whether all is well."""
+    environment = aws.target.environment
+    found = {s["StackName"]: s for s in aws("cloudformation", "describe-stacks")["Stacks"]}
+    print(f"Stacks of {environment} in {aws.region}")
+    well = True
+    for stack in STACKS:
+        entry = found.get(stacks.name_of(aws, stack))
+        if entry is None:
+            print(f"  {stack:<16} not there")
+            well = False
+            continue
+        when = str(entry.get("LastUpdatedTime") or entry["CreationTime"])[:16].replace("T", " ")
+        print(f"  {stack:<16} {entry['StackStatus']:<28} {when}")
+        well &= entry["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    if stacks.name_of(aws, "services") in found:
+        well &= _print_services(aws)
+    if stacks.name_of(aws, "network") in found:
+        print("Addresses")
+        print_addresses(aws)
+    alarms = aws(
+        *("cloudwatch", "describe-alarms", "--alarm-name-prefix", f"vni-cpo-{environment}-")
+    )["MetricAlarms"]
+    ringing = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
+    print(f"Alarms: {len(alarms)}, of which {len(ringing)} ring")
+    for alarm in ringing:
+        print(f"  {alarm['AlarmName']}: {alarm.get('StateReason', '')}")
+    return well and not ringing
+
+
+def _print_services(aws: Aws) -> bool:
+    cluster = stacks.outputs(aws, "cluster")["Name"]
+    names = stacks.outputs(aws, "services")
+    answer = aws(
+        *("ecs", "describe-services", "--cluster", cluster, "--services"),
+        *(names[f"{camel(service)}ServiceName"] for service in SERVICES),
+    )
+    print("Services")
+    well = True
+    for service in answer["services"]:
+        definition = aws(
+            *("ecs", "describe-task-definition", "--task-definition", service["taskDefinition"])
+        )["taskDefinition"]
+        tag = definition["containerDefinitions"][0]["image"].rsplit(":", 1)[-1]
+        running, wanted = service["runningCount"], service["desiredCount"]
+        print(f"  {service['serviceName']:<40} {running} of {wanted} tasks, image {tag}")
+        well &= running >= wanted
+    tasks = aws("ecs", "list-tasks", "--cluster", cluster)["taskArns"]
+    if tasks:
+        print("Tasks")
+        described = aws("ecs", "describe-tasks", "--cluster", cluster, "--tasks", *tasks[:100])
+        for task in described["tasks"]:
+            number = task["taskArn"].rsplit("/", 1)[-1]
+            group = task.get("group", "").removeprefix("service:")
+            print(f"  {number} {task['lastStatus']:<12} {group}")
+    return well
+
+
+def tail_logs(aws: Aws, service: str, charging_point: str, minutes: int) -> None:
+    """Print a service's log lines, of the last minutes and then as they come, until Ctrl-C.
+
+    charging_point: only lines that name it; all where empty.
+    """
+    group = f"/vni/{aws.target.environment}/{service}"
+    since = int((time.time() - 60 * minutes) * 1000)
+    seen: set[str] = set()
+    pattern = f'{{ $.charging_point = "{charging_point}" }}' if charging_point else ""
+    while True:
+        answer = aws(
+            *("logs", "filter-log-events", "--log-group-name", group),
+            *("--start-time", str(since)),
+            *(("--filter-pattern", pattern) if pattern else ()),
+        )
+        fresh = [event for event in answer["events"] if event["eventId"] not in seen]
+        for event in fresh:
+            at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
+            print(f"{at:%H:%M:%S} {event['message']}", flush=True)
+        if fresh:
+            since = max(event["timestamp"] for event in fresh)
+            # Several events may share the last millisecond; the next look finds them again.
+            seen = {e["eventId"] for e in answer["events"] if e["timestamp"] == since}
+        time.sleep(_LOOK_SECONDS)
+
+
+def open_shell(aws: Aws, service: str) -> int:
+    """Open a shell in a running task; return the shell's exit code. Raises InputError."""
+    if not sizes(aws.target.environment).allow_exec:
+        raise InputError(
+            f"{aws.target.environment} lets nobody into its tasks; "
+            "allow_exec in templates/environments.py says so"
+        )
+    if not shutil.which("session-manager-plugin"):
+        raise InputError(
+            "the AWS CLI needs its session-manager-plugin for this; AWS's documentation of "
+            "Session Manager says how to install it"
+        )
+    cluster = stacks.outputs(aws, "cluster")["Name"]
+    name = stacks.outputs(aws, "services")[f"{camel(service)}ServiceName"]
+    tasks = aws("ecs", "list-tasks", "--cluster", cluster, "--service-name", name)["taskArns"]
+    if not tasks:
+        raise InputError(f"{name} runs no task at the moment")
+    return aws.interactive(
+        *("ecs", "execute-command", "--cluster", cluster, "--task", tasks[0]),
+        *("--container", service, "--interactive", "--command", "/bin/sh"),
+    )
