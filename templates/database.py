@@ -129,6 +129,12 @@ def build() -> Template:
         GetAtt(cluster, "MasterUserSecret.SecretArn"),
         "Secret of the user that owns the schema",
     )
-    offer(template, STACK, "ApplicationSecret", Ref(application), "Secret of the services' user")
+    offer(
+        template,
+        STACK,
+        "ApplicationSecret",
+        GetAtt(application, "Id"),
+        "Secret of the services' user",
+    )
     offer(template, STACK, "ClusterIdentifier", Ref(cluster), "Name of the database cluster")
     return template

@@ -116,7 +116,7 @@ def _add_zone(
 ) -> None:
     """Add a zone's public and private subnet, its NAT gateway and its way out."""
     optional = _optional(zone)
-    subnets = Cidr(GetAtt(vpc, "CidrBlock"), 2 * len(ZONES), _SUBNET_BITS)
+    subnets = Cidr(Ref("VpcCidr"), 2 * len(ZONES), _SUBNET_BITS)
     for kind, place in (("Public", index), ("Private", len(ZONES) + index)):
         template.add_resource(
             ec2.Subnet(
@@ -216,7 +216,7 @@ def _add_flow_logs(template: Template, vpc: ec2.VPC) -> None:
 
 def _add_outputs(template: Template, vpc: ec2.VPC) -> None:
     offer(template, STACK, "VpcId", Ref(vpc), "The VPC")
-    offer(template, STACK, "VpcCidr", GetAtt(vpc, "CidrBlock"), "Its addresses")
+    offer(template, STACK, "VpcCidr", Ref("VpcCidr"), "Its addresses")
     for kind in ("Public", "Private"):
         for zone in ZONES:
             offer(

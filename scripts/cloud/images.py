@@ -121,15 +121,15 @@ def this_platform() -> str:
 
 def _in_registry(aws: Aws, name: str, tag: str) -> bool:
     try:
-        aws(
-            *("ecr", "describe-images", "--repository-name", name),
+        answer = aws(
+            *("ecr", "batch-get-image", "--repository-name", name),
             *("--image-ids", f"imageTag={tag}"),
         )
     except AwsError as error:
-        if error.code == "ImageNotFoundException":
+        if error.code == "RepositoryNotFoundException":
             return False
         raise
-    return True
+    return bool(answer["images"])
 
 
 def _git(*words: str) -> str:

@@ -1,0 +1,184 @@
+"""An emulated AWS, empty accounts in it, and a copy of the project to deploy from."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg
+import pytest
+from psycopg import sql
+
+from scripts.programs import Program, free_port
+
+ROOT = Path(__file__).parents[2]
+REGION = "eu-central-1"
+PROFILE = "tests"
+
+# Accounts are this process's own, since databases on a server that others use carry their numbers.
+_WORKER = f"2{os.getpid():07}"
+_accounts = (f"{_WORKER}{number:04}" for number in itertools.count(1))
+
+
+@pytest.fixture(scope="session")
+def emulator_url(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An emulated AWS of this worker's own; its tasks use the tests' PostgreSQL."""
+    directory = tmp_path_factory.mktemp("emulator")
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    variables = {
+        "GATEWAY_PORT": str(port),
+        "TASK_DATABASE_URL": server_url,
+        "TMPDIR": str(directory),
+    }
+    with Program(["tests.cloud.emulator"], directory / "emulator.log", variables) as program:
+        program.wait_until_ready(f"{url}/_ministack/health")
+        yield url
+    with psycopg.connect(server_url, autocommit=True) as server:
+        for (name,) in server.execute(
+            "SELECT datname FROM pg_database WHERE datname LIKE %s", (f"{_WORKER}%",)
+        ).fetchall():
+            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@dataclass
+class Account:
+    """An AWS account that was empty, and a project to deploy into it with `make`."""
+
+    number: str
+    url: str
+    project: Path
+    variables: dict[str, str]
+    journal: Path
+    clients: dict[str, Any] = field(default_factory=dict)
+
+    def make(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run make with AWS_PROFILE and ACCOUNT_ID of this account, and these variables."""
+        return subprocess.run(
+            ["make", f"VENV={ROOT / '.venv'}", *words],
+            cwd=self.project,
+            env={**self.variables, **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def deploy(self, environment: str, target: str = "deploy-backend-services", **more: str) -> str:
+        """Deploy an environment, which must succeed; return what was said."""
+        variables = {"ENVIRONMENT": environment, "WHITELIST_IP": "203.0.113.7", **more}
+        run = self.make(target, **variables)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run.stdout
+
+    def client(self, service: str) -> Any:
+        """A client of one of AWS's services."""
+        if service not in self.clients:
+            self.clients[service] = boto3.client(
+                service,
+                endpoint_url=self.url,
+                region_name=REGION,
+                aws_access_key_id=self.number,
+                aws_secret_access_key="none",
+            )
+        return self.clients[service]
+
+    def outputs(self, stack: str) -> dict[str, str]:
+        """A stack's outputs, by its full name."""
+        (found,) = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+        return {o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])}
+
+    def recorded(self, kind: str = "") -> list[dict[str, Any]]:
+        """The resources of this account that are only recorded: all, or those of a type."""
+        with urllib.request.urlopen(f"{self.url}/_recorded") as answer:
+            records = json.load(answer)
+        return [
+            record
+            for record in records
+            if record["Account"] == self.number and kind in ("", record["Type"])
+        ]
+
+    def engine_did(self) -> list[list[str]]:
+        """What the stand-in for a container engine was told, in order."""
+        return [json.loads(line) for line in self.journal.read_text().splitlines()]
+
+    def commit(self, message: str) -> None:
+        """Commit what changed in the project."""
+        _git(self.project, "add", "--all")
+        _git(self.project, "commit", "--quiet", "--message", message)
+
+
+@pytest.fixture(scope="module")
+def account(emulator_url: str, tmp_path_factory: pytest.TempPathFactory) -> Account:
+    """An empty account for the tests of a module."""
+    directory = tmp_path_factory.mktemp("account")
+    number = next(_accounts)
+    project = directory / "project"
+    _copy_project(project)
+    programs = directory / "bin"
+    programs.mkdir()
+    docker = programs / "docker"
+    docker.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/tests/cloud/engine.py" "$@"\n')
+    docker.chmod(0o755)
+    journal = directory / "engine.journal"
+    journal.touch()
+    (directory / "config").write_text(f"[profile {PROFILE}]\nregion = {REGION}\n")
+    (directory / "credentials").write_text(
+        f"[{PROFILE}]\naws_access_key_id = {number}\naws_secret_access_key = none\n"
+    )
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "MAKE", "MFLAGS", "DATABASE_", "VNI_", "PYTEST"))
+    }
+    return Account(
+        number,
+        emulator_url,
+        project,
+        {
+            **inherited,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "AWS_CONFIG_FILE": str(directory / "config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(directory / "credentials"),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": emulator_url,
+            "AWS_PROFILE": PROFILE,
+            "ACCOUNT_ID": number,
+            "ENGINE_JOURNAL": str(journal),
+        },
+        journal,
+    )
+
+
+def _copy_project(to: Path) -> None:
+    """Copy what git knows or will know, commit it there: its tags are then those of a release."""
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    for name in names:
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            # With its time, by which make knows that the virtual environment is up to date.
+            shutil.copy2(ROOT / name, to / name)
+    _git(to, "init", "--quiet")
+    _git(to, "config", "user.name", "Tests")
+    _git(to, "config", "user.email", "tests@vni.example")
+    _git(to, "add", "--all")
+    _git(to, "commit", "--quiet", "--message", "Begin")
+
+
+def _git(directory: Path, *words: str) -> None:
+    subprocess.run(["git", *words], cwd=directory, check=True, capture_output=True)

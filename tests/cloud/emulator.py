@@ -1,0 +1,152 @@
+"""`python -m tests.cloud.emulator`: an AWS on loopback, as far as our templates and programs go.
+
+ministack does most of it; `tests/cloud/handlers.py` teaches its CloudFormation the rest. Containers
+do not run here, so a task that RunTask starts is a process of this machine: the container's command
+with its environment and its secrets. An access key of twelve digits is the account that it belongs
+to, so a test has an empty account by naming a new one.
+
+Environment: GATEWAY_PORT, the port; TASK_DATABASE_URL, a PostgreSQL whose superuser makes the
+databases that tasks use.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+# Read by ministack when it is imported.
+os.environ |= {
+    "BIND_HOST": "127.0.0.1",
+    "DOCKER_HOST": "unix:///nonexistent",
+    "IOT_MTLS_ENABLED": "0",
+    "SFTP_ENABLED": "0",
+    "LOG_LEVEL": "WARNING",
+}
+
+import psycopg
+from ministack import app
+from ministack.core.responses import get_account_id
+from ministack.services import ecs
+from ministack.services.cloudformation import provisioners
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.cloud.handlers import HANDLERS, RECORDS, describe_scaling
+
+ROOT = Path(__file__).parents[2]
+TASK_SECONDS = 60
+# Roles belong to the whole server, and two test workers may migrate at the same time.
+_ONE_AT_A_TIME = 20_401
+
+# --- tasks --------------------------------------------------------------------------------
+
+_run_task = ecs._ACTION_MAP["RunTask"]
+
+
+def run_task(data: dict[str, Any]) -> Any:
+    """Answer RunTask: run the command of each task's first container here, to its end."""
+    answer = _run_task(data)
+    for started in json.loads(answer[2]).get("tasks", []):
+        task = ecs._tasks[started["taskArn"]]
+        definition = ecs._task_defs[ecs._resolve_td_key(task["taskDefinitionArn"])]
+        with psycopg.connect(os.environ["TASK_DATABASE_URL"], autocommit=True) as server:
+            server.execute("SELECT pg_advisory_lock(%s)", (_ONE_AT_A_TIME,))
+            code = _run_container(server, task, definition["containerDefinitions"][0])
+        ecs._mark_task_stopped(
+            task["taskArn"],
+            task,
+            "Essential container in task exited",
+            "EssentialContainerExited",
+            code,
+        )
+    return answer
+
+
+def _run_container(
+    server: psycopg.Connection[Any], task: dict[str, Any], container: dict[str, Any]
+) -> int:
+    """Run a container's command with its environment and secrets; log what it says."""
+    variables = {e["name"]: e["value"] for e in container.get("environment", [])}
+    variables |= ecs._resolve_container_secrets(container)
+    cluster = task["clusterArn"].rsplit("/", 1)[-1]
+    variables["DATABASE_URL"] = _database(server, f"{get_account_id()}_{cluster}", variables)
+    program, *words = container["command"]
+    assert program == "python"
+    run = subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=TASK_SECONDS,
+        check=False,
+    )
+    log = ecs._awslogs_config(container, task["taskArn"].rsplit("/", 1)[-1], "")
+    ecs._ensure_awslogs_stream(log)
+    for line in run.stdout.splitlines():
+        ecs._emit_awslogs_event(log, line)
+    return run.returncode
+
+
+def _database(server: psycopg.Connection[Any], name: str, variables: dict[str, str]) -> str:
+    """Return the address of a cluster's database, made if it is missing.
+
+    Its owner is the task's user with the task's password, as in Aurora no superuser but one that
+    may make roles. Host and TLS are not Aurora's.
+    """
+    user, password = variables["DATABASE_USER"], variables["DATABASE_PASSWORD"]
+    parts = conninfo_to_dict(os.environ["TASK_DATABASE_URL"])
+    for looked_for, exists, create in (
+        (user, "SELECT 1 FROM pg_roles WHERE rolname = %s", "CREATE ROLE {0} LOGIN CREATEROLE"),
+        (name, "SELECT 1 FROM pg_database WHERE datname = %s", "CREATE DATABASE {1} OWNER {0}"),
+    ):
+        if not server.execute(exists, (looked_for,)).fetchone():
+            server.execute(sql.SQL(create).format(sql.Identifier(user), sql.Identifier(name)))
+    server.execute(
+        sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(password))
+    )
+    return f"postgresql://{user}:{password}@/{name}?host={parts['host']}&port={parts.get('port', 5432)}"
+
+
+# --- the process --------------------------------------------------------------------------
+
+_ministack = app.app
+
+
+async def emulator(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answer what is ours, hand the rest to ministack."""
+    if scope["type"] == "http":
+        headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
+        service, _, action = headers.get("x-amz-target", "").partition(".")
+        if scope["path"] == "/_recorded":
+            await _answer(send, list(RECORDS.values()))
+            return
+        if service == "AnyScaleFrontendService":
+            await _answer(send, describe_scaling(action))
+            return
+    await _ministack(scope, receive, send)
+
+
+async def _answer(send: Any, value: object) -> None:
+    body = json.dumps(value).encode()
+    kind = [(b"content-type", b"application/x-amz-json-1.1")]
+    await send({"type": "http.response.start", "status": 200, "headers": kind})
+    await send({"type": "http.response.body", "body": body})
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    provisioners._RESOURCE_HANDLERS.update(HANDLERS)
+    ecs._ACTION_MAP["RunTask"] = run_task
+    app.app = emulator
+    sys.argv = ["ministack"]
+    app.main()
+
+
+if __name__ == "__main__":
+    main()
