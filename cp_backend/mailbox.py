@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable
 from uuid import UUID
 
@@ -95,6 +96,8 @@ class Mailbox:
             self._wake.set()
 
     def _carry_out(self, command: Claimed) -> None:
+        claimed_at = time.perf_counter()
+
         def answered(result: CommandResult) -> None:
             self._metrics.count("CommandsAnswered", result.outcome.value)
             log.info(
@@ -104,6 +107,7 @@ class Mailbox:
                     "command": command.command_id,
                     "kind": command.kind.value,
                     "outcome": result.outcome.value,
+                    "milliseconds": round((time.perf_counter() - claimed_at) * 1000),
                 },
             )
             self._store.command_answered(command.command_id, result, told)

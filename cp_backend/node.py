@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -317,4 +318,6 @@ class Node:
     async def _measure(self) -> None:
         while True:
             await asyncio.sleep(self.settings.metrics_interval)
+            with contextlib.suppress(DatabaseAwayError, psycopg.Error):
+                self.metrics.gauges["SessionsInProgress"] = await self.store.sessions_in_progress()
             write_document(self.metrics.document(self._dimensions()))

@@ -201,6 +201,10 @@ class Store:
         """Take on the commands for charging points whose sockets this node holds."""
         return await self.lookups.ask(claim_commands, self.node_id)
 
+    async def sessions_in_progress(self) -> int:
+        """Return how many sessions charge at the moment, on all nodes."""
+        return await self.lookups.ask(count_sessions, None)
+
     async def owners(self, charging_point_ids: Sequence[str]) -> dict[str, int]:
         """Return the connection ids that own charging points by now."""
         return await self.lookups.ask(owners, charging_point_ids)
@@ -701,6 +705,14 @@ async def claim_commands(cursor: Cursor, nodes: Sequence[UUID]) -> list[list[Cla
         )
     claimed.sort(key=lambda c: c.command_id)
     return [claimed, *([] for _ in nodes[1:])]
+
+
+async def count_sessions(cursor: Cursor, asked: Sequence[None]) -> list[int]:
+    """Count the sessions that charge: what a partial index holds."""
+    await cursor.execute("SELECT count(*) FROM sessions WHERE state = 'charging'")
+    row = await cursor.fetchone()
+    assert row is not None
+    return [row[0]] * len(asked)
 
 
 async def answer_commands(

@@ -24,6 +24,7 @@ METRICS: dict[str, str] = {
     "Connections": "Count",
     "HandshakesInFlight": "Count",
     "LaneDepth": "Count",
+    "SessionsInProgress": "Count",
     # counters
     "HandshakesAccepted": "Count",
     "HandshakesRefused": "Count",
@@ -44,7 +45,8 @@ METRICS: dict[str, str] = {
 }
 """Every metric a node emits and its CloudWatch unit; dashboards and alarms name these only."""
 
-GAUGES = frozenset({"Connections", "HandshakesInFlight", "LaneDepth"})
+GAUGES = frozenset({"Connections", "HandshakesInFlight", "LaneDepth", "SessionsInProgress"})
+"""What is at the moment of the document. SessionsInProgress is of all nodes, the others of one."""
 SAMPLES = frozenset(
     {"CallLatency", "CommandLatency", "CommitBatchSize", "CommitLatency", "EventLoopLag"}
 )

@@ -6,13 +6,35 @@ import argparse
 import sys
 from pathlib import Path
 
-from templates import accelerator, cluster, database, firewall, network, registry, services
+from templates import (
+    accelerator,
+    alerts,
+    boundary,
+    cluster,
+    database,
+    firewall,
+    network,
+    observability,
+    registry,
+    services,
+)
 
 GENERATED = Path(__file__).parent.parent / "generated"
 
 STACKS = {
     module.STACK: module
-    for module in (network, firewall, registry, database, cluster, services, accelerator)
+    for module in (
+        boundary,
+        network,
+        firewall,
+        registry,
+        alerts,
+        database,
+        cluster,
+        services,
+        accelerator,
+        observability,
+    )
 }
 """Every stack, in the order in which they are deployed."""
 

@@ -5,7 +5,7 @@ It comes before the services in a deployment, so that the schema is ready when t
 
 from __future__ import annotations
 
-from troposphere import GetAtt, If, Parameter, Ref, Sub, Template, ecs, iam, logs
+from troposphere import GetAtt, If, Parameter, Ref, Sub, Template, ecs, logs
 
 from templates import database
 from templates.containers import (
@@ -30,7 +30,8 @@ from templates.names import (
     tags,
     text,
 )
-from templates.policies import assumed_by, pull_images, read_secrets, write_logs
+from templates.policies import pull_images, read_secrets, write_logs
+from templates.roles import role
 
 STACK = "cluster"
 MIGRATIONS = "migrations"
@@ -79,66 +80,40 @@ def build() -> Template:
         )
         for part in (*SERVICES, MIGRATIONS)
     }
-    role = template.add_resource(
-        iam.Role(
-            "ExecutionRole",
-            AssumeRolePolicyDocument=assumed_by("ecs-tasks"),
-            Policies=[
-                iam.Policy(
-                    PolicyName="pull-images",
-                    PolicyDocument=pull_images(
-                        *(
-                            imported("registry", f"{camel(service)}RepositoryArn")
-                            for service in SERVICES
-                        )
-                    ),
-                ),
-                iam.Policy(
-                    PolicyName="write-logs",
-                    PolicyDocument=write_logs(*(arn_of_log_group(part) for part in groups)),
-                ),
-                iam.Policy(
-                    PolicyName="read-secrets",
-                    PolicyDocument=read_secrets(imported("database", "ApplicationSecret")),
-                ),
-            ],
-            Tags=tags(),
-        )
+    starter = role(
+        template,
+        "ExecutionRole",
+        "ecs-tasks",
+        {
+            "pull-images": pull_images(
+                *(imported("registry", f"{camel(service)}RepositoryArn") for service in SERVICES)
+            ),
+            "write-logs": write_logs(*(arn_of_log_group(part) for part in groups)),
+            "read-secrets": read_secrets(imported("database", "ApplicationSecret")),
+        },
     )
     _add_migrations(template, architecture, Ref(groups[MIGRATIONS]))
     offer(template, STACK, "Name", Ref(cluster), "Name of the cluster")
     offer(template, STACK, "Arn", GetAtt(cluster, "Arn"), "ARN of the cluster")
-    offer(template, STACK, "ExecutionRole", GetAtt(role, "Arn"), "What starts tasks")
+    offer(template, STACK, "ExecutionRole", GetAtt(starter, "Arn"), "What starts tasks")
     return template
 
 
 def _add_migrations(template: Template, architecture: Ref, group: Ref) -> None:
     # Only this task may read the secret of the schema's owner.
-    role = template.add_resource(
-        iam.Role(
-            "MigrationExecutionRole",
-            AssumeRolePolicyDocument=assumed_by("ecs-tasks"),
-            Policies=[
-                iam.Policy(
-                    PolicyName="pull-images",
-                    PolicyDocument=pull_images(
-                        imported("registry", f"{camel(CHARGING_POINT)}RepositoryArn")
-                    ),
-                ),
-                iam.Policy(
-                    PolicyName="write-logs",
-                    PolicyDocument=write_logs(arn_of_log_group(MIGRATIONS)),
-                ),
-                iam.Policy(
-                    PolicyName="read-secrets",
-                    PolicyDocument=read_secrets(
-                        imported("database", "MasterSecret"),
-                        imported("database", "ApplicationSecret"),
-                    ),
-                ),
-            ],
-            Tags=tags(),
-        )
+    starter = role(
+        template,
+        "MigrationExecutionRole",
+        "ecs-tasks",
+        {
+            "pull-images": pull_images(
+                imported("registry", f"{camel(CHARGING_POINT)}RepositoryArn")
+            ),
+            "write-logs": write_logs(arn_of_log_group(MIGRATIONS)),
+            "read-secrets": read_secrets(
+                imported("database", "MasterSecret"), imported("database", "ApplicationSecret")
+            ),
+        },
     )
     master = imported("database", "MasterSecret")
     application = imported("database", "ApplicationSecret")
@@ -149,7 +124,7 @@ def _add_migrations(template: Template, architecture: Ref, group: Ref) -> None:
             Cpu="256",
             Memory="512",
             RuntimePlatform=runtime(architecture),
-            ExecutionRoleArn=GetAtt(role, "Arn"),
+            ExecutionRoleArn=GetAtt(starter, "Arn"),
             ContainerDefinitions=[
                 container(
                     CHARGING_POINT,

@@ -29,6 +29,10 @@ class Sizes:
     """Aurora capacity units: 2 GB of memory each, and a share of processors."""
     database_reader: bool = False
     """A second instance, which takes over when the first fails."""
+    database_connections_limit: int = 700
+    """Connections that alarm: four fifths of what Aurora gives a database of this capacity."""
+    database_storage_limit_gb: int = 100
+    """GB that alarm, since somebody pays for them."""
     backup_days: int = 7
     protected: bool = False
     """Neither the database nor a stack can be deleted before this is taken back."""
@@ -79,6 +83,8 @@ PRODUCTION = replace(
     database_min_acu=2,
     database_max_acu=32,
     database_reader=True,
+    database_connections_limit=4000,
+    database_storage_limit_gb=1000,
     backup_days=35,
     protected=True,
     charging_point_min_tasks=3,

@@ -7,8 +7,12 @@ docs/decisions/0006-exports-between-stacks.md.
 
 from __future__ import annotations
 
+import re
+
 from troposphere import (
     AWS_NO_VALUE,
+    And,
+    Condition,
     Equals,
     Export,
     If,
@@ -37,6 +41,11 @@ SERVICES = (CHARGING_POINT, THIRD_PARTY)
 def camel(words: str) -> str:
     """Return `charging-point` as `ChargingPoint`, for names of resources and parameters."""
     return "".join(word.capitalize() for word in words.split("-"))
+
+
+def kebab(title: str) -> str:
+    """Return `ChargingPoint` as `charging-point`, for names that people read."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", title).lower()
 
 
 def new_template(description: str) -> Template:
@@ -145,6 +154,15 @@ def add_zones(template: Template) -> None:
         )
     )
     template.add_condition("ThreeZones", Equals(Ref("Zones"), 3))
+
+
+def add_nat_conditions(template: Template) -> None:
+    """Give a template with `add_zones` the parameter NatPerZone and its conditions NatInB, NatInC."""
+    nat_in_b = switch(
+        template, "NatPerZone", False, "A NAT gateway in each zone; otherwise one for all"
+    )
+    template.add_condition("NatInB", Condition(nat_in_b))
+    template.add_condition("NatInC", And(Condition(nat_in_b), Condition("ThreeZones")))
 
 
 def subnets(kind: str) -> list[object]:

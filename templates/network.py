@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from troposphere import (
     AWS_NO_VALUE,
-    And,
     Cidr,
-    Condition,
     GetAtt,
     GetAZs,
     If,
@@ -21,21 +19,21 @@ from troposphere import (
     Sub,
     Template,
     ec2,
-    iam,
     logs,
 )
 
 from templates.names import (
+    add_nat_conditions,
     add_zones,
     log_days,
     log_group_name,
     new_template,
     offer,
-    switch,
     tags,
     text,
 )
-from templates.policies import assumed_by, write_logs
+from templates.policies import write_logs
+from templates.roles import role
 
 STACK = "network"
 ZONES = ("A", "B", "C")
@@ -104,11 +102,7 @@ def _add_parameters(template: Template) -> None:
     )
     add_zones(template)
     log_days(template)
-    nat_in_b = switch(
-        template, "NatPerZone", False, "A NAT gateway in each zone; otherwise one for all"
-    )
-    template.add_condition("NatInB", Condition(nat_in_b))
-    template.add_condition("NatInC", And(Condition(nat_in_b), Condition("ThreeZones")))
+    add_nat_conditions(template)
 
 
 def _add_zone(
@@ -189,16 +183,8 @@ def _add_flow_logs(template: Template, vpc: ec2.VPC) -> None:
             RetentionInDays=Ref("LogDays"),
         )
     )
-    role = template.add_resource(
-        iam.Role(
-            "FlowLogRole",
-            AssumeRolePolicyDocument=assumed_by("vpc-flow-logs"),
-            Policies=[
-                iam.Policy(
-                    PolicyName="write-logs", PolicyDocument=write_logs(GetAtt(group, "Arn"))
-                ),
-            ],
-        )
+    writer = role(
+        template, "FlowLogRole", "vpc-flow-logs", {"write-logs": write_logs(GetAtt(group, "Arn"))}
     )
     template.add_resource(
         ec2.FlowLog(
@@ -208,7 +194,7 @@ def _add_flow_logs(template: Template, vpc: ec2.VPC) -> None:
             # What was let in is in the services' logs; what was not is only here.
             TrafficType="REJECT",
             LogGroupName=Ref(group),
-            DeliverLogsPermissionArn=GetAtt(role, "Arn"),
+            DeliverLogsPermissionArn=GetAtt(writer, "Arn"),
             Tags=tags(),
         )
     )
@@ -227,6 +213,15 @@ def _add_outputs(template: Template, vpc: ec2.VPC) -> None:
                 f"The {kind.lower()} subnet of zone {zone}",
                 **_optional(zone),
             )
+    for zone in ZONES:
+        offer(
+            template,
+            STACK,
+            f"NatGateway{zone}",
+            Ref(f"NatGateway{zone}"),
+            f"The NAT gateway of zone {zone}",
+            **({} if zone == "A" else {"Condition": f"NatIn{zone}"}),
+        )
     # No export: nobody imports them, and they may be added to.
     template.add_output(
         Output(

@@ -1,11 +1,81 @@
-"""IAM policies with awacs, one function a purpose."""
+"""What AWS's services may do for us, and our programs at AWS: with awacs, one function a purpose.
+
+What people may do is in `templates/permissions.py`.
+"""
 
 from __future__ import annotations
 
-from awacs import aws, ecr, secretsmanager, ssmmessages, sts
+from awacs import (
+    acm,
+    aws,
+    codebuild,
+    codeconnections,
+    codestar_connections,
+    ec2,
+    ecr,
+    ecs,
+    iam,
+    kms,
+    s3,
+    secretsmanager,
+    sns,
+    ssmmessages,
+    sts,
+)
 from awacs import logs as logs_actions
+from troposphere import Ref, Sub
 
 VERSION = "2012-10-17"
+
+_PULL = [ecr.BatchCheckLayerAvailability, ecr.BatchGetImage, ecr.GetDownloadUrlForLayer]
+_PUSH = [ecr.CompleteLayerUpload, ecr.InitiateLayerUpload, ecr.PutImage, ecr.UploadLayerPart]
+_SEE_IMAGES = [ecr.DescribeImages, ecr.DescribeImageScanFindings]
+_WRITE_LOGS = [
+    logs_actions.CreateLogStream,
+    logs_actions.PutLogEvents,
+    logs_actions.DescribeLogStreams,
+]
+_ENTER = [
+    ssmmessages.CreateControlChannel,
+    ssmmessages.CreateDataChannel,
+    ssmmessages.OpenControlChannel,
+    ssmmessages.OpenDataChannel,
+]
+_INTERFACES = [
+    ec2.CreateNetworkInterface,
+    ec2.DeleteNetworkInterface,
+    ec2.DescribeDhcpOptions,
+    ec2.DescribeNetworkInterfaces,
+    ec2.DescribeSecurityGroups,
+    ec2.DescribeSubnets,
+    ec2.DescribeVpcs,
+]
+_UPDATE_SERVICES = [ecs.DescribeServices, ecs.UpdateService]
+_SEE_TASKS = [ecs.DescribeTasks, ecs.ListTasks]
+_DEFINE_TASKS = [ecs.DescribeTaskDefinition, ecs.RegisterTaskDefinition, ecs.TagResource]
+_START_BUILDS = [codebuild.BatchGetBuilds, codebuild.StartBuild]
+_REPORT = [
+    codebuild.BatchPutTestCases,
+    codebuild.CreateReport,
+    codebuild.CreateReportGroup,
+    codebuild.UpdateReport,
+]
+_ARTIFACTS = [s3.GetObject, s3.GetObjectVersion, s3.PutObject]
+_USE_KEY = [kms.Decrypt, kms.DescribeKey, kms.Encrypt, kms.GenerateDataKey]
+# CodeConnections had another name before, and checks permissions by either.
+_USE_CONNECTION = [codeconnections.UseConnection, codestar_connections.UseConnection]
+
+
+def arn(service: str, resource: str) -> Sub:
+    """Return the ARN of something in this account and region; may name ``${Environment}``."""
+    return Sub(f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}")
+
+
+def arn_of_role(name: str = "*") -> Sub:
+    """Return the ARN of this environment's role of a name, or of all of them."""
+    return Sub(
+        f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/vni-cpo-${{Environment}}-{name}"
+    )
 
 
 def assumed_by(*services: str) -> aws.PolicyDocument:
@@ -33,14 +103,17 @@ def allow(*statements: tuple[list[aws.Action], list[object]]) -> aws.PolicyDocum
     )
 
 
+def together(*documents: aws.PolicyDocument) -> aws.PolicyDocument:
+    """Return one policy that allows what all of these do."""
+    return aws.PolicyDocument(
+        Version=VERSION,
+        Statement=[statement for document in documents for statement in document.Statement],
+    )
+
+
 def write_logs(*group_arns: object) -> aws.PolicyDocument:
     """Let something write to these log groups and to no other. group_arns: ending in ``:*``."""
-    actions = [
-        logs_actions.CreateLogStream,
-        logs_actions.PutLogEvents,
-        logs_actions.DescribeLogStreams,
-    ]
-    return allow((actions, list(group_arns)))
+    return allow((_WRITE_LOGS, list(group_arns)))
 
 
 def pull_images(*repository_arns: object) -> aws.PolicyDocument:
@@ -48,10 +121,15 @@ def pull_images(*repository_arns: object) -> aws.PolicyDocument:
     return allow(
         # A token is for the whole registry: AWS knows no resource for it.
         ([ecr.GetAuthorizationToken], ["*"]),
-        (
-            [ecr.BatchCheckLayerAvailability, ecr.BatchGetImage, ecr.GetDownloadUrlForLayer],
-            list(repository_arns),
-        ),
+        (_PULL, list(repository_arns)),
+    )
+
+
+def push_images(*repository_arns: object) -> aws.PolicyDocument:
+    """Let something push images to these repositories and read what their scans found."""
+    return allow(
+        ([ecr.GetAuthorizationToken], ["*"]),
+        ([*_PULL, *_PUSH, *_SEE_IMAGES], list(repository_arns)),
     )
 
 
@@ -62,10 +140,229 @@ def read_secrets(*secret_arns: object) -> aws.PolicyDocument:
 
 def be_entered() -> aws.PolicyDocument:
     """Let a task open the channels of ECS Exec; AWS knows no resource for them."""
-    actions = [
-        ssmmessages.CreateControlChannel,
-        ssmmessages.CreateDataChannel,
-        ssmmessages.OpenControlChannel,
-        ssmmessages.OpenDataChannel,
-    ]
-    return allow((actions, ["*"]))
+    return allow((_ENTER, ["*"]))
+
+
+def use_artifacts(bucket_arn: object, key_arn: object) -> aws.PolicyDocument:
+    """Let something read and write what a pipeline's steps hand to each other."""
+    return allow(
+        (_ARTIFACTS, [Sub("${Bucket}/*", Bucket=bucket_arn)]),
+        ([s3.GetBucketVersioning], [bucket_arn]),
+        (_USE_KEY, [key_arn]),
+    )
+
+
+def start_builds(*project_arns: object) -> aws.PolicyDocument:
+    """Let a pipeline start these projects and see how they end."""
+    return allow((_START_BUILDS, list(project_arns)))
+
+
+def deploy_tasks(service_arns: list[object], role_arns: list[object]) -> aws.PolicyDocument:
+    """Let a pipeline give these services a new task definition, with these roles and no other."""
+    return aws.PolicyDocument(
+        Version=VERSION,
+        Statement=[
+            *update_services(*service_arns).Statement,
+            # AWS knows no resource for describing and registering definitions.
+            aws.Statement(Effect=aws.Allow, Action=_DEFINE_TASKS, Resource=["*"]),
+            pass_roles("ecs-tasks", *role_arns),
+        ],
+    )
+
+
+def update_services(*service_arns: object) -> aws.PolicyDocument:
+    """Let something change these services of ECS and see how their tasks are."""
+    return aws.PolicyDocument(
+        Version=VERSION,
+        Statement=[
+            aws.Statement(Effect=aws.Allow, Action=_UPDATE_SERVICES, Resource=list(service_arns)),
+            aws.Statement(
+                Effect=aws.Allow,
+                Action=_SEE_TASKS,
+                Resource=["*"],
+                Condition=aws.Condition(
+                    aws.ArnEquals("ecs:cluster", arn("ecs", "cluster/vni-cpo-${Environment}"))
+                ),
+            ),
+        ],
+    )
+
+
+def pass_roles(service: str, *role_arns: object) -> aws.Statement:
+    """Let somebody hand these roles to a service of AWS, such as `ecs-tasks`."""
+    return aws.Statement(
+        Effect=aws.Allow,
+        Action=[iam.PassRole],
+        Resource=list(role_arns),
+        Condition=aws.Condition(
+            aws.StringEquals("iam:PassedToService", f"{service}.amazonaws.com")
+        ),
+    )
+
+
+def see_services(*service_arns: object) -> aws.PolicyDocument:
+    """Let something see what these services of ECS run."""
+    return allow(
+        ([ecs.DescribeServices], list(service_arns)),
+        # AWS knows no resource for it.
+        ([ecs.DescribeTaskDefinition], ["*"]),
+    )
+
+
+def publish(topic_arn: object, key_arn: object) -> aws.PolicyDocument:
+    """Let something publish to an encrypted topic."""
+    return allow(
+        ([sns.Publish], [topic_arn]),
+        ([kms.Decrypt, kms.GenerateDataKey], [key_arn]),
+    )
+
+
+def use_connection(connection_arn: object) -> aws.PolicyDocument:
+    """Let a pipeline fetch sources over a CodeConnections connection."""
+    return allow((_USE_CONNECTION, [connection_arn]))
+
+
+def report_tests(*group_arns: object) -> aws.PolicyDocument:
+    """Let builds put down the results of their tests."""
+    return allow((_REPORT, list(group_arns)))
+
+
+def read_certificate(certificate_arn: object) -> aws.PolicyDocument:
+    """Let something fetch a certificate and its authority's, without their keys."""
+    return allow(([acm.GetCertificate], [certificate_arn]))
+
+
+def build_in_network(*subnet_arns: object) -> aws.PolicyDocument:
+    """Let builds have network interfaces in these subnets."""
+    return aws.PolicyDocument(
+        Version=VERSION,
+        Statement=[
+            # AWS demands these for any interface: it has no name before it is made.
+            aws.Statement(Effect=aws.Allow, Action=_INTERFACES, Resource=["*"]),
+            aws.Statement(
+                Effect=aws.Allow,
+                Action=[ec2.CreateNetworkInterfacePermission],
+                Resource=[arn("ec2", "network-interface/*")],
+                Condition=aws.Condition(
+                    [
+                        aws.StringEquals("ec2:AuthorizedService", "codebuild.amazonaws.com"),
+                        aws.ArnEquals("ec2:Subnet", list(subnet_arns)),
+                    ]
+                ),
+            ),
+        ],
+    )
+
+
+def publish_alerts(topic_arn: object) -> aws.PolicyDocument:
+    """Return the policy of the topic: this account's alarms and events publish to it."""
+    return aws.PolicyDocument(
+        Version=VERSION,
+        Statement=[
+            aws.Statement(
+                Effect=aws.Allow,
+                Principal=_SERVICES_THAT_ALERT,
+                Action=[sns.Publish],
+                Resource=[topic_arn],
+                Condition=_FROM_THIS_ACCOUNT,
+            )
+        ],
+    )
+
+
+def keep_key(*more: aws.Statement) -> aws.PolicyDocument:
+    """Return the policy of a key: the account's own policies decide, and these besides."""
+    return aws.PolicyDocument(
+        Version=VERSION,
+        Statement=[
+            aws.Statement(
+                Effect=aws.Allow,
+                Principal=aws.AWSPrincipal(
+                    Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root")
+                ),
+                # A key nobody administers can never be changed again; "*" is the key itself.
+                Action=[aws.Action("kms", "*")],
+                Resource=["*"],
+            ),
+            *more,
+        ],
+    )
+
+
+def alerts_key() -> aws.PolicyDocument:
+    """Return the policy of the key that encrypts alerts: who publishes them may use it."""
+    return keep_key(
+        aws.Statement(
+            Effect=aws.Allow,
+            Principal=_SERVICES_THAT_ALERT,
+            Action=[kms.Decrypt, kms.GenerateDataKey],
+            Resource=["*"],
+            Condition=_FROM_THIS_ACCOUNT,
+        )
+    )
+
+
+def only_encrypted_transport(bucket_arn: object) -> aws.PolicyDocument:
+    """Return the policy of a bucket that answers over TLS only."""
+    return aws.PolicyDocument(
+        Version=VERSION,
+        Statement=[
+            aws.Statement(
+                Effect=aws.Deny,
+                Principal=aws.Principal("*"),
+                Action=[aws.Action("s3", "*")],
+                Resource=[bucket_arn, Sub("${Bucket}/*", Bucket=bucket_arn)],
+                Condition=aws.Condition(aws.Bool("aws:SecureTransport", False)),
+            )
+        ],
+    )
+
+
+def boundary() -> aws.PolicyDocument:
+    """Return the most that any role of an environment may do: run services and deliver them.
+
+    No role may make users, roles or policies, nor read another environment's secrets.
+    """
+    return allow(
+        (
+            [
+                *_PULL,
+                *_PUSH,
+                *_SEE_IMAGES,
+                ecr.GetAuthorizationToken,
+                *_WRITE_LOGS,
+                *_ENTER,
+                *_INTERFACES,
+                ec2.CreateNetworkInterfacePermission,
+                *_UPDATE_SERVICES,
+                *_SEE_TASKS,
+                *_DEFINE_TASKS,
+                *_START_BUILDS,
+                *_REPORT,
+                *_USE_KEY,
+                *_USE_CONNECTION,
+                acm.GetCertificate,
+                sns.Publish,
+            ],
+            ["*"],
+        ),
+        (
+            [*_ARTIFACTS, s3.GetBucketVersioning],
+            [Sub("arn:${AWS::Partition}:s3:::vni-cpo-${Environment}-*")],
+        ),
+        (
+            [secretsmanager.GetSecretValue],
+            [
+                arn("secretsmanager", "secret:vni-cpo-${Environment}-*"),
+                # The database's own: AWS names it after a number that nobody knows before.
+                arn("secretsmanager", "secret:rds!cluster-*"),
+            ],
+        ),
+        ([iam.PassRole], [arn_of_role()]),
+    )
+
+
+_SERVICES_THAT_ALERT = aws.Principal(
+    "Service", ["cloudwatch.amazonaws.com", "events.amazonaws.com"]
+)
+_FROM_THIS_ACCOUNT = aws.Condition(aws.StringEquals("aws:SourceAccount", Ref("AWS::AccountId")))

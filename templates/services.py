@@ -14,13 +14,21 @@ from troposphere import (
     Not,
     Ref,
     Template,
+    cloudwatch,
     ecs,
-    iam,
 )
 from troposphere import applicationautoscaling as scaling
 from troposphere import elasticloadbalancingv2 as elb
 
 from templates import database
+from templates.alarms import (
+    CHARGING_POINT_METRICS,
+    FIVE_MINUTES,
+    Metric,
+    add_runbook,
+    alarm,
+    own,
+)
 from templates.cluster import add_architecture
 from templates.containers import (
     WITHOUT_COMPUTE_SPECIFICS,
@@ -48,12 +56,10 @@ from templates.names import (
     text,
     yes_or_no,
 )
-from templates.policies import assumed_by, be_entered
+from templates.policies import be_entered
+from templates.roles import role
 
 STACK = "services"
-METRICS_NAMESPACE = "VNI/ChargingPointBackend"
-# What each service calls itself in its metrics.
-METRICS_SERVICE = "charging-point-backend"
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 CPU_TARGET_PERCENT = 60
 
@@ -81,6 +87,7 @@ class Service:
     idle_seconds: int
     drain_seconds: int
     scale_in_seconds: int
+    errors_in_five_minutes: int
     environment: dict[str, Any] = field(default_factory=dict)
     balancer: dict[str, Any] = field(default_factory=dict)
 
@@ -95,6 +102,7 @@ def build() -> Template:
     template = new_template("VNI services: charging-point-backend and third-party-backend.")
     add_zones(template)
     add_architecture(template)
+    add_runbook(template)
     text(template, "CertificateArn", "Certificate of both load balancers, in ACM")
     switch(template, "AllowExec", False, "Let people open a shell in a task")
     yes_or_no(template, "Protected", False, "Refuse to delete load balancers")
@@ -112,6 +120,8 @@ def build() -> Template:
             WEBSOCKET_DRAIN_SECONDS,
             # Charging points reconnect when a task goes: seldom, then.
             scale_in_seconds=1800,
+            # A full node answers 503 with Retry-After; a storm brings some of them.
+            errors_in_five_minutes=100,
             environment={
                 "CP_BACKEND_HOST": ALL_ADDRESSES,
                 "CP_BACKEND_ENVIRONMENT": Ref("Environment"),
@@ -136,10 +146,12 @@ def build() -> Template:
             REQUEST_IDLE_SECONDS,
             REQUEST_DRAIN_SECONDS,
             scale_in_seconds=300,
+            errors_in_five_minutes=10,
             environment={"THIRD_PARTY_HOST": ALL_ADDRESSES},
         ),
     ):
         _add_service(template, service)
+    connections = own(CHARGING_POINT_METRICS, "Connections")
     template.add_resource(
         scaling.ScalingPolicy(
             "ChargingPointScalingByConnections",
@@ -148,11 +160,11 @@ def build() -> Template:
             ScalingTargetId=Ref("ChargingPointScaling"),
             TargetTrackingScalingPolicyConfiguration=scaling.TargetTrackingScalingPolicyConfiguration(
                 CustomizedMetricSpecification=scaling.CustomizedMetricSpecification(
-                    Namespace=METRICS_NAMESPACE,
-                    MetricName="Connections",
+                    Namespace=connections.namespace,
+                    MetricName=connections.name,
                     Dimensions=[
-                        scaling.MetricDimension(Name="Environment", Value=Ref("Environment")),
-                        scaling.MetricDimension(Name="Service", Value=METRICS_SERVICE),
+                        scaling.MetricDimension(Name=name, Value=value)
+                        for name, value in connections.dimensions.items()
                     ],
                     # Every node tells its own, so the average is that of a node.
                     Statistic="Average",
@@ -173,7 +185,7 @@ def _add_service(template: Template, service: Service) -> None:
     number(template, f"{title}Memory", 1024, "MB for a task", 512)
     number(template, f"{title}MinTasks", 2, "Tasks at least", 1)
     number(template, f"{title}MaxTasks", 4, "Tasks at most", 1)
-    group = _add_load_balancer(template, service)
+    group, roll_back = _add_load_balancer(template, service)
     running = template.add_resource(
         ecs.Service(
             f"{title}Service",
@@ -187,6 +199,10 @@ def _add_service(template: Template, service: Service) -> None:
                 MinimumHealthyPercent=100,
                 MaximumPercent=200,
                 DeploymentCircuitBreaker=ecs.DeploymentCircuitBreaker(Enable=True, Rollback=True),
+                # Tasks that start well and serve badly are taken back too.
+                Alarms=ecs.DeploymentAlarms(
+                    Enable=True, Rollback=True, AlarmNames=[Ref(alarm) for alarm in roll_back]
+                ),
             ),
             # Moving a task for symmetry's sake would disconnect its charging points.
             AvailabilityZoneRebalancing="DISABLED",
@@ -217,20 +233,14 @@ def _add_service(template: Template, service: Service) -> None:
 
 
 def _add_task(template: Template, service: Service) -> ecs.TaskDefinition:
-    role = template.add_resource(
-        iam.Role(
-            f"{service.title}TaskRole",
-            AssumeRolePolicyDocument=assumed_by("ecs-tasks"),
-            # The program itself needs nothing of AWS.
-            Policies=[
-                If(
-                    "IsAllowExec",
-                    iam.Policy(PolicyName="be-entered", PolicyDocument=be_entered()),
-                    Ref(AWS_NO_VALUE),
-                )
-            ],
-            Tags=tags(service.name),
-        )
+    # The program itself needs nothing of AWS.
+    task_role = role(
+        template,
+        f"{service.title}TaskRole",
+        "ecs-tasks",
+        {},
+        optional={"be-entered": ("IsAllowExec", be_entered())},
+        tag=service.name,
     )
     secret = imported("database", "ApplicationSecret")
     alive = (
@@ -245,7 +255,7 @@ def _add_task(template: Template, service: Service) -> ecs.TaskDefinition:
             Memory=Ref(f"{service.title}Memory"),
             RuntimePlatform=runtime(Ref("Architecture")),
             ExecutionRoleArn=imported("cluster", "ExecutionRole"),
-            TaskRoleArn=GetAtt(role, "Arn"),
+            TaskRoleArn=GetAtt(task_role, "Arn"),
             ContainerDefinitions=[
                 container(
                     service.name,
@@ -273,7 +283,10 @@ def _add_task(template: Template, service: Service) -> ecs.TaskDefinition:
     )
 
 
-def _add_load_balancer(template: Template, service: Service) -> elb.TargetGroup:
+def _add_load_balancer(
+    template: Template, service: Service
+) -> tuple[elb.TargetGroup, list[cloudwatch.Alarm]]:
+    """Add a load balancer; return its targets, and the alarms that take a deployment back."""
     title = service.title
     balancer = template.add_resource(
         elb.LoadBalancer(
@@ -346,7 +359,38 @@ def _add_load_balancer(template: Template, service: Service) -> elb.TargetGroup:
         GetAtt(group, "TargetGroupFullName"),
         "Its targets' name in metrics",
     )
-    return group
+    return group, _add_alarms(template, service, balancer, group)
+
+
+def _add_alarms(
+    template: Template, service: Service, balancer: elb.LoadBalancer, group: elb.TargetGroup
+) -> list[cloudwatch.Alarm]:
+    at_balancer = {"LoadBalancer": GetAtt(balancer, "LoadBalancerFullName")}
+    at_targets = {**at_balancer, "TargetGroup": GetAtt(group, "TargetGroupFullName")}
+    return [
+        alarm(
+            template,
+            f"{service.name}-tasks-unhealthy",
+            f"Tasks of the {service.name} service have been unhealthy for three minutes",
+            Metric("AWS/ApplicationELB", "UnHealthyHostCount", at_targets, "Maximum"),
+            0,
+            periods=3,
+        ),
+        alarm(
+            template,
+            f"{service.name}-5xx",
+            f"The {service.name} service has answered many requests with 5xx",
+            {
+                "tasks": Metric("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", at_targets),
+                "balancer": Metric("AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", at_balancer),
+            },
+            service.errors_in_five_minutes,
+            # Without an error there is no metric, and a sum with nothing is nothing.
+            expression="FILL(tasks, 0) + FILL(balancer, 0)",
+            period=FIVE_MINUTES,
+            periods=1,
+        ),
+    ]
 
 
 def _add_scaling(template: Template, service: Service, running: ecs.Service) -> None:

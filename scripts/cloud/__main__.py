@@ -84,6 +84,7 @@ def _deploy(_: argparse.Namespace) -> int:
     target = _target()
     hub = inputs.whitelist(os.environ)
     names = inputs.certificate_names(os.environ)
+    sight = inputs.sight(os.environ)
     tags = {service: images.tag_of(image) for service, image in images.IMAGES.items()}
     aws = _connect(target)
     if inputs.admits_everybody(hub):
@@ -92,7 +93,7 @@ def _deploy(_: argparse.Namespace) -> int:
             "only its own check of addresses and certificates is left.",
             file=sys.stderr,
         )
-    environment.deploy(aws, hub, tags, names)
+    environment.deploy(aws, hub, tags, names, sight)
     return 0
 
 

@@ -44,20 +44,28 @@ class Steps:
         print(f"{what} in {took}." if self.changed else f"Nothing changed; {took}.", flush=True)
 
 
-def deploy(aws: Aws, hub: list[str], tags: Mapping[str, str], more_names: list[str]) -> None:
+def deploy(
+    aws: Aws,
+    hub: list[str],
+    tags: Mapping[str, str],
+    more_names: list[str],
+    sight: Mapping[str, str],
+) -> None:
     """Bring the whole environment up to date, from an empty account if need be.
 
-    hub: CIDRs of the roaming hub. tags: service → image tag.
+    hub: CIDRs of the roaming hub. tags: service → image tag. sight: `inputs.sight`.
     """
     parameters = image_parameters(tags)
-    steps = Steps(12)
+    steps = Steps(15)
 
     def stack(name: str, **more: str) -> None:
         steps.do(name, lambda: stacks.deploy(aws, name, more))
 
+    stack("boundary")
     stack("network")
     stack("firewall", **hub_parameters(hub))
     stack("registry")
+    stack("alerts", **sight)
     for service, image in IMAGES.items():
         steps.do(f"image {service}", lambda i=image, t=tags[service]: ensure(aws, i, t))  # type: ignore[misc]
     steps.do("certificate", lambda: certificates.create(aws, more_names))
@@ -66,8 +74,9 @@ def deploy(aws: Aws, hub: list[str], tags: Mapping[str, str], more_names: list[s
     steps.do("migration", lambda: migration.migrate(aws, tags[CHARGING_POINT]))
     arn = certificates.certificate_arn(aws)
     assert arn is not None
-    stack("services", CertificateArn=arn, **parameters)
+    stack("services", CertificateArn=arn, **parameters, **sight)
     stack("accelerator")
+    stack("observability", CertificateArn=arn, **sight)
     # Only now are the names and addresses known that clients will ask for.
     steps.do("names in certificate", lambda: certificates.create(aws, public_names(aws)))
     steps.end(f"{aws.target.environment} is deployed")

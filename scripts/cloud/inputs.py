@@ -12,6 +12,8 @@ from templates.firewall import MAX_HUB_ADDRESSES
 
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{1,19}")
 _ACCOUNT = re.compile(r"\d{12}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
 _DNS_NAME = re.compile(r"(?=.{1,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}")
 
 
@@ -82,6 +84,31 @@ def certificate_names(variables: Mapping[str, str]) -> list[str]:
         if not _DNS_NAME.fullmatch(name):
             raise InputError(f"CERTIFICATE_NAMES has {name!r}, which is no name in DNS")
     return sorted(set(filter(None, names)))
+
+
+def sight(variables: Mapping[str, str]) -> dict[str, str]:
+    """Read who hears alarms (ALARM_EMAIL) and where the runbook is (GITHUB_REPOSITORY).
+
+    Return stacks' parameters; what is not given stays as it is. Raises InputError.
+    """
+    parameters = {}
+    if email := variables.get("ALARM_EMAIL", "").strip():
+        if not _EMAIL.fullmatch(email):
+            raise InputError(f"ALARM_EMAIL is {email!r}, which is no e-mail address")
+        parameters["AlarmEmail"] = email
+    if variables.get("GITHUB_REPOSITORY", "").strip():
+        parameters["RunbookUrl"] = (
+            f"https://github.com/{repository(variables)}/blob/main/docs/runbook.md"
+        )
+    return parameters
+
+
+def repository(variables: Mapping[str, str]) -> str:
+    """Read GITHUB_REPOSITORY, `owner/name`. Raises InputError."""
+    name = _given(variables, "GITHUB_REPOSITORY", "owner and name on GitHub, as owner/name")
+    if not _REPOSITORY.fullmatch(name):
+        raise InputError(f"GITHUB_REPOSITORY is {name!r}; give owner and name, as owner/name")
+    return name
 
 
 def _given(variables: Mapping[str, str], name: str, meaning: str) -> str:

@@ -56,7 +56,7 @@ def _deploy(aws: Aws, stack: str, wanted: Mapping[str, str]) -> str:
         "--template-file",
         str(_GENERATED / f"{stack}.yml"),
         "--capabilities",
-        "CAPABILITY_NAMED_IAM" if stack == "access" else "CAPABILITY_IAM",
+        "CAPABILITY_NAMED_IAM",
         "--no-fail-on-empty-changeset",
         "--tags",
         f"Environment={aws.target.environment}",

@@ -1,0 +1,26 @@
+"""The boundary: what no role of the environment may do, whatever its own policies say."""
+
+from __future__ import annotations
+
+from troposphere import Ref, Template, iam
+
+from templates.names import named, new_template, offer
+from templates.policies import boundary
+
+STACK = "boundary"
+
+
+def build() -> Template:
+    """Return the stack's template."""
+    template = new_template("VNI boundary: what no role of the environment may do.")
+    policy = template.add_resource(
+        iam.ManagedPolicy(
+            "Boundary",
+            # By name, so that whoever may create roles can be held to it.
+            ManagedPolicyName=named("boundary"),
+            Description="What no role of this environment may do, whatever its policies say",
+            PolicyDocument=boundary(),
+        )
+    )
+    offer(template, STACK, "Arn", Ref(policy), "ARN of the boundary")
+    return template

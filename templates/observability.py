@@ -1,0 +1,460 @@
+"""Sight: alarms, the dashboard, and questions to the logs that somebody has asked before.
+
+What alarms mean and what to do is in docs/runbook.md, one section each. Alarms that roll back a
+deployment stand beside their service in `templates/services.py`, the pipeline's beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from troposphere import If, Ref, Sub, Template, cloudwatch, logs
+
+from templates.alarms import (
+    CHARGING_POINT_METRICS,
+    DAY,
+    FIVE_MINUTES,
+    Metric,
+    add_runbook,
+    alarm,
+    own,
+)
+from templates.names import (
+    CHARGING_POINT,
+    SERVICES,
+    add_nat_conditions,
+    add_zones,
+    camel,
+    imported,
+    log_group_name,
+    named,
+    new_template,
+    number,
+    text,
+)
+
+STACK = "observability"
+
+# A few dozen charging points that go at once are a street without power, not our trouble.
+FEWEST_CONNECTIONS = 50
+FEWEST_HANDSHAKES = 50
+
+
+def of_service(service: str, name: str, statistic: str = "Average") -> Metric:
+    """Return a metric of a service of ECS."""
+    return Metric(
+        "AWS/ECS",
+        name,
+        {
+            "ClusterName": imported("cluster", "Name"),
+            "ServiceName": imported("services", f"{camel(service)}ServiceName"),
+        },
+        statistic,
+    )
+
+
+def of_balancer(service: str, name: str, statistic: str = "Sum") -> Metric:
+    """Return a metric of a service's load balancer."""
+    return Metric(
+        "AWS/ApplicationELB",
+        name,
+        {"LoadBalancer": imported("services", f"{camel(service)}LoadBalancerFullName")},
+        statistic,
+    )
+
+
+def of_targets(service: str, name: str, statistic: str = "Sum") -> Metric:
+    """Return a metric of a service's tasks, as its load balancer sees them."""
+    return Metric(
+        "AWS/ApplicationELB",
+        name,
+        {
+            "LoadBalancer": imported("services", f"{camel(service)}LoadBalancerFullName"),
+            "TargetGroup": imported("services", f"{camel(service)}TargetsFullName"),
+        },
+        statistic,
+    )
+
+
+def of_database(name: str, statistic: str = "Maximum") -> Metric:
+    """Return a metric of the database cluster."""
+    return Metric(
+        "AWS/RDS",
+        name,
+        {"DBClusterIdentifier": imported("database", "ClusterIdentifier")},
+        statistic,
+    )
+
+
+def build() -> Template:
+    """Return the stack's template."""
+    template = new_template("VNI observability: alarms, dashboard, saved queries.")
+    add_runbook(template)
+    _add_service_alarms(template)
+    _add_charging_alarms(template)
+    _add_database_alarms(template)
+    text(template, "CertificateArn", "Certificate of the load balancers, in ACM")
+    alarm(
+        template,
+        "certificate-expiry",
+        "The load balancers' certificate ends within three weeks",
+        Metric(
+            "AWS/CertificateManager",
+            "DaysToExpiry",
+            {"CertificateArn": Ref("CertificateArn")},
+            "Minimum",
+        ),
+        21,
+        comparison="LessThanThreshold",
+        period=DAY,
+        periods=1,
+    )
+    _add_queries(template)
+    _add_dashboard(template)
+    return template
+
+
+def _add_service_alarms(template: Template) -> None:
+    for service in SERVICES:
+        least = number(template, f"{camel(service)}MinTasks", 2, "Tasks at least", 1)
+        alarm(
+            template,
+            f"{service}-cpu",
+            f"The {service} service has used more than 85% of its processors for ten minutes",
+            of_service(service, "CPUUtilization"),
+            85,
+            periods=10,
+        )
+        alarm(
+            template,
+            f"{service}-memory",
+            f"The {service} service has used more than 85% of its memory for five minutes",
+            of_service(service, "MemoryUtilization"),
+            85,
+        )
+        alarm(
+            template,
+            f"{service}-tasks-missing",
+            f"Fewer tasks of the {service} service are healthy than there should be at least",
+            of_targets(service, "HealthyHostCount", "Minimum"),
+            least,
+            comparison="LessThanThreshold",
+            missing="breaching",
+        )
+
+
+def _add_charging_alarms(template: Template) -> None:
+    drop = number(
+        template, "ConnectionsDropPercent", 20, "Share of charging points lost that alarms", 1
+    )
+    alarm(
+        template,
+        "connections-drop",
+        "Many charging points have gone within five minutes",
+        # Every node tells its own once a minute, so the sum of five minutes is five times all.
+        {"now": own(CHARGING_POINT_METRICS, "Connections")},
+        drop,
+        expression=f"IF((now - DIFF(now)) / 5 > {FEWEST_CONNECTIONS},"
+        " -100 * DIFF(now) / (now - DIFF(now)), 0)",
+        period=FIVE_MINUTES,
+        periods=1,
+        # No node that tells anything is worse than one that tells of few.
+        missing="breaching",
+    )
+    alarm(
+        template,
+        "handshakes-refused",
+        "More than one in five handshakes has been refused for ten minutes",
+        {
+            "refused": own(CHARGING_POINT_METRICS, "HandshakesRefused"),
+            "accepted": own(CHARGING_POINT_METRICS, "HandshakesAccepted"),
+        },
+        20,
+        expression=f"IF(refused + accepted > {FEWEST_HANDSHAKES},"
+        " 100 * refused / (refused + accepted), 0)",
+        period=FIVE_MINUTES,
+        periods=2,
+    )
+    alarm(
+        template,
+        "database-failures",
+        "Nodes have had to refuse messages, since the database did not take them",
+        own(CHARGING_POINT_METRICS, "DatabaseFailures"),
+        0,
+        periods=3,
+    )
+
+
+def _add_database_alarms(template: Template) -> None:
+    connections = number(
+        template, "DatabaseConnectionsLimit", 700, "Connections of the database that alarm", 1
+    )
+    storage = number(template, "DatabaseStorageLimitGb", 100, "GB in the database that alarm", 1)
+    alarm(
+        template,
+        "database-capacity",
+        "The database has used more than 90% of its largest capacity for ten minutes",
+        of_database("ACUUtilization", "Average"),
+        90,
+        periods=10,
+    )
+    alarm(
+        template,
+        "database-connections",
+        "The database has many connections, and will soon refuse more",
+        of_database("DatabaseConnections"),
+        connections,
+    )
+    alarm(
+        template,
+        "database-storage",
+        "The database holds more than it was thought it would",
+        {"bytes": of_database("VolumeBytesUsed")},
+        storage,
+        expression="bytes / 1000000000",
+        period=FIVE_MINUTES,
+        periods=1,
+    )
+    alarm(
+        template,
+        "database-local-storage",
+        "The writer has less than 1 GB left for sorting and temporary files",
+        {"free": of_database("FreeLocalStorage", "Minimum")},
+        1,
+        expression="free / 1000000000",
+        comparison="LessThanThreshold",
+        period=FIVE_MINUTES,
+        periods=3,
+    )
+
+
+QUERIES: dict[str, tuple[str, str]] = {
+    "what a charging point said": (
+        CHARGING_POINT,
+        """fields @timestamp, level, event, @message
+| filter charging_point = "CP0001"
+| sort @timestamp desc
+| limit 1000""",
+    ),
+    "refused handshakes by cause": (
+        CHARGING_POINT,
+        """filter event = "handshake refused"
+| stats count(*) as refused, count_distinct(charging_point) as charging_points by cause, bin(5m)
+| sort refused desc""",
+    ),
+    "slow commands": (
+        CHARGING_POINT,
+        """fields @timestamp, charging_point, kind, outcome, milliseconds
+| filter event = "command answered" and milliseconds > 2000
+| sort milliseconds desc
+| limit 200""",
+    ),
+}
+"""Name → log group and question, in the language of Logs Insights."""
+
+
+def _add_queries(template: Template) -> None:
+    for name, (service, question) in QUERIES.items():
+        template.add_resource(
+            logs.QueryDefinition(
+                camel(name.replace(" ", "-")) + "Query",
+                # A slash makes a folder in the console.
+                Name=Sub(f"vni-cpo-${{Environment}}/{name}"),
+                LogGroupNames=[log_group_name(service)],
+                QueryString=question,
+            )
+        )
+
+
+class _Board:
+    """A dashboard's body under way: JSON in which ``${…}`` stand for values known later."""
+
+    def __init__(self) -> None:
+        self.widgets: list[dict[str, Any]] = []
+        self.values: dict[str, object] = {}
+        self._known: dict[str, str] = {}
+        self._x = self._y = 0
+
+    def place(self, value: object) -> str:
+        """Return what stands for a value in the body."""
+        if isinstance(value, str):
+            return value
+        if isinstance(value, Ref):
+            return f"${{{value.data['Ref']}}}"
+        text_ = json.dumps(value, default=lambda one: one.to_dict(), sort_keys=True)
+        if text_ not in self._known:
+            self._known[text_] = f"Value{len(self.values)}"
+            self.values[self._known[text_]] = value
+        return f"${{{self._known[text_]}}}"
+
+    def graph(self, title: str, *metrics: tuple[str, Metric], unit: str = "") -> None:
+        """Add a graph, three in a row. metrics: (label, metric)."""
+        self._add(
+            {
+                "title": title,
+                "view": "timeSeries",
+                "region": "${AWS::Region}",
+                "period": 60,
+                "yAxis": {"left": {"min": 0, "label": unit, "showUnits": not unit}},
+                "metrics": [self._line(label, metric) for label, metric in metrics],
+            },
+            "metric",
+            width=8,
+        )
+
+    def alarms(self, names: list[str]) -> None:
+        """Add the state of alarms, over the whole width."""
+        prefix = (
+            "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}"
+            ":alarm:vni-cpo-${Environment}-"
+        )
+        self._add(
+            {"title": "Alarms", "alarms": [prefix + name for name in names]}, "alarm", width=24
+        )
+
+    def _line(self, label: str, metric: Metric) -> list[object]:
+        dimensions = [
+            word for name, value in metric.dimensions.items() for word in (name, self.place(value))
+        ]
+        return [
+            metric.namespace,
+            metric.name,
+            *dimensions,
+            {"stat": metric.statistic, "label": label},
+        ]
+
+    def _add(self, properties: dict[str, Any], kind: str, *, width: int) -> None:
+        if self._x + width > 24:
+            self._x, self._y = 0, self._y + 6
+        self.widgets.append(
+            {
+                "type": kind,
+                "x": self._x,
+                "y": self._y,
+                "width": width,
+                "height": 6,
+                "properties": properties,
+            }
+        )
+        self._x += width
+
+
+def _add_dashboard(template: Template) -> None:
+    add_zones(template)
+    add_nat_conditions(template)
+    board = _Board()
+    board.alarms(
+        [
+            resource.properties["AlarmName"].data["Fn::Sub"].removeprefix("vni-cpo-${Environment}-")
+            for resource in template.resources.values()
+            if isinstance(resource, cloudwatch.Alarm)
+        ]
+    )
+    _draw(board)
+    template.add_resource(
+        cloudwatch.Dashboard(
+            "Dashboard",
+            DashboardName=named(),
+            DashboardBody=Sub(
+                json.dumps({"widgets": board.widgets}, separators=(",", ":")), **board.values
+            ),
+        )
+    )
+
+
+def _draw(board: _Board) -> None:
+    cp = CHARGING_POINT_METRICS
+    board.graph("Connections", ("charging points", own(cp, "Connections")))
+    board.graph(
+        "Messages a minute",
+        ("received", own(cp, "MessagesReceived")),
+        ("commands answered", own(cp, "CommandsAnswered")),
+    )
+    board.graph(
+        "Errors a minute",
+        ("errors answered", own(cp, "CallErrorsSent")),
+        ("frames ignored", own(cp, "FramesIgnored")),
+        ("handshakes refused", own(cp, "HandshakesRefused")),
+        ("database failures", own(cp, "DatabaseFailures")),
+    )
+    board.graph(
+        "Latencies",
+        ("message, median", own(cp, "CallLatency", "p50")),
+        ("message, 99%", own(cp, "CallLatency", "p99")),
+        ("command, 99%", own(cp, "CommandLatency", "p99")),
+        ("commit, 99%", own(cp, "CommitLatency", "p99")),
+        ("event loop, worst", own(cp, "EventLoopLag", "Maximum")),
+    )
+    board.graph(
+        "Handshakes and goodbyes a minute",
+        ("accepted", own(cp, "HandshakesAccepted")),
+        ("refused", own(cp, "HandshakesRefused")),
+        ("closed", own(cp, "ConnectionsClosed")),
+    )
+    board.graph(
+        "Charging sessions",
+        ("in progress", own(cp, "SessionsInProgress", "Maximum")),
+        ("started a minute", own(cp, "SessionsStarted")),
+        ("ended a minute", own(cp, "SessionsEnded")),
+    )
+    for service in SERVICES:
+        board.graph(
+            f"{service}: processors and memory",
+            ("CPU, mean", of_service(service, "CPUUtilization")),
+            ("CPU, highest", of_service(service, "CPUUtilization", "Maximum")),
+            ("memory, highest", of_service(service, "MemoryUtilization", "Maximum")),
+            unit="%",
+        )
+        board.graph(
+            f"{service}: load balancer",
+            ("requests", of_balancer(service, "RequestCount")),
+            ("active connections", of_balancer(service, "ActiveConnectionCount")),
+            ("5xx of tasks", of_balancer(service, "HTTPCode_Target_5XX_Count")),
+            ("5xx of its own", of_balancer(service, "HTTPCode_ELB_5XX_Count")),
+            ("capacity units", of_balancer(service, "ConsumedLCUs")),
+        )
+        board.graph(
+            f"{service}: tasks",
+            ("healthy", of_targets(service, "HealthyHostCount", "Minimum")),
+            ("unhealthy", of_targets(service, "UnHealthyHostCount", "Maximum")),
+        )
+    board.graph(
+        "Database: capacity",
+        ("in use", of_database("ACUUtilization", "Average")),
+        ("CPU", of_database("CPUUtilization", "Average")),
+        unit="%",
+    )
+    board.graph(
+        "Database: connections and deadlocks",
+        ("connections", of_database("DatabaseConnections")),
+        ("deadlocks", of_database("Deadlocks", "Sum")),
+    )
+    board.graph(
+        "Database: latency and storage",
+        ("commit, ms", of_database("CommitLatency", "Average")),
+        ("bytes stored", of_database("VolumeBytesUsed")),
+    )
+    for title, name in (
+        ("NAT: bytes out", "BytesOutToDestination"),
+        ("NAT: connections", "ActiveConnectionCount"),
+        ("NAT: ports that ran out", "ErrorPortAllocation"),
+    ):
+        statistic = "Maximum" if name == "ActiveConnectionCount" else "Sum"
+        board.graph(
+            title,
+            *(
+                (f"zone {zone}", Metric("AWS/NATGateway", name, {"NatGatewayId": nat}, statistic))
+                for zone, nat in _nat_gateways().items()
+            ),
+        )
+
+
+def _nat_gateways() -> dict[str, object]:
+    """Return the NAT gateway that serves each zone; a zone without its own has the first one's."""
+    first = imported("network", "NatGatewayA")
+    return {
+        "A": first,
+        "B": If("NatInB", imported("network", "NatGatewayB"), first),
+        "C": If("NatInC", imported("network", "NatGatewayC"), first),
+    }
