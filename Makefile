@@ -52,6 +52,7 @@ lint: setup ## Format, lint, types, import rules and templates, without the test
 	@$(VENV)/bin/lint-imports --no-logo setup.cfg
 	@$(PYTHON) -m templates --check
 	@$(VENV)/bin/cfn-lint generated/*.yml
+	@$(VENV)/bin/hadolint */Dockerfile
 	@git ls-files -z -- '*.sh' '.ci/run' | xargs -0 -r $(VENV)/bin/shellcheck
 
 .PHONY: format

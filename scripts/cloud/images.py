@@ -32,12 +32,13 @@ class Image:
 
     service: str
     package: str
+    more: tuple[str, ...] = ()
 
     @property
     def sources(self) -> list[str]:
         """What changes the image when it changes."""
         requirements = f"requirements/{self.package.replace('_', '-')}.txt"
-        return [self.package, "charging", requirements, ".dockerignore"]
+        return [self.package, "charging", *self.more, requirements, ".dockerignore"]
 
     @property
     def local_name(self) -> str:
@@ -47,7 +48,8 @@ class Image:
 
 IMAGES = {
     CHARGING_POINT: Image(CHARGING_POINT, "cp_backend"),
-    THIRD_PARTY: Image(THIRD_PARTY, "third_party_backend"),
+    # The operator's commands are not in the other: their changes disconnect nobody.
+    THIRD_PARTY: Image(THIRD_PARTY, "third_party_backend", ("operations",)),
 }
 
 
@@ -88,11 +90,17 @@ def ensure(aws: Aws, image: Image, tag: str) -> str:
 
 
 def build(image: Image, name: str, engine: str, wanted_platform: str | None = None) -> None:
-    """Build an image from the repository. wanted_platform: ``linux/arm64``; None: this machine's."""
+    """Build an image from the repository. wanted_platform: ``linux/arm64``; None: this machine's.
+
+    PYTHON_IMAGE names another base than the Dockerfile's, such as a mirror's.
+    """
+    base = os.environ.get("PYTHON_IMAGE")
     _run(
         engine,
         "build",
         *(("--platform", wanted_platform) if wanted_platform else ()),
+        *("--label", f"org.opencontainers.image.revision={_revision()}"),
+        *(("--build-arg", f"PYTHON_IMAGE={base}") if base else ()),
         *("--file", f"{image.package}/Dockerfile", "--tag", name, "."),
         # podman's own format has no health check.
         environment={"BUILDAH_FORMAT": "docker"},
@@ -117,6 +125,14 @@ def find_engine(variables: Mapping[str, str] = os.environ) -> str:
 def this_platform() -> str:
     """Return this machine's platform in a container engine's words."""
     return "linux/arm64" if platform.machine() in ("aarch64", "arm64") else "linux/amd64"
+
+
+def _revision() -> str:
+    """Return the commit that is checked out, and whether there is more than that."""
+    try:
+        return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*")
+    except InputError:
+        return "unknown"
 
 
 def _in_registry(aws: Aws, name: str, tag: str) -> bool:
