@@ -99,6 +99,15 @@ run-charging-point-simulator: setup ## Say "Hello" to BACKEND_HOSTNAME (default:
 	@exec $(PYTHON) -m charging_point_simulator $(ARGS) \
 		$(if $(BACKEND_HOSTNAME),--host $(BACKEND_HOSTNAME),--host $(HOST) --port $(PORT) --plain)
 
+# The hub: where it listens for us, and where it listens for you.
+HUB_PORT ?= 9200
+HUB_CONTROL_PORT ?= 9201
+
+.PHONY: run-third-party-hub-simulator
+run-third-party-hub-simulator: setup ## Play the roaming hub on http://127.0.0.1:9200 (HUB_PORT=, ARGS=)
+	@exec $(PYTHON) -m third_party_hub_simulator serve --port $(HUB_PORT) \
+		--control-port $(HUB_CONTROL_PORT) --operator-url http://$(HOST):$(THIRD_PARTY_PORT) $(ARGS)
+
 ##@ Operate
 
 .PHONY: register-charging-point

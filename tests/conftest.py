@@ -17,6 +17,7 @@ from charging.database.address import state_directory
 from charging.database.embedded import EmbeddedServer
 from charging.database.migrate import upgrade
 from scripts.programs import Program, free_port
+from tests.hub import HubSimulator
 
 # Beside the developer's own local database, never in it.
 TEST_SERVER = state_directory() / "postgres-test"
@@ -103,6 +104,21 @@ def run_node(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Node]]
     yield run
     for node in nodes:
         node.program.stop()
+
+
+@pytest.fixture
+def run_hub_simulator(tmp_path: Path) -> Iterator[Callable[..., HubSimulator]]:
+    """Start hub simulators: ``run_hub_simulator("--token", "04A1B2C3", operator_port=9100)``."""
+    hubs: list[HubSimulator] = []
+
+    def run(*words: object, operator_port: int | None = None) -> HubSimulator:
+        hubs.append(HubSimulator(tmp_path, *words, operator_port=operator_port))
+        return hubs[-1]
+
+    yield run
+    for hub in hubs:
+        hub.control.close()
+        hub.program.stop()
 
 
 @pytest.fixture

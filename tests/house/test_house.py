@@ -27,6 +27,7 @@ ROOMS = {
     "templates",
     "tests",
     "third_party_backend",
+    "third_party_hub_simulator",
 }
 FILES = [
     ROOT / name
