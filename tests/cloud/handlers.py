@@ -298,6 +298,48 @@ def _create_service(
     return made["serviceArn"], {"ServiceArn": made["serviceArn"], "Name": made["serviceName"]}
 
 
+# ministack's alarms know no metric math: such an alarm is one on its first metric there, and what
+# it computes is recorded.
+
+_alarms = provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::Alarm"]
+_MATH = "AWS::CloudWatch::Alarm"
+_math = recorded(_MATH, lambda _, p: (f"math:{p['AlarmName']}", {}))
+
+
+def _on_one_metric(properties: dict[str, Any]) -> dict[str, Any]:
+    if "Metrics" not in properties:
+        return properties
+    first = next(q["MetricStat"] for q in properties["Metrics"] if "MetricStat" in q)
+    plain = {name: value for name, value in properties.items() if name != "Metrics"}
+    return plain | first["Metric"] | {"Statistic": first["Stat"], "Period": first["Period"]}
+
+
+def _create_alarm(
+    logical: str, properties: dict[str, Any], stack: str
+) -> tuple[str, dict[str, Any]]:
+    if "Metrics" in properties:
+        _math["create"](logical, properties, stack)
+    made: tuple[str, dict[str, Any]] = _alarms["create"](logical, _on_one_metric(properties), stack)
+    return made
+
+
+def _update_alarm(
+    physical: str, old: dict[str, Any], new: dict[str, Any], stack: str, logical: str
+) -> tuple[str, dict[str, Any]]:
+    _math["delete"](f"math:{physical}", old)
+    if "Metrics" in new:
+        _math["create"](logical, new, stack)
+    updated: tuple[str, dict[str, Any]] = _alarms["update"](
+        physical, _on_one_metric(old), _on_one_metric(new), stack, logical
+    )
+    return updated
+
+
+def _delete_alarm(physical: str, properties: dict[str, Any]) -> None:
+    _math["delete"](f"math:{physical}", properties)
+    _alarms["delete"](physical, _on_one_metric(properties))
+
+
 # Application Auto Scaling: kept like what is recorded, but it also moves the service's count
 # into its bounds, as AWS does, and answers to the two calls that describe it.
 
@@ -371,6 +413,7 @@ HANDLERS: dict[str, dict[str, Any]] = {
         "create": _create_membership,
         "delete": _delete_membership,
     },
+    _MATH: _alarms | {"create": _create_alarm, "update": _update_alarm, "delete": _delete_alarm},
     "AWS::ECS::Service": _services | {"create": _create_service},
     "AWS::ECS::TaskDefinition": _definitions
     | {"create": _create_definition, "update": _update_definition},
@@ -384,6 +427,7 @@ HANDLERS: dict[str, dict[str, Any]] = {
             "AWS::GlobalAccelerator::Accelerator": _accelerator,
             "AWS::GlobalAccelerator::Listener": _listener,
             "AWS::GlobalAccelerator::EndpointGroup": _endpoint_group,
+            "AWS::Logs::QueryDefinition": lambda name, _: (name, {"QueryDefinitionId": name}),
         }.items()
     },
 }
