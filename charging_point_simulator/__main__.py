@@ -87,7 +87,9 @@ def _passwords(file: Path) -> dict[str, str]:
 
 def _scenario(options: argparse.Namespace) -> Scenario:
     if options.time_compression <= 0 or options.charging_points < 1 or options.sessions < 0:
-        raise ValueError("--charging-points, --sessions and --time-compression must be positive")
+        raise ValueError(
+            "--charging-points and --time-compression must be positive, --sessions at least 0"
+        )
     return Scenario(
         sessions=options.sessions,
         connectors=options.connectors,
@@ -99,8 +101,11 @@ def _scenario(options: argparse.Namespace) -> Scenario:
         wait_for_remote=options.wait_for_remote,
         remote_start=options.remote_start,
         remote_start_delay=options.remote_start_delay,
+        status=options.status,
+        reservations=options.reservations == "accept",
         offline_after=options.offline_after,
         offline_for=options.offline_for,
+        stay=options.stay,
         give_up_after=options.give_up_after,
         seed=options.seed,
     )
@@ -164,9 +169,26 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="charge only when started remotely, within so many real seconds",
     )
+    car.add_argument(
+        "--stay", action="store_true", help="stay connected after the sessions, until stopped"
+    )
     trouble = run.add_argument_group("trouble (real seconds)")
-    trouble.add_argument("--remote-start", choices=("accept", "reject", "no-car"), default="accept")
-    trouble.add_argument("--remote-start-delay", type=float, default=0.0)
+    trouble.add_argument(
+        "--remote-start",
+        choices=("accept", "reject", "no-car"),
+        default="accept",
+        help="no-car: accepted, and then no car is plugged in",
+    )
+    trouble.add_argument(
+        "--remote-start-delay", type=float, default=0.0, help="before it is answered"
+    )
+    trouble.add_argument("--reservations", choices=("accept", "reject"), default="accept")
+    trouble.add_argument(
+        "--status",
+        choices=("Available", "Faulted", "Unavailable"),
+        default="Available",
+        help="of the connectors, from the start",
+    )
     trouble.add_argument(
         "--offline-after", type=float, default=0.0, help="into a session; 0: never"
     )

@@ -56,6 +56,15 @@ class RemoteStart:
     id_tag: str
 
 
+@dataclass
+class Reservation:
+    """A connector that is kept for a token."""
+
+    reservation_id: int
+    connector: int
+    id_tag: str
+
+
 class Charger:
     """A simulated charging point.
 
@@ -88,7 +97,10 @@ class Charger:
         self._online = asyncio.Event()
         self._booted = False
         self._link: Link | None = None
-        self._statuses = dict.fromkeys(range(scenario.connectors + 1), "Available")
+        self._statuses = {0: "Available"} | dict.fromkeys(
+            range(1, scenario.connectors + 1), scenario.status
+        )
+        self._reservation: Reservation | None = None
         self._remote_starts: asyncio.Queue[RemoteStart] = asyncio.Queue(maxsize=4)
         self._stop_asked: set[int] = set()
         self._stop_wanted = asyncio.Event()
@@ -275,6 +287,9 @@ class Charger:
                 await self._emptied.wait()
         except TimeoutError:
             raise ChargerError("the backend did not acknowledge everything") from None
+        if self._scenario.stay:
+            self._show("staying")
+            await asyncio.Event().wait()
 
     async def _charge_remotely(self) -> None:
         self._show("waiting for a remote start")
@@ -284,6 +299,9 @@ class Charger:
         except TimeoutError:
             raise ChargerError("no remote start came") from None
         if self._scenario.remote_start == "no-car":
+            await self._set_status(start.connector, "Preparing")
+            await asyncio.sleep(self._scenario.real_seconds(self._scenario.connection_timeout))
+            await self._set_status(start.connector, "Available")
             return
         await self._charge(start.connector, start.id_tag, remote=True)
 
@@ -291,7 +309,15 @@ class Charger:
         scenario, chance = self._scenario, self._chance
         await self._set_status(connector, "Preparing")
         if not remote:
-            await self._authorize(id_tag)
+            try:
+                await self._authorize(id_tag)
+            except ChargerError:
+                await self._set_status(connector, "Available")
+                raise
+        reservation: dict[str, int] = {}
+        if self._reservation is not None and self._reservation.connector == connector:
+            reservation = {"reservationId": self._reservation.reservation_id}
+            self._reservation = None
         car = any_car(chance)
         record = SessionRecord(
             self.identity, connector, id_tag, int(self._meter_wh), _now(), remote=remote
@@ -305,13 +331,14 @@ class Charger:
                 "idTag": id_tag,
                 "meterStart": record.meter_start_wh,
                 "timestamp": record.started_at,
+                **reservation,
             },
             record,
         )
         await self._set_status(connector, "Charging")
         self._show("charging")
         if scenario.offline_after:
-            self._do_later(self._go_offline(), scenario.offline_after)
+            self._do_later(self._go_offline, scenario.offline_after)
         left = scenario.duration
         while left > 0 and not self._stop_wanted.is_set():
             step = min(left, scenario.meter_values_interval)
@@ -385,12 +412,13 @@ class Charger:
                 return  # told again after the next connection
 
     async def _send_status(self, link: Link, connector: int) -> None:
+        status = self._statuses[connector]
         await link.call(
             "StatusNotification",
             {
                 "connectorId": connector,
-                "errorCode": "NoError",
-                "status": self._statuses[connector],
+                "errorCode": "OtherError" if status == "Faulted" else "NoError",
+                "status": status,
                 "timestamp": _now(),
             },
         )
@@ -400,10 +428,10 @@ class Charger:
         if self._link is not None:
             await self._link.close()
 
-    def _do_later(self, what: Awaitable[Any], seconds: float) -> None:
+    def _do_later(self, what: Callable[[], Awaitable[Any]], seconds: float) -> None:
         async def later() -> None:
             await asyncio.sleep(seconds)
-            await what
+            await what()
 
         task = asyncio.create_task(later())
         self._later.add(task)
@@ -417,6 +445,10 @@ class Charger:
                 return {"status": await self._on_remote_start(payload)}
             case "RemoteStopTransaction":
                 return {"status": self._on_remote_stop(payload["transactionId"])}
+            case "ReserveNow":
+                return {"status": self._on_reserve(payload)}
+            case "CancelReservation":
+                return {"status": self._on_cancel(payload["reservationId"])}
             case "ChangeAvailability" | "ChangeConfiguration" | "Reset":
                 return {"status": "Accepted"}
             case "TriggerMessage":
@@ -437,13 +469,14 @@ class Charger:
     async def _on_remote_start(self, payload: dict[str, Any]) -> str:
         scenario = self._scenario
         await asyncio.sleep(scenario.remote_start_delay)
-        busy = any(status != "Available" for status in self._statuses.values())
-        if scenario.remote_start == "reject" or scenario.wait_for_remote is None or busy:
+        connector, id_tag = int(payload.get("connectorId", 1)), payload["idTag"]
+        if scenario.remote_start == "reject" or scenario.wait_for_remote is None:
+            return "Rejected"
+        kept = self._reservation is not None and self._reservation.id_tag == id_tag
+        if self._statuses.get(connector) != ("Reserved" if kept else "Available"):
             return "Rejected"
         try:
-            self._remote_starts.put_nowait(
-                RemoteStart(int(payload.get("connectorId", 1)), payload["idTag"])
-            )
+            self._remote_starts.put_nowait(RemoteStart(connector, id_tag))
         except asyncio.QueueFull:
             return "Rejected"
         return "Accepted"
@@ -461,14 +494,48 @@ class Charger:
             return "Accepted"
         return "Rejected"
 
+    def _on_reserve(self, payload: dict[str, Any]) -> str:
+        """Keep a connector for a token until it expires. Source: OCPP 1.6 section 5.13."""
+        connector, number = int(payload["connectorId"]), int(payload["reservationId"])
+        if connector not in self._statuses or connector == 0 or not self._scenario.reservations:
+            return "Rejected"
+        again = self._reservation is not None and self._reservation.reservation_id == number
+        match self._statuses[connector]:
+            case "Available":
+                pass
+            case "Faulted" | "Unavailable" as status:
+                return status
+            case "Reserved" if again:
+                pass
+            case _:
+                return "Occupied"
+        self._reservation = kept = Reservation(number, connector, payload["idTag"])
+        expiry = datetime.fromisoformat(payload["expiryDate"])
+        self._do_later(lambda: self._set_status(connector, "Reserved"), 0)
+        left = (expiry - datetime.now(UTC)).total_seconds()
+        self._do_later(lambda: self._let_go(kept), max(0.0, left))
+        return "Accepted"
+
+    def _on_cancel(self, reservation_id: int) -> str:
+        kept = self._reservation
+        if kept is None or kept.reservation_id != reservation_id:
+            return "Rejected"
+        self._do_later(lambda: self._let_go(kept), 0)
+        return "Accepted"
+
+    async def _let_go(self, reservation: Reservation) -> None:
+        if self._reservation is reservation:
+            self._reservation = None
+            await self._set_status(reservation.connector, "Available")
+
     def _on_trigger(self, requested: str) -> dict[str, Any]:
         link = self._link
         if link is None or requested not in ("Heartbeat", "StatusNotification"):
             return {"status": "NotImplemented"}
         if requested == "Heartbeat":
-            self._do_later(link.call("Heartbeat", {}), 0)
+            self._do_later(lambda: link.call("Heartbeat", {}), 0)
         else:
-            self._do_later(self._send_status(link, 1), 0)
+            self._do_later(lambda: self._send_status(link, 1), 0)
         return {"status": "Accepted"}
 
     def _show(self, phase: str) -> None:

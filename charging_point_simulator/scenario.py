@@ -16,7 +16,11 @@ class Scenario:
     wait_for_remote: how long to wait for a remote start, None to start by itself.
     remote_start: what a remote start is answered: `accept`, `reject`, or `no-car` (accepted,
     and nothing comes of it).
+    connection_timeout: how long it then waits for the car that does not come (simulated).
+    status: of the connectors from the start; one that is not Available charges nobody.
+    reservations: whether ReserveNow is accepted.
     offline_after: go offline so long after a session's start (0: never), for offline_for.
+    stay: whether it stays connected after its sessions, until it is stopped.
     """
 
     sessions: int = 1
@@ -29,8 +33,12 @@ class Scenario:
     wait_for_remote: float | None = None
     remote_start: str = "accept"
     remote_start_delay: float = 0.0
+    connection_timeout: float = 60.0
+    status: str = "Available"
+    reservations: bool = True
     offline_after: float = OFFLINE_NEVER
     offline_for: float = 3.0
+    stay: bool = False
     give_up_after: float = 120.0
     seed: int | None = None
 
