@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 
-from scripts.cloud import certificates, environment, images, inputs, watching
+from scripts.cloud import environment, images, inputs, watching
 from scripts.cloud.aws import Aws, AwsError
+from scripts.cloud.certificates import Certificates
 from scripts.cloud.inputs import InputError, Target
 from scripts.cloud.migration import MigrationError
 from scripts.cloud.stacks import StackError
@@ -99,9 +100,8 @@ def _deploy(_: argparse.Namespace) -> int:
 
 def _deploy_service(options: argparse.Namespace) -> int:
     target = _target()
-    image = images.IMAGES[options.service]
-    tag = images.tag_of(image)
-    environment.deploy_service(_connect(target), image, tag)
+    tag = images.tag_of(images.IMAGES[options.service])
+    environment.deploy_service(_connect(target), options.service, tag)
     return 0
 
 
@@ -109,10 +109,11 @@ def _create_certificates(_: argparse.Namespace) -> int:
     target = _target()
     names = inputs.certificate_names(os.environ)
     aws = _connect(target)
-    done = certificates.create(aws, names, force=bool(os.environ.get("FORCE")))
+    certificates = Certificates(aws)
+    done = certificates.create(names, force=bool(os.environ.get("FORCE")))
     print(f"Certificate: {done}")
-    print(f"Its ARN: {certificates.certificate_arn(aws)}")
-    print(f"Clients trust it by {certificates.authority_file(aws)}")
+    print(f"Its ARN: {certificates.arn}")
+    print(f"Clients trust it by {certificates.authority_file()}")
     return 0
 
 

@@ -43,6 +43,8 @@ class Aws:
             # Its own help and progress are for people at a terminal.
             "AWS_CLI_AUTO_PROMPT": "off",
         }
+        self.stacks: dict[str, dict[str, Any]] | None = None
+        """The environment's stacks as `stacks.look` saw them last; None: look again."""
         self.region = self._region()
         self._environment["AWS_DEFAULT_REGION"] = self.region
 

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 from cryptography import x509
@@ -22,11 +23,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from charging.database.address import state_directory
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.stacks import NO_CHANGES
+from templates.environments import sizes
 
 AUTHORITY_DAYS = 3650
 # What browsers and many TLS stacks accept at most is 398.
 CERTIFICATE_DAYS = 397
 RENEW_WITHIN_DAYS = 30
+FOREIGN = "kept: another authority signed it (FORCE=1 replaces it)"
 # RSA, since charging points that speak TLS 1.2 with nothing else are still in the field.
 _AUTHORITY_BITS = 3072
 _CERTIFICATE_BITS = 2048
@@ -111,121 +114,140 @@ def own_names(environment: str) -> list[str]:
     ]
 
 
-def create(aws: Aws, more_names: Iterable[str] = (), *, force: bool = False) -> str:
-    """Make what is missing of authority and certificate, renew what ends soon; say what was done.
+class Certificates:
+    """An environment's authority, its load balancers' certificate, and where AWS keeps them."""
 
-    more_names: names and addresses besides the environment's own and those it already has.
-    """
-    authority, is_new = _authority(aws)
-    arn = certificate_arn(aws)
-    current = _current(aws, arn) if arn else None
-    wanted = {*own_names(aws.target.environment), *more_names}
-    if current:
-        if not authority.signed(current) and not force:
-            return "kept: another authority signed it (FORCE=1 replaces it)"
-        wanted |= names_in(current)
-        why = _why_renew(current, wanted)
-        if not why and not force:
-            return NO_CHANGES
-    first = own_names(aws.target.environment)
-    certificate, key = authority.issue([*first, *sorted(wanted - set(first))])
-    with _files(certificate=certificate, key=key, chain=authority.pem) as files:
-        words = [
-            "acm",
-            "import-certificate",
-            "--certificate",
-            f"fileb://{files['certificate']}",
-            "--private-key",
-            f"fileb://{files['key']}",
-            "--certificate-chain",
-            f"fileb://{files['chain']}",
-        ]
-        # Over the same ARN there must be no tags.
-        answer = aws(
-            *words,
-            *(
-                ("--certificate-arn", arn)
-                if arn and current
-                else ("--tags", f"Key=Environment,Value={aws.target.environment}")
-            ),
-        )
-    aws(
-        *("ssm", "put-parameter", "--overwrite", "--type", "String"),
-        *("--name", _arn_parameter(aws), "--value", answer["CertificateArn"]),
-    )
-    if is_new:
-        return "authority and certificate made"
-    return f"renewed: {why or 'asked for'}" if current else "certificate made"
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+        self._environment = aws.target.environment
+        self._secret = f"vni-cpo-{self._environment}-certificate-authority"
+        self._parameter = f"/vni/{self._environment}/certificate-arn"
 
+    def create(self, more_names: Iterable[str] = (), *, force: bool = False) -> str:
+        """Make what is missing, renew what ends soon or lacks a name; say what was done.
 
-def certificate_arn(aws: Aws) -> str | None:
-    """Return the ARN of the load balancers' certificate, or None before there is one."""
-    try:
-        answer = aws("ssm", "get-parameter", "--name", _arn_parameter(aws))
-    except AwsError as error:
-        if error.code == "ParameterNotFound":
-            return None
-        raise
-    return str(answer["Parameter"]["Value"])
+        more_names: names and addresses besides the environment's own and those it already has.
+        """
+        current = self._current
+        wanted = {*own_names(self._environment), *more_names}
+        why = ""
+        if current:
+            if not self._authority.signed(current) and not force:
+                return FOREIGN
+            wanted |= names_in(current)
+            why = "asked for" if force else _why_renew(current, wanted)
+            if not why:
+                return NO_CHANGES
+        is_new = self._stored is None
+        first = own_names(self._environment)
+        certificate, key = self._authority.issue([*first, *sorted(wanted - set(first))])
+        self._import(certificate, key)
+        if current:
+            return f"renewed: {why}"
+        return "authority and certificate made" if is_new else "certificate made"
 
-
-def authority_file(aws: Aws) -> Path:
-    """Write the authority's certificate where clients can take it; return the file."""
-    authority, _ = _authority(aws)
-    file = state_directory() / "certificates" / aws.target.environment / "ca.pem"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(authority.pem)
-    return file
-
-
-def remove(aws: Aws) -> None:
-    """Take certificate and authority away; in production the authority can be had back for 30 days."""
-    if arn := certificate_arn(aws):
+    @cached_property
+    def arn(self) -> str | None:
+        """The ARN of the load balancers' certificate, or None before there is one."""
         try:
-            aws("acm", "delete-certificate", "--certificate-arn", arn)
+            answer = self._aws("ssm", "get-parameter", "--name", self._parameter)
         except AwsError as error:
-            if error.code != "ResourceNotFoundException":
-                raise
-        aws("ssm", "delete-parameter", "--name", _arn_parameter(aws))
-    patience = (
-        ("--recovery-window-in-days", "30")
-        if aws.target.is_production
-        else ("--force-delete-without-recovery",)
-    )
-    try:
-        aws("secretsmanager", "delete-secret", "--secret-id", _secret(aws), *patience)
-    except AwsError as error:
-        if error.code != "ResourceNotFoundException":
+            if error.code == "ParameterNotFound":
+                return None
             raise
+        return str(answer["Parameter"]["Value"])
 
+    def authority_file(self) -> Path:
+        """Write the authority's certificate where clients can take it; return the file."""
+        file = state_directory() / "certificates" / self._environment / "ca.pem"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(self._authority.pem)
+        return file
 
-def _authority(aws: Aws) -> tuple[Authority, bool]:
-    """Return the environment's authority, and whether it was made just now."""
-    try:
-        answer = aws("secretsmanager", "get-secret-value", "--secret-id", _secret(aws))
-        return Authority.from_json(answer["SecretString"]), False
-    except AwsError as error:
-        if error.code != "ResourceNotFoundException":
-            raise
-    authority = Authority.new(aws.target.environment)
-    with _files(authority=authority.to_json().encode()) as files:
-        aws(
-            *("secretsmanager", "create-secret", "--name", _secret(aws)),
-            *("--description", "Key of the authority that charging points trust"),
-            *("--secret-string", f"file://{files['authority']}"),
-            *("--tags", f"Key=Environment,Value={aws.target.environment}"),
+    def remove(self) -> None:
+        """Take certificate and authority away; a protected environment's authority comes back for 30 days."""
+        if self.arn:
+            self._unless_gone("acm", "delete-certificate", "--certificate-arn", self.arn)
+            self._unless_gone("ssm", "delete-parameter", "--name", self._parameter)
+        patience = (
+            ("--recovery-window-in-days", "30")
+            if sizes(self._environment).protected
+            else ("--force-delete-without-recovery",)
         )
-    return authority, True
+        self._unless_gone("secretsmanager", "delete-secret", "--secret-id", self._secret, *patience)
 
+    @cached_property
+    def _stored(self) -> str | None:
+        """The authority as it is kept, or None before there is one."""
+        words = ("secretsmanager", "get-secret-value", "--secret-id", self._secret)
+        try:
+            return str(self._aws(*words)["SecretString"])
+        except AwsError as error:
+            if error.code == "ResourceNotFoundException":
+                return None
+            if error.code != "InvalidRequestException":
+                raise
+        # The environment was deleted not long ago; its charging points trust this one still.
+        self._aws("secretsmanager", "restore-secret", "--secret-id", self._secret)
+        return str(self._aws(*words)["SecretString"])
 
-def _current(aws: Aws, arn: str) -> x509.Certificate | None:
-    try:
-        answer = aws("acm", "get-certificate", "--certificate-arn", arn)
-    except AwsError as error:
-        if error.code == "ResourceNotFoundException":
+    @cached_property
+    def _authority(self) -> Authority:
+        if self._stored:
+            return Authority.from_json(self._stored)
+        authority = Authority.new(self._environment)
+        with _files(authority=authority.to_json().encode()) as files:
+            self._aws(
+                *("secretsmanager", "create-secret", "--name", self._secret),
+                *("--description", "Key of the authority that charging points trust"),
+                *("--secret-string", f"file://{files['authority']}"),
+                *("--tags", f"Key=Environment,Value={self._environment}"),
+            )
+        return authority
+
+    @cached_property
+    def _current(self) -> x509.Certificate | None:
+        """The certificate that the load balancers have, if there is one."""
+        if not self.arn:
             return None
-        raise
-    return x509.load_pem_x509_certificate(answer["Certificate"].encode())
+        try:
+            answer = self._aws("acm", "get-certificate", "--certificate-arn", self.arn)
+        except AwsError as error:
+            if error.code == "ResourceNotFoundException":
+                return None
+            raise
+        return x509.load_pem_x509_certificate(answer["Certificate"].encode())
+
+    def _import(self, certificate: bytes, key: bytes) -> None:
+        """Give the certificate to ACM, over the one there is."""
+        with _files(certificate=certificate, key=key, chain=self._authority.pem) as files:
+            answer = self._aws(
+                *("acm", "import-certificate"),
+                *("--certificate", f"fileb://{files['certificate']}"),
+                *("--private-key", f"fileb://{files['key']}"),
+                *("--certificate-chain", f"fileb://{files['chain']}"),
+                # Over the same ARN there must be no tags.
+                *(
+                    ("--certificate-arn", str(self.arn))
+                    if self._current
+                    else ("--tags", f"Key=Environment,Value={self._environment}")
+                ),
+            )
+        arn = str(answer["CertificateArn"])
+        if arn != self.arn:
+            self._aws(
+                *("ssm", "put-parameter", "--overwrite", "--type", "String"),
+                *("--name", self._parameter, "--value", arn),
+            )
+        self.arn = arn
+        self._current = x509.load_pem_x509_certificate(certificate)
+
+    def _unless_gone(self, *words: str) -> None:
+        try:
+            self._aws(*words)
+        except AwsError as error:
+            if error.code not in ("ResourceNotFoundException", "ParameterNotFound"):
+                raise
 
 
 def _why_renew(current: x509.Certificate, wanted: set[str]) -> str:
@@ -234,14 +256,6 @@ def _why_renew(current: x509.Certificate, wanted: set[str]) -> str:
         return f"{max(left.days, 0)} days were left"
     missing = len(wanted - names_in(current))
     return f"{missing} names were missing" if missing else ""
-
-
-def _secret(aws: Aws) -> str:
-    return f"vni-cpo-{aws.target.environment}-certificate-authority"
-
-
-def _arn_parameter(aws: Aws) -> str:
-    return f"/vni/{aws.target.environment}/certificate-arn"
 
 
 def _builder(

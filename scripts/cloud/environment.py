@@ -5,43 +5,36 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from scripts.cloud import certificates, migration, stacks
+from scripts.cloud import migration, stacks
 from scripts.cloud.aws import Aws, AwsError
-from scripts.cloud.images import IMAGES, Image, ensure
+from scripts.cloud.certificates import Certificates
+from scripts.cloud.images import IMAGES, missing, push
 from scripts.cloud.stacks import NO_CHANGES
-from templates import database
 from templates.__main__ import STACKS
+from templates.environments import sizes
 from templates.firewall import MAX_HUB_ADDRESSES
 from templates.names import CHARGING_POINT, camel
 
+Work = Callable[[], str]
+"""A step of a deployment; it says in a few words what it did, or NO_CHANGES."""
 
-class Steps:
-    """Tells what is being done, and how long it took."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._done = 0
-        self._began = time.monotonic()
-        self.changed = False
-
-    def do(self, name: str, work: Callable[[], str]) -> None:
-        """Do one thing; `work` says in a few words what happened."""
-        self._done += 1
-        print(f"{self._done:2}/{self._count} {name:<24} ", end="", flush=True)
-        began = time.monotonic()
+def run(steps: Mapping[str, Work], end: str) -> None:
+    """Do steps in order, telling what is being done and how long it took; then say the end."""
+    began = time.monotonic()
+    changed = False
+    for place, (name, work) in enumerate(steps.items(), 1):
+        print(f"{place:2}/{len(steps)} {name:<24} ", end="", flush=True)
+        step_began = time.monotonic()
         try:
             said = work()
         except BaseException:
             print("stopped", flush=True)
             raise
-        if said != NO_CHANGES and not said.endswith("is in the registry"):
-            self.changed = True
-        print(f"{said} ({time.monotonic() - began:.1f} s)", flush=True)
-
-    def end(self, what: str) -> None:
-        """Say how it went."""
-        took = f"{time.monotonic() - self._began:.0f} s"
-        print(f"{what} in {took}." if self.changed else f"Nothing changed; {took}.", flush=True)
+        changed |= not said.startswith(NO_CHANGES)
+        print(f"{said} ({time.monotonic() - step_began:.1f} s)", flush=True)
+    took = f"{time.monotonic() - began:.0f} s"
+    print(f"{end} in {took}." if changed else f"Nothing changed; {took}.", flush=True)
 
 
 def deploy(
@@ -53,77 +46,83 @@ def deploy(
 ) -> None:
     """Bring the whole environment up to date, from an empty account if need be.
 
-    hub: CIDRs of the roaming hub. tags: service → image tag. sight: `inputs.sight`.
+    hub: CIDRs of the roaming hub. tags: service → image tag. sight: `inputs.sight`. Raises
+    InputError before anything is touched where an image would have to be built and cannot.
     """
-    parameters = image_parameters(tags)
-    steps = Steps(15)
+    lacking = missing(aws, tags)
+    certificates = Certificates(aws)
+    images = image_parameters(tags)
 
-    def stack(name: str, **more: str) -> None:
-        steps.do(name, lambda: stacks.deploy(aws, name, more))
+    def stack(name: str, parameters: Mapping[str, str] | None = None) -> dict[str, Work]:
+        return {name: lambda: _deploy(aws, name, parameters or {})}
 
-    stack("boundary")
-    stack("network")
-    stack("firewall", **hub_parameters(hub))
-    stack("registry")
-    stack("alerts", **sight)
-    for service, image in IMAGES.items():
-        steps.do(f"image {service}", lambda i=image, t=tags[service]: ensure(aws, i, t))  # type: ignore[misc]
-    steps.do("certificate", lambda: certificates.create(aws, more_names))
-    stack("database")
-    stack("cluster", **parameters)
-    steps.do("migration", lambda: migration.migrate(aws, tags[CHARGING_POINT]))
-    arn = certificates.certificate_arn(aws)
-    assert arn is not None
-    stack("services", CertificateArn=arn, **parameters, **sight)
-    stack("accelerator")
-    stack("observability", CertificateArn=arn, **sight)
-    # Only now are the names and addresses known that clients will ask for.
-    steps.do("names in certificate", lambda: certificates.create(aws, public_names(aws)))
-    steps.end(f"{aws.target.environment} is deployed")
+    def certified(name: str, parameters: Mapping[str, str]) -> dict[str, Work]:
+        return {
+            name: lambda: _deploy(
+                aws, name, {**parameters, "CertificateArn": str(certificates.arn)}
+            )
+        }
+
+    run(
+        {
+            **stack("boundary"),
+            **stack("network"),
+            **stack("firewall", hub_parameters(hub)),
+            **stack("registry"),
+            **stack("alerts", sight),
+            **{f"image {s}": _image(aws, s, tags[s], s in lacking) for s in IMAGES},
+            "certificate": lambda: certificates.create(more_names),
+            **stack("database"),
+            **stack("cluster", images),
+            "migration": lambda: migration.migrate(aws, tags[CHARGING_POINT]),
+            **certified("services", {**images, **sight}),
+            **stack("accelerator"),
+            **certified("observability", sight),
+            # Only now are the names and addresses known that clients will ask for.
+            "names in certificate": lambda: certificates.create(public_names(aws)),
+        },
+        f"{aws.target.environment} is deployed",
+    )
     print_addresses(aws)
-    print(f"Clients trust it by {certificates.authority_file(aws)}")
+    print(f"Clients trust it by {certificates.authority_file()}")
 
 
-def deploy_service(aws: Aws, image: Image, tag: str) -> None:
+def deploy_service(aws: Aws, service: str, tag: str) -> None:
     """Build, push, migrate where it matters, update one service, wait until it is stable."""
-    migrates = image.service == CHARGING_POINT
-    steps = Steps(5 if migrates else 3)
-    steps.do(f"image {image.service}", lambda: ensure(aws, image, tag))
-    parameters = image_parameters({image.service: tag})
-    if migrates:
-        steps.do("cluster", lambda: stacks.deploy(aws, "cluster", parameters))
-        steps.do("migration", lambda: migration.migrate(aws, tag))
-    steps.do("services", lambda: stacks.deploy(aws, "services", parameters))
-    steps.do("stable", lambda: _wait_until_stable(aws, image.service))
-    steps.end(f"{image.service} runs {tag}")
+    lacking = missing(aws, {service: tag})
+    parameters = image_parameters({service: tag})
+    steps: dict[str, Work] = {f"image {service}": _image(aws, service, tag, bool(lacking))}
+    if service == CHARGING_POINT:
+        steps["cluster"] = lambda: _deploy(aws, "cluster", parameters)
+        steps["migration"] = lambda: migration.migrate(aws, tag)
+    steps["services"] = lambda: _deploy(aws, "services", parameters)
+    steps["stable"] = lambda: _wait_until_stable(aws, service)
+    run(steps, f"{service} runs {tag}")
 
 
 def create_accelerator(aws: Aws) -> None:
     """Create the Global Accelerator, put its addresses into the certificate, and print them."""
-    steps = Steps(2)
-    steps.do("accelerator", lambda: stacks.deploy(aws, "accelerator"))
-    steps.do("names in certificate", lambda: certificates.create(aws, public_names(aws)))
-    steps.end("The accelerator is there")
+    run(
+        {
+            "accelerator": lambda: _deploy(aws, "accelerator", {}),
+            "names in certificate": lambda: Certificates(aws).create(public_names(aws)),
+        },
+        "The accelerator is there",
+    )
     print_addresses(aws)
 
 
 def delete(aws: Aws) -> None:
     """Take everything away, newest first; production keeps a last snapshot of its database."""
-    present = [name for name in reversed(STACKS) if stacks.exists(aws, name)]
-    steps = Steps(len(present) + 2)
-    if aws.target.is_production:
-        for name in present:
-            stacks.protect(aws, name, False)
-        for name in ("database", "services"):
-            if name in present:
-                # Their own protection is a parameter.
-                stacks.deploy(aws, name, {"Protected": "false"})
-                stacks.protect(aws, name, False)
+    present = list(reversed(stacks.look(aws)))
+    steps: dict[str, Work] = {}
+    if sizes(aws.target.environment).protected:
+        steps["protection"] = lambda: _take_back_protection(aws, present)
     for name in present:
-        steps.do(name, lambda n=name: _delete(aws, n))  # type: ignore[misc]
-    steps.do("certificates", lambda: _remove_certificates(aws))
-    steps.do("what AWS left behind", lambda: _sweep(aws))
-    steps.end(f"{aws.target.environment} is gone")
+        steps[name] = lambda n=name: _delete(aws, n)  # type: ignore[misc]
+    steps["certificates"] = lambda: _remove_certificates(aws)
+    steps["what AWS left behind"] = lambda: _sweep(aws)
+    run(steps, f"{aws.target.environment} is gone")
 
 
 def image_parameters(tags: Mapping[str, str]) -> dict[str, str]:
@@ -149,13 +148,13 @@ def public_names(aws: Aws) -> list[str]:
 
 def print_addresses(aws: Aws) -> None:
     """Print by which addresses the environment is reached, and by which it goes out."""
-    services = stacks.outputs(aws, "services") if stacks.exists(aws, "services") else {}
-    accelerator = stacks.outputs(aws, "accelerator") if stacks.exists(aws, "accelerator") else {}
+    found = {name: stacks.outputs(aws, name) for name in stacks.look(aws)}
+    services, accelerator = found.get("services", {}), found.get("accelerator", {})
     rows = (
         ("charging points connect to", services.get("ChargingPointHost")),
         ("  or, through firewalls, to", accelerator.get("ChargingPointAddresses")),
         ("the hub calls", accelerator.get("ThirdPartyAddresses")),
-        ("the hub is called from", stacks.outputs(aws, "network").get("NatAddresses")),
+        ("the hub is called from", found.get("network", {}).get("NatAddresses")),
     )
     for what, where in rows:
         if where:
@@ -171,13 +170,37 @@ def _wait_until_stable(aws: Aws, service: str) -> str:
     return NO_CHANGES
 
 
+def _image(aws: Aws, service: str, tag: str, lacking: bool) -> Work:
+    """Return the step that builds and pushes an image, if the registry lacks it."""
+    if lacking:
+        return lambda: push(aws, IMAGES[service], tag)
+    return lambda: f"{NO_CHANGES}, {tag} is in the registry"
+
+
+def _deploy(aws: Aws, stack: str, parameters: Mapping[str, str]) -> str:
+    """Deploy a stack, and protect it where the environment is protected."""
+    done = stacks.deploy(aws, stack, parameters)
+    if sizes(aws.target.environment).protected and stacks.protect(aws, stack, True):
+        return "deployed and protected" if done != NO_CHANGES else "protected"
+    return done
+
+
+def _take_back_protection(aws: Aws, present: list[str]) -> str:
+    """Let the stacks be deleted, and what in them refuses by itself."""
+    for stack in present:
+        if "Protected" in STACKS[stack].build().parameters:
+            stacks.deploy(aws, stack, {"Protected": "false"})
+        stacks.protect(aws, stack, False)
+    return "taken back"
+
+
 def _delete(aws: Aws, stack: str) -> str:
     stacks.delete(aws, stack)
     return "deleted"
 
 
 def _remove_certificates(aws: Aws) -> str:
-    certificates.remove(aws)
+    Certificates(aws).remove()
     migration.forget(aws)
     return "deleted"
 
@@ -194,15 +217,13 @@ def _sweep(aws: Aws) -> str:
         except AwsError as error:
             if error.code != "ResourceNotFoundException":
                 raise
-    if aws.target.is_production:
-        return f"the last snapshot of {cluster} is kept"
     snapshots = aws(
         *("rds", "describe-db-cluster-snapshots", "--snapshot-type", "manual"),
         *("--db-cluster-identifier", cluster),
     )["DBClusterSnapshots"]
-    for snapshot in snapshots:
-        aws(
-            *("rds", "delete-db-cluster-snapshot"),
-            *("--db-cluster-snapshot-identifier", snapshot["DBClusterSnapshotIdentifier"]),
-        )
-    return f"{len(snapshots)} snapshots of {database.NAME} deleted" if snapshots else "deleted"
+    names = [snapshot["DBClusterSnapshotIdentifier"] for snapshot in snapshots]
+    if sizes(aws.target.environment).protected:
+        return f"kept the database's {', '.join(names)}"
+    for name in names:
+        aws("rds", "delete-db-cluster-snapshot", "--db-cluster-snapshot-identifier", name)
+    return f"deleted, {len(names)} snapshots too"

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.cloud.aws import Aws, AwsError
+from scripts.cloud.aws import Aws
 from scripts.cloud.inputs import InputError
-from scripts.cloud.stacks import outputs
+from scripts.cloud.stacks import look, outputs
 from templates.environments import sizes
 from templates.names import CHARGING_POINT, THIRD_PARTY, camel
 
@@ -69,19 +69,28 @@ def tag_of(image: Image, variables: Mapping[str, str] = os.environ) -> str:
     return _git("log", "-1", "--format=%H", "--", *image.sources)[:_TAG_LENGTH]
 
 
-def ensure(aws: Aws, image: Image, tag: str) -> str:
-    """See that the registry has the image, building and pushing it if need be; say what was done.
+def missing(aws: Aws, tags: Mapping[str, str]) -> set[str]:
+    """Return the services of whose images the registry lacks these tags.
 
-    Raises InputError without a container engine, but only where one is needed.
+    tags: service → tag. Raises InputError where such an image cannot be built here, so that a
+    deployment ends before it began.
     """
-    repository = outputs(aws, "registry")
-    name = repository[f"{camel(image.service)}RepositoryName"]
-    if _in_registry(aws, name, tag):
-        return f"{tag} is in the registry"
-    if os.environ.get("IMAGE_TAG"):
-        raise InputError(f"IMAGE_TAG is {tag!r}, but {name} has no such image")
+    lacking = {service for service, tag in tags.items() if not _in_registry(aws, service, tag)}
+    if lacking and os.environ.get("IMAGE_TAG"):
+        service = min(lacking)
+        raise InputError(
+            f"IMAGE_TAG is {tags[service]!r}, but the registry of {aws.target.environment} has "
+            f"no such image of {service}"
+        )
+    if lacking:
+        find_engine()
+    return lacking
+
+
+def push(aws: Aws, image: Image, tag: str) -> str:
+    """Build an image and push it to the registry; say what was done. Raises InputError."""
     engine = find_engine()
-    uri = repository[f"{camel(image.service)}RepositoryUri"]
+    uri = outputs(aws, "registry")[f"{camel(image.service)}RepositoryUri"]
     build(image, f"{uri}:{tag}", engine, _PLATFORMS[sizes(aws.target.environment).architecture])
     password = aws.text("ecr", "get-login-password")
     _run(engine, "login", "--username", "AWS", "--password-stdin", uri, stdin=password)
@@ -135,16 +144,14 @@ def _revision() -> str:
         return "unknown"
 
 
-def _in_registry(aws: Aws, name: str, tag: str) -> bool:
-    try:
-        answer = aws(
-            *("ecr", "batch-get-image", "--repository-name", name),
-            *("--image-ids", f"imageTag={tag}"),
-        )
-    except AwsError as error:
-        if error.code == "RepositoryNotFoundException":
-            return False
-        raise
+def _in_registry(aws: Aws, service: str, tag: str) -> bool:
+    if "registry" not in look(aws):
+        return False
+    name = outputs(aws, "registry")[f"{camel(service)}RepositoryName"]
+    answer = aws(
+        *("ecr", "batch-get-image", "--repository-name", name),
+        *("--image-ids", f"imageTag={tag}"),
+    )
     return bool(answer["images"])
 
 

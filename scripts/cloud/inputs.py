@@ -7,10 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from templates.environments import PRODUCTION_NAME
 from templates.firewall import MAX_HUB_ADDRESSES
 
-_ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{1,19}")
+_ENVIRONMENT = re.compile(r"[a-z](-?[a-z0-9]){1,19}")
 _ACCOUNT = re.compile(r"\d{12}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
@@ -29,11 +28,6 @@ class Target:
     account: str
     environment: str
 
-    @property
-    def is_production(self) -> bool:
-        """Whether a second word is wanted before anything is taken away."""
-        return self.environment == PRODUCTION_NAME
-
 
 def target(variables: Mapping[str, str]) -> Target:
     """Read AWS_PROFILE, ACCOUNT_ID and ENVIRONMENT. Raises InputError."""
@@ -45,7 +39,12 @@ def target(variables: Mapping[str, str]) -> Target:
     if not _ENVIRONMENT.fullmatch(environment):
         raise InputError(
             f"ENVIRONMENT is {environment!r}; use 2 to 20 lower-case letters, digits and hyphens, "
-            "a letter first"
+            "a letter first, no hyphen last"
+        )
+    if environment.endswith("-test"):
+        raise InputError(
+            f"ENVIRONMENT is {environment!r}, but names in -test are for the pipeline's own test "
+            "services; choose another"
         )
     return Target(profile, account, environment)
 

@@ -1,9 +1,11 @@
-"""CloudFormation stacks: deploy, look into, take away."""
+"""CloudFormation stacks: look at them, deploy, take away."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from scripts.cloud.aws import Aws, AwsError
 from templates.__main__ import STACKS
@@ -11,6 +13,17 @@ from templates.environments import sizes
 
 _GENERATED = Path(__file__).resolve().parents[2] / "generated"
 NO_CHANGES = "no changes"
+# A creation that failed leaves a husk, which can only be deleted.
+_HUSKS = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
+_WAITERS = {
+    "CREATE_IN_PROGRESS": "stack-create-complete",
+    "ROLLBACK_IN_PROGRESS": "stack-rollback-complete",
+    "DELETE_IN_PROGRESS": "stack-delete-complete",
+    "UPDATE_IN_PROGRESS": "stack-update-complete",
+    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": "stack-update-complete",
+    "UPDATE_ROLLBACK_IN_PROGRESS": "stack-rollback-complete",
+    "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": "stack-rollback-complete",
+}
 
 
 class StackError(RuntimeError):
@@ -22,89 +35,89 @@ def name_of(aws: Aws, stack: str) -> str:
     return f"vni-cpo-{stack}-{aws.target.environment}"
 
 
-def deploy(aws: Aws, stack: str, parameters: Mapping[str, str] | None = None) -> str:
-    """Bring a stack up to date; return in a word what happened.
+def look(aws: Aws) -> dict[str, dict[str, Any]]:
+    """Return the environment's stacks as CloudFormation describes them, in order of deployment.
 
-    The environment's sizes are added to the parameters; what neither names stays as it is.
-    Raises StackError.
+    They are looked at once, and again after something changed them.
     """
-    wanted = {**sizes(aws.target.environment).parameters(), **(parameters or {})}
-    try:
-        done = _deploy(aws, stack, wanted)
-    except AwsError as error:
-        if "ROLLBACK_COMPLETE" not in str(error) or "UPDATE_" in str(error):
-            raise StackError(_reasons(aws, stack, error)) from None
-        # A first attempt failed and left its husk, which cannot be updated.
-        delete(aws, stack)
-        try:
-            done = _deploy(aws, stack, wanted)
-        except AwsError as again:
-            raise StackError(_reasons(aws, stack, again)) from None
-    if sizes(aws.target.environment).protected and done != NO_CHANGES:
-        protect(aws, stack, True)
-    return done
-
-
-def _deploy(aws: Aws, stack: str, wanted: Mapping[str, str]) -> str:
-    declared = STACKS[stack].build().parameters
-    overrides = {"Environment": aws.target.environment, **wanted}
-    said = aws.text(
-        "cloudformation",
-        "deploy",
-        "--stack-name",
-        name_of(aws, stack),
-        "--template-file",
-        str(_GENERATED / f"{stack}.yml"),
-        "--capabilities",
-        "CAPABILITY_NAMED_IAM",
-        "--no-fail-on-empty-changeset",
-        "--tags",
-        f"Environment={aws.target.environment}",
-        "Project=vni-cpo",
-        "--parameter-overrides",
-        *(f"{name}={value}" for name, value in overrides.items() if name in declared),
-    )
-    return NO_CHANGES if "No changes to deploy" in said else "deployed"
-
-
-def protect(aws: Aws, stack: str, protected: bool) -> None:
-    """Let a stack refuse its deletion, or not."""
-    word = "--enable-termination-protection" if protected else "--no-enable-termination-protection"
-    aws(
-        "cloudformation", "update-termination-protection", word, "--stack-name", name_of(aws, stack)
-    )
-
-
-def exists(aws: Aws, stack: str) -> bool:
-    """Return whether a stack is there, in whatever state."""
-    try:
-        aws("cloudformation", "describe-stacks", "--stack-name", name_of(aws, stack))
-    except AwsError as error:
-        if "does not exist" in str(error):
-            return False
-        raise
-    return True
+    if aws.stacks is None:
+        answer = aws("cloudformation", "describe-stacks")
+        described = {stack["StackName"]: stack for stack in answer["Stacks"]}
+        names = {stack: name_of(aws, stack) for stack in STACKS}
+        aws.stacks = {s: described[name] for s, name in names.items() if name in described}
+    return aws.stacks
 
 
 def outputs(aws: Aws, stack: str) -> dict[str, str]:
     """Return a stack's outputs. Raises StackError where there is no such stack."""
-    try:
-        answer = aws("cloudformation", "describe-stacks", "--stack-name", name_of(aws, stack))
-    except AwsError as error:
-        if "does not exist" in str(error):
-            raise StackError(
-                f"{name_of(aws, stack)} does not exist; `make deploy-backend-services` makes it"
-            ) from None
-        raise
-    return {
-        output["OutputKey"]: output["OutputValue"]
-        for output in answer["Stacks"][0].get("Outputs", [])
+    described = look(aws).get(stack)
+    if described is None:
+        raise StackError(
+            f"{name_of(aws, stack)} does not exist; `make deploy-backend-services` makes it"
+        )
+    return {o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])}
+
+
+def deploy(aws: Aws, stack: str, parameters: Mapping[str, str] | None = None) -> str:
+    """Bring a stack up to date; return in a word what happened.
+
+    The environment's sizes are added to the parameters; what neither names stays as it is. What
+    an interrupted deployment left is waited for, or taken away first. Raises StackError.
+    """
+    _settle(aws, stack)
+    declared = STACKS[stack].build().parameters
+    wanted = {
+        "Environment": aws.target.environment,
+        **sizes(aws.target.environment).parameters(),
+        **(parameters or {}),
     }
+    try:
+        said = aws.text(
+            *("cloudformation", "deploy", "--stack-name", name_of(aws, stack)),
+            *("--template-file", str(_GENERATED / f"{stack}.yml")),
+            *("--capabilities", "CAPABILITY_NAMED_IAM", "--no-fail-on-empty-changeset"),
+            *("--tags", f"Environment={aws.target.environment}", "Project=vni-cpo"),
+            "--parameter-overrides",
+            *(f"{name}={value}" for name, value in wanted.items() if name in declared),
+        )
+    except AwsError as error:
+        aws.stacks = None
+        raise StackError(_reasons(aws, stack, error)) from None
+    if "No changes to deploy" in said:
+        return NO_CHANGES
+    aws.stacks = None
+    return "deployed"
+
+
+def _settle(aws: Aws, stack: str) -> None:
+    """See that a stack can be deployed."""
+    status = look(aws).get(stack, {}).get("StackStatus", "")
+    if waiter := _WAITERS.get(status):
+        # What became of it is seen at the next look.
+        with suppress(AwsError):
+            aws("cloudformation", "wait", waiter, "--stack-name", name_of(aws, stack))
+        aws.stacks = None
+        status = look(aws).get(stack, {}).get("StackStatus", "")
+    if status in _HUSKS:
+        delete(aws, stack)
+
+
+def protect(aws: Aws, stack: str, protected: bool) -> bool:
+    """Let a stack refuse its deletion, or not; return whether that was a change."""
+    if look(aws)[stack].get("EnableTerminationProtection", False) == protected:
+        return False
+    word = "--enable-termination-protection" if protected else "--no-enable-termination-protection"
+    aws(
+        "cloudformation", "update-termination-protection", word, "--stack-name", name_of(aws, stack)
+    )
+    look(aws)[stack]["EnableTerminationProtection"] = protected
+    return True
 
 
 def delete(aws: Aws, stack: str) -> None:
     """Take a stack away, and wait until it is gone. Raises StackError."""
     name = name_of(aws, stack)
+    aws.stacks = None
     try:
         aws("cloudformation", "delete-stack", "--stack-name", name)
         aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", name)
@@ -122,10 +135,9 @@ def _reasons(aws: Aws, stack: str, error: AwsError) -> str:
     reasons: list[str] = []
     for event in events["StackEvents"]:
         status, reason = event["ResourceStatus"], event.get("ResourceStatusReason", "")
-        if event["LogicalResourceId"] == name and status in (
-            "CREATE_IN_PROGRESS",
-            "UPDATE_IN_PROGRESS",
-        ):
+        if event["LogicalResourceId"] == name and status.endswith("_IN_PROGRESS"):
+            if "ROLLBACK" in status or "CLEANUP" in status:
+                continue
             break  # what comes next belongs to earlier deployments
         if status.endswith("FAILED") and "cancelled" not in reason:
             reasons.insert(0, f"{event['LogicalResourceId']}: {reason or status}")

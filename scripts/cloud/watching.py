@@ -20,11 +20,11 @@ _LOOK_SECONDS = 3
 def status(aws: Aws) -> bool:
     """Print stacks, services, tasks, addresses and alarms; return whether all is well."""
     environment = aws.target.environment
-    found = {s["StackName"]: s for s in aws("cloudformation", "describe-stacks")["Stacks"]}
+    found = stacks.look(aws)
     print(f"Stacks of {environment} in {aws.region}")
     well = True
     for stack in STACKS:
-        entry = found.get(stacks.name_of(aws, stack))
+        entry = found.get(stack)
         if entry is None:
             print(f"  {stack:<16} not there")
             well = False
@@ -32,9 +32,9 @@ def status(aws: Aws) -> bool:
         when = str(entry.get("LastUpdatedTime") or entry["CreationTime"])[:16].replace("T", " ")
         print(f"  {stack:<16} {entry['StackStatus']:<28} {when}")
         well &= entry["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
-    if stacks.name_of(aws, "services") in found:
+    if "services" in found:
         well &= _print_services(aws)
-    if stacks.name_of(aws, "network") in found:
+    if "network" in found:
         print("Addresses")
         print_addresses(aws)
     alarms = aws(
