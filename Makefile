@@ -38,6 +38,10 @@ test: setup ## Run all tests
 TEST_WORKERS ?= 2
 PYTEST ?=
 
+.PHONY: hub-figures
+hub-figures: setup ## Measure remote starts and CDRs through the hub simulator (ARGS=)
+	@$(PYTHON) -m scripts.hub_figures $(ARGS)
+
 ##@ Develop
 
 .PHONY: check

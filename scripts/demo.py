@@ -57,7 +57,8 @@ def main() -> int:
     for old in directory.iterdir():
         old.unlink()
     try:
-        with _database() as url:
+        console.print("Starting PostgreSQL …")
+        with new_database("demo") as url:
             equal = _run(url, directory)
     except (DemoError, ProgramError) as error:
         console.print(f"demo: {error}", style="red", markup=False)
@@ -70,10 +71,9 @@ def main() -> int:
 
 
 @contextlib.contextmanager
-def _database() -> Iterator[str]:
-    """Yield the address of a database of this demo's own, gone afterwards."""
-    console.print("Starting PostgreSQL …")
-    name = f"demo_{os.getpid()}"
+def new_database(purpose: str) -> Iterator[str]:
+    """Yield the address of a database of the caller's own, gone afterwards."""
+    name = f"{purpose}_{os.getpid()}"
     with EmbeddedServer(state_directory() / "postgres") as server_url:
         with psycopg.connect(server_url, autocommit=True) as server:
             server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
