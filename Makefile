@@ -84,16 +84,18 @@ PORT ?= 9000
 THIRD_PARTY_PORT ?= 9100
 # More words for the program: make run-cp-backend-locally ARGS="--help"
 ARGS ?=
+# docker or podman: the service's image, built and run; empty: the program itself.
+CONTAINER ?=
 
 .PHONY: run-cp-backend-locally
-run-cp-backend-locally: setup ## Run charging-point-backend on ws://127.0.0.1:9000 (PORT=, ARGS=)
+run-cp-backend-locally: setup ## Run charging-point-backend on ws://127.0.0.1:9000 (PORT=, ARGS=; CONTAINER=podman: its image)
 	@CP_BACKEND_ADMIT_UNKNOWN=$${CP_BACKEND_ADMIT_UNKNOWN:-true} \
 		CP_BACKEND_ADMIT_UNKNOWN_TOKENS=$${CP_BACKEND_ADMIT_UNKNOWN_TOKENS:-true} \
-		exec $(PYTHON) -m cp_backend --host $(HOST) --port $(PORT) $(ARGS)
+		exec $(if $(CONTAINER),$(CLOUD) run charging-point,$(PYTHON) -m cp_backend) --host $(HOST) --port $(PORT) $(ARGS)
 
 .PHONY: run-third-party-backend-locally
-run-third-party-backend-locally: setup ## Run the hub's REST service on http://127.0.0.1:9100 (THIRD_PARTY_PORT=)
-	@exec $(PYTHON) -m third_party_backend --host $(HOST) --port $(THIRD_PARTY_PORT) $(ARGS)
+run-third-party-backend-locally: setup ## Run the hub's REST service on http://127.0.0.1:9100 (THIRD_PARTY_PORT=, CONTAINER=)
+	@exec $(if $(CONTAINER),$(CLOUD) run third-party,$(PYTHON) -m third_party_backend) --host $(HOST) --port $(THIRD_PARTY_PORT) $(ARGS)
 
 # wss:// to a named backend; ws:// to the local one, which has no certificate.
 BACKEND_HOSTNAME ?=
@@ -171,6 +173,10 @@ build-third-party-backend: setup ## Build third-party-backend's image on this ma
 .PHONY: deploy-third-party-backend
 deploy-third-party-backend: setup ## Build, push, update third-party-backend; wait until it is stable (IMAGE_TAG=)
 	@$(CLOUD) deploy-service third-party
+
+.PHONY: verify-images
+verify-images: setup ## Build and try both images, where docker or podman is (CONTAINER=)
+	@VERIFY_IMAGES=1 $(PYTHON) -m pytest -q -s tests/system/test_images.py
 
 .PHONY: environment-status
 environment-status: setup ## Show stacks, services, tasks, addresses and alarms

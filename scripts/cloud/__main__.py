@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from scripts.cloud import environment, images, inputs, watching
+from scripts.cloud import containers, environment, images, inputs, watching
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.inputs import InputError, Target
@@ -54,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(work=work)
         if name in _OF_A_SERVICE:
             added.add_argument("service", choices=SERVICES)
+        if name == "run":
+            added.add_argument("arguments", nargs=argparse.REMAINDER, help="for the program in it")
 
     command("deploy", _deploy, "everything, from an empty account if need be (WHITELIST_IP)")
     command("deploy-service", _deploy_service, "build, push and update one service")
@@ -64,10 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     command("tail-logs", _tail_logs, "a service's log, as it is written")
     command("open-shell", _open_shell, "a shell in a running task")
     command("build", _build, "build an image on this machine")
+    command("run", _run, "build an image and run it on this machine")
     return parser
 
 
-_OF_A_SERVICE = ("deploy-service", "tail-logs", "open-shell", "build")
+_OF_A_SERVICE = ("deploy-service", "tail-logs", "open-shell", "build", "run")
 
 
 def _target() -> Target:
@@ -168,6 +171,10 @@ def _build(options: argparse.Namespace) -> int:
     images.build(image, image.local_name, images.find_engine())
     print(f"built {image.local_name}")
     return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    return containers.run(images.IMAGES[options.service], options.arguments)
 
 
 if __name__ == "__main__":
