@@ -650,12 +650,14 @@ async def _keep_unassigned(cursor: Cursor, ended: Sequence[From]) -> None:
 async def _record_readings(cursor: Cursor, reads: Sequence[From]) -> list[None]:
     """Keep meter readings, a row each; a reading that is there already stays as it is."""
     rows = [_reading_row(r.charging_point_id, r.said, v) for r in reads for v in r.said.readings]
+    # Binary (%b) where no column can be all NULL: as text, each quote of the JSON is escaped by
+    # a regular expression, and that was more work than all the rest of a message.
     await cursor.execute(
         """
         INSERT INTO meter_values (charging_point_id, evse_number, session_id, sampled_at,
                                   energy_wh, sampled_values, digest)
-        SELECT * FROM unnest(%s::text[], %s::int[], %s::int[], %s::timestamptz[], %s::bigint[],
-                             %s::jsonb[], %s::bigint[])
+        SELECT * FROM unnest(%b::text[], %b::int[], %s::int[], %b::timestamptz[], %s::bigint[],
+                             %b::text[]::jsonb[], %b::bigint[])
         ON CONFLICT DO NOTHING
         """,
         list(map(list, zip(*rows, strict=True))),
