@@ -9,6 +9,10 @@ import signal
 import sys
 from pathlib import Path
 
+from charging_point_simulator.crowd.herd import IN_FLIGHT as CROWD_IN_FLIGHT
+from charging_point_simulator.crowd.herd import CrowdError, Plan
+from charging_point_simulator.crowd.run import obey, run
+from charging_point_simulator.crowd.worker import Backend
 from charging_point_simulator.fleet import charge
 from charging_point_simulator.hello import say_hello
 from charging_point_simulator.scenario import Scenario
@@ -25,9 +29,11 @@ INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    if not any(word in ("hello", "charge", "-h", "--help") for word in words):
+    if not any(word in ("hello", "charge", "crowd", "-h", "--help") for word in words):
         words = ["hello", *words]
     options = _parser().parse_args(words)
+    if options.mode == "crowd":
+        return _crowd(options)
     try:
         target = _target(options)
         target.ssl_context()  # a bad CA file is known before anything connects
@@ -59,6 +65,38 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"charging_point_simulator: {error}", file=sys.stderr)
         return 1
+
+
+def _crowd(options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    plan = Plan(
+        Backend(options.host, options.port or 9000, options.path),
+        options.charging_points,
+        identity_prefix=options.identity_prefix,
+        first=options.first,
+        processes=options.processes,
+        in_flight=options.in_flight,
+        id_tag=options.id_tag,
+        credentials=options.credentials,
+    )
+    try:
+        if options.commands:
+            return obey(plan)
+        return run(
+            plan,
+            ramp=options.ramp,
+            seconds=options.seconds,
+            charging=options.charging,
+            interval=options.meter_values_interval,
+            storms=options.storms,
+            report_file=options.report,
+        )
+    except (CrowdError, OSError) as error:
+        print(f"charging_point_simulator: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped")
+        return INTERRUPTED
 
 
 def _target(options: argparse.Namespace) -> Target:
@@ -194,7 +232,38 @@ def _parser() -> argparse.ArgumentParser:
     )
     trouble.add_argument("--offline-for", type=float, default=3.0)
     trouble.add_argument("--give-up-after", type=float, default=120.0, help="of connecting in vain")
+    _add_crowd(modes)
     return parser
+
+
+def _add_crowd(modes: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    crowd = modes.add_parser(
+        "crowd", help="very many small charging points in several processes, over plain WebSocket"
+    )
+    crowd.add_argument("--host", default="127.0.0.1", help="name or address of the backend")
+    crowd.add_argument("--port", type=int, help="default: 9000")
+    crowd.add_argument("--plain", action="store_true", help="understood; a crowd has no TLS")
+    crowd.add_argument("--path", default="/", help="what stands before the identity")
+    crowd.add_argument(
+        "--credentials", type=Path, metavar="FILE", help="CSV lines of identity,password"
+    )
+    crowd.add_argument("--charging-points", type=int, default=1000)
+    crowd.add_argument("--identity-prefix", default="SIM")
+    crowd.add_argument("--first", type=int, default=1, help="number of the first identity")
+    crowd.add_argument("--processes", type=int, default=0, help="default: as many as it takes")
+    crowd.add_argument(
+        "--in-flight", type=int, default=CROWD_IN_FLIGHT, help="how many connect at once"
+    )
+    crowd.add_argument("--ramp", type=float, default=5.0, help="seconds over which they connect")
+    crowd.add_argument("--seconds", type=float, default=60.0, help="how long they are held")
+    crowd.add_argument("--charging", type=int, default=0, help="how many of them charge")
+    crowd.add_argument("--id-tag", default="SIMULATOR", help="token that is shown")
+    crowd.add_argument("--meter-values-interval", type=float, default=60.0, help="in seconds")
+    crowd.add_argument("--storms", type=int, default=0, help="times that all reconnect at once")
+    crowd.add_argument("--report", type=Path, metavar="FILE", help="write a JSON report")
+    crowd.add_argument(
+        "--commands", action="store_true", help="do what standard input says, JSON a line"
+    )
 
 
 if __name__ == "__main__":
