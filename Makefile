@@ -124,6 +124,10 @@ register-charging-point: setup ## Register CHARGING_POINT= and print its passwor
 list-charging-points: setup ## List charging points with presence and status
 	@$(PYTHON) -m operations charging-points list $(ARGS)
 
+.PHONY: show-nodes
+show-nodes: setup ## Show the nodes live: connections, messages, latencies, queues (ARGS=--json for more)
+	@$(PYTHON) -m operations nodes --watch $(ARGS)
+
 .PHONY: add-token
 add-token: setup ## Let TOKEN= charge
 	@$(PYTHON) -m operations tokens add $(call required,TOKEN) $(ARGS)

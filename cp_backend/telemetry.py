@@ -2,13 +2,14 @@
 
 Nothing here blocks or allocates for each message beyond an addition: figures gather in memory
 and leave once a minute as one log line in CloudWatch's embedded metric format, and every few
-seconds as the `figures` of the node's row, which `operations nodes watch` shows.
+seconds as the `figures` of the node's row, which `operations nodes --watch` shows. docs/metrics.md says what each means.
 """
 
 from __future__ import annotations
 
 import random
 import sys
+import time
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +38,7 @@ METRICS: dict[str, str] = {
     "CommandsAnswered": "Count",
     "DatabaseFailures": "Count",
     # samples
+    "HandshakeLatency": "Milliseconds",
     "CallLatency": "Milliseconds",
     "CommandLatency": "Milliseconds",
     "CommitBatchSize": "Count",
@@ -48,8 +50,16 @@ METRICS: dict[str, str] = {
 GAUGES = frozenset({"Connections", "HandshakesInFlight", "LaneDepth", "SessionsInProgress"})
 """What is at the moment of the document. SessionsInProgress is of all nodes, the others of one."""
 SAMPLES = frozenset(
-    {"CallLatency", "CommandLatency", "CommitBatchSize", "CommitLatency", "EventLoopLag"}
+    {
+        "CallLatency",
+        "CommandLatency",
+        "CommitBatchSize",
+        "CommitLatency",
+        "EventLoopLag",
+        "HandshakeLatency",
+    }
 )
+_COUNTERS = tuple(name for name in METRICS if name not in GAUGES | SAMPLES)
 
 
 class Metrics:
@@ -63,6 +73,7 @@ class Metrics:
         self.gauges: dict[str, float] = dict.fromkeys(sorted(GAUGES), 0)
         self._samples: dict[str, list[float]] = {name: [] for name in SAMPLES}
         self._seen: Counter[str] = Counter()
+        self._looked: tuple[float, Counter[str]] = (time.monotonic(), Counter())
 
     def count(self, metric: str, detail: str = "", amount: int = 1) -> None:
         """Add to a counter; detail (an action, a cause) is one of few fixed words."""
@@ -82,15 +93,23 @@ class Metrics:
             values[place] = value
 
     def figures(self) -> dict[str, Any]:
-        """Return what the node's row shows: totals since the start, gauges, medians."""
+        """Return what the node's row shows: totals since the start, rates since it was last
+        asked (`rates`, a second), gauges, percentiles of samples.
+        """
         totals = self.totals + self.counts
-        figures: dict[str, Any] = {
-            name: totals[name] for name in METRICS if name not in GAUGES | SAMPLES
+        figures: dict[str, Any] = {name: totals[name] for name in _COUNTERS}
+        (before, then), now = self._looked, time.monotonic()
+        self._looked = now, totals
+        figures["rates"] = {
+            name: round((totals[name] - then[name]) / max(0.001, now - before), 1)
+            for name in _COUNTERS
         }
         figures |= {name: round(value, 3) for name, value in self.gauges.items()}
         for name, values in self._samples.items():
             if values:
-                figures[f"{name}P50"] = round(sorted(values)[len(values) // 2], 3)
+                ordered = sorted(values)
+                figures[f"{name}P50"] = round(ordered[len(values) // 2], 3)
+                figures[f"{name}P99"] = round(ordered[len(values) * 99 // 100], 3)
         figures["detail"] = {name: n for name, n in sorted(totals.items()) if ":" in name}
         return figures
 
@@ -103,9 +122,7 @@ class Metrics:
         Source: CloudWatch Logs, "Specification: Embedded metric format".
         """
         self.totals.update(self.counts)
-        values: dict[str, Any] = {
-            name: self.counts[name] for name in METRICS if name not in GAUGES | SAMPLES
-        }
+        values: dict[str, Any] = {name: self.counts[name] for name in _COUNTERS}
         values |= self.gauges
         values |= {
             name: [round(value, 3) for value in kept]

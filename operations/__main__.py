@@ -10,7 +10,7 @@ import psycopg
 from charging.database.address import database
 from charging.database.embedded import EmbeddedServerError
 from charging.identity import InvalidIdentityError
-from operations import charging_points, evses, sessions, tokens
+from operations import charging_points, evses, nodes, sessions, tokens
 from operations.output import OperationError
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         ("tokens", tokens, "who may charge"),
         ("sessions", sessions, "what was charged"),
         ("evses", evses, "names of connectors in roaming"),
+        ("nodes", nodes, "the processes that hold connections, live"),
     ):
         module.add_arguments(subjects.add_parser(name, help=help_text), common)
     return parser

@@ -26,14 +26,19 @@ def show(rows: Sequence[Row], *, as_json: bool, title: str, empty: str) -> None:
     if not rows:
         print(empty)
         return
-    table = Table(title=title, title_justify="left", header_style="bold")
+    # As wide as it needs where nobody watches: a pipe must not lose columns.
+    Console(width=None if sys.stdout.isatty() else 250).print(table(rows, title=title))
+
+
+def table(rows: Sequence[Row], *, title: str) -> Table:
+    """Return a table of rows, at least one, that all have the same keys."""
+    result = Table(title=title, title_justify="left", header_style="bold")
     for name in rows[0]:
         numbers = all(isinstance(row[name], int | float | None) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if numbers else "left")
+        result.add_column(name.replace("_", " "), justify="right" if numbers else "left")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
-    # As wide as it needs where nobody watches: a pipe must not lose columns.
-    Console(width=None if sys.stdout.isatty() else 250).print(table)
+        result.add_row(*(_cell(value) for value in row.values()))
+    return result
 
 
 def show_json(document: Any) -> None:

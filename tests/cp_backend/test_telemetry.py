@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cp_backend.telemetry import GAUGES, MAX_EMF_VALUES, METRICS, SAMPLES, Metrics
 
@@ -55,3 +56,16 @@ def test_figures_are_totals_with_their_causes():
     assert figures["MessagesReceived"] == 3
     assert figures["detail"]["MessagesReceived:Heartbeat"] == 3
     assert 0 <= figures["CallLatencyP50"] < 1000
+
+
+def test_every_metric_is_documented():
+    text = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
+    documented = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \|", text, re.MULTILINE)
+    kinds = dict.fromkeys(GAUGES, "gauge") | dict.fromkeys(SAMPLES, "sample")
+    assert documented == [(n, unit, kinds.get(n, "counter")) for n, unit in METRICS.items()]
+
+
+def test_rates_are_since_the_last_look():
+    metrics = busy_metrics()
+    assert metrics.figures()["rates"]["MessagesReceived"] > 0
+    assert metrics.figures()["rates"]["MessagesReceived"] == 0

@@ -177,3 +177,20 @@ def test_a_database_that_is_away_is_one_clear_sentence(operate, monkeypatch):
     code, _, err = operate("sessions", "list")
     assert code == 1
     assert "the database cannot be reached" in err
+
+
+def test_nodes_show_their_figures(as_json, operate, database):
+    assert "no nodes" in operate("nodes")[1]
+    database.execute(
+        "INSERT INTO nodes (node_id, address, process_id, draining, figures) VALUES"
+        " ('00000000-0000-0000-0000-000000000001', '0.0.0.0:9000', 7, true, %s)",
+        [json.dumps({"Connections": 12, "rates": {"MessagesReceived": 3.5}})],
+    )
+    (node,) = as_json("nodes")
+    assert (node["state"], node["process"], node["figures"]["Connections"]) == ("draining", 7, 12)
+    code, out, err = operate("nodes")
+    assert (code, err) == (0, "")
+    assert "1 nodes, 12 connections" in out
+    assert "3.5" in out
+    database.execute("UPDATE nodes SET heartbeat_at = now() - interval '1 minute'")
+    assert as_json("nodes")[0]["state"] == "silent"
