@@ -32,6 +32,10 @@ class JsonFormatter(logging.Formatter):
 
 def set_up_logging(level: str) -> None:
     """Send all logs of this process to standard error as JSON lines."""
+    # What no line shows need not be found out for each: a third of a line's cost.
+    # Source: Python's logging HOWTO, "Optimization".
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

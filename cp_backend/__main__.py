@@ -19,7 +19,15 @@ from charging.logs import set_up_logging
 from cp_backend.listener import bind
 from cp_backend.node import Node
 from cp_backend.processes import supervise
-from cp_backend.settings import SettingError, Settings, from_environment, table
+from cp_backend.settings import (
+    SettingError,
+    Settings,
+    files_limit,
+    from_environment,
+    raise_files_limit,
+    table,
+    variable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"cp_backend: {error}", file=sys.stderr)
         return 2
     set_up_logging(settings.log_level)
+    raise_files_limit()
     try:
         with database() as url:
             return _serve(settings, url)
@@ -92,13 +101,17 @@ def _run_node(
 
 def _say_limits(settings: Settings) -> None:
     limit = settings.connection_limit()
+    chosen = settings.max_connections and limit == settings.max_connections
     log.info(
         "limits",
         extra={
             "processes": settings.processes,
+            "files_a_process": files_limit(),
             "connections_a_process": limit,
             "connections": limit * settings.processes,
-            "advice": "for more: raise `ulimit -n`, or --processes",
+            "advice": "for more, raise "
+            + (variable("max_connections") if chosen else "the hard limit of files (ulimit -Hn)")
+            + ", or --processes",
         },
     )
 

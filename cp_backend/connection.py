@@ -116,6 +116,7 @@ class Connection:
         "charging_point_id",
         "connection_id",
         "conversation",
+        "opened",
     )
 
     conversation: Conversation
@@ -132,7 +133,7 @@ class Connection:
         self._paused = False
         self._pinged = False
         self._stalled = False
-        self._last_heard = engine.wheel.now
+        self._last_heard = self.opened = engine.wheel.now
         self.charging_point_id = charging_point_id
         self.connection_id = random.getrandbits(63)
 
@@ -220,6 +221,8 @@ class Connection:
                 return self._unusual.deadline - now
             self.abort("goodbye timed out")
             return None
+        if self._paused:
+            return limits.ping_interval  # it has said more than we have heard: it lives
         silence = now - self._last_heard
         if silence < limits.ping_interval:
             self._pinged = False

@@ -17,6 +17,10 @@ SERVICE_RESTART = 1012
 """Close code for "come back in a moment". Source: IANA WebSocket close code registry."""
 
 STEP_SECONDS = 0.05
+# Few connections need no patience: nobody fears so many a second.
+LEAST_PACE = 20.0
+# A loop that was held up may catch up by so much, and never in a burst.
+_HASTE = 1.5
 
 log = logging.getLogger(__name__)
 
@@ -30,29 +34,35 @@ async def drain(registry: Registry, seconds: float, grace_seconds: float) -> int
     waiting: list[Connection] = list(registry)
     random.shuffle(waiting)
     total = len(waiting)
+    loop = asyncio.get_running_loop()
+    started = last = loop.time()
+    pace = max(LEAST_PACE, total / seconds) if seconds else math.inf
     log.info("draining", extra={"connections": total, "seconds": seconds})
-    steps = max(1, round(seconds / STEP_SECONDS))
-    a_step = math.ceil(total / steps)
-    deadline = asyncio.get_running_loop().time() + seconds + grace_seconds
-    while waiting:
+    deadline = started + seconds + grace_seconds
+    allowance = 1.0
+    while waiting and (now := loop.time()) < deadline:
+        left = max(STEP_SECONDS, started + seconds - now)
+        rate = min(_HASTE * pace, max(pace, len(waiting) / left))
+        allowance += rate * min(now - last, 2 * STEP_SECONDS) if seconds else len(waiting)
+        last = now
+        count = min(len(waiting), int(allowance))
+        allowance -= count
         busy = []
-        for connection in waiting[:a_step]:
+        for connection in waiting[:count]:
             if connection.conversation.busy:
                 busy.append(connection)
             else:
                 connection.close(SERVICE_RESTART, "service restart")
-        waiting = waiting[a_step:] + busy
-        if asyncio.get_running_loop().time() > deadline:
-            break
+        waiting = waiting[count:] + busy
         await asyncio.sleep(STEP_SECONDS)
     # Whoever came in while we were closing, and goodbyes under way.
     for connection in registry:
         connection.close(SERVICE_RESTART, "service restart")
 
-    while len(registry) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+    while len(registry) and loop.time() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(STEP_SECONDS)
-    left = len(registry)
+    left_over = len(registry)
     for connection in registry:
         connection.abort("drained")
-    log.info("drained", extra={"connections": total, "cut_off": left})
+    log.info("drained", extra={"connections": total, "cut_off": left_over})
     return total

@@ -9,14 +9,17 @@ from __future__ import annotations
 import base64
 import binascii
 import errno
+import io
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
+from websockets.exceptions import SecurityError
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
@@ -89,6 +92,12 @@ class Listener:
         self.ready = ready
         self.connection_limit = settings.connection_limit()
         self.handshakes = 0
+        # One for all: it negotiates and writes answers, and is never connected itself.
+        self.protocol = ServerProtocol(
+            subprotocols=[Subprotocol(name) for name in subprotocols],
+            select_subprotocol=_select_subprotocol,
+            extensions=[_DEFLATE],
+        )
         self._socket: socket.socket | None = None
 
     @property
@@ -183,11 +192,11 @@ class Handshake:
 
     __slots__ = (
         "_address",
+        "_began_at",
         "_buffer",
         "_charging_point_id",
         "_fd",
         "_listener",
-        "_protocol",
         "_request",
         "_waiting",
     )
@@ -196,9 +205,9 @@ class Handshake:
         self._listener = listener
         self._fd = fd
         self._address = address
+        self._began_at = time.perf_counter()
         self._buffer = b""
         self._charging_point_id = ""
-        self._protocol: ServerProtocol | None = None
         self._request: Request | None = None
         self._waiting = False
         listener.handshakes += 1
@@ -249,20 +258,13 @@ class Handshake:
         self._on_request(request)
 
     def _on_request(self, data: bytes) -> None:
-        self._protocol = protocol = ServerProtocol(
-            subprotocols=[Subprotocol(name) for name in self._listener.subprotocols],
-            select_subprotocol=_select_subprotocol,
-            extensions=[_DEFLATE],
-        )
-        protocol.receive_data(data)
-        request = next(iter(protocol.events_received()), None)
-        if not isinstance(request, Request):
-            # Not HTTP, or not GET: `websockets` has closed its side and has no answer to give.
+        try:
+            self._request = request = read_request(data)
+        except ValueError:
             self._count_refusal("bad request")
             self._write(_BAD_REQUEST)
             self.abort("bad request")
             return
-        self._request = request
         self._address = self._forwarded_address(request)
         try:
             path = request.path.partition("?")[0]
@@ -325,20 +327,18 @@ class Handshake:
             raise _unauthorized("bad credentials", "wrong user or password")
 
     def _open(self, admitted: Admitted) -> None:
-        listener, protocol, request = self._listener, self._protocol, self._request
-        assert protocol is not None
+        listener, protocol, request = self._listener, self._listener.protocol, self._request
         assert request is not None
         response = protocol.accept(request)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             status = HTTPStatus(response.status_code)
             raise Refusal(status, "bad request", f"not a WebSocket handshake: {status.phrase}")
-        protocol.send_response(response)
-        answer = b"".join(protocol.data_to_send())
-        if not self._write(answer):
+        if not self._write(response.serialize()):
             self.abort("gone")
             return
         fd, self._fd = self._fd, -1
         self._leave()
+        buffer, self._buffer = self._buffer, b""
         connection = Connection(
             listener.engine, fd, self._charging_point_id, deflate=bool(protocol.extensions)
         )
@@ -353,20 +353,17 @@ class Handshake:
             connection.close(1002, "no common subprotocol")
             return
         listener.metrics.count("HandshakesAccepted")
-        if self._buffer:
-            connection.receive(self._buffer)
+        listener.metrics.sample("HandshakeLatency", (time.perf_counter() - self._began_at) * 1000)
+        if buffer:
+            connection.receive(buffer)
 
     def _answer_health(self, *, ready: bool) -> None:
-        assert self._protocol is not None
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         text = "ok\n" if ready else "not ready\n"
-        response = self._protocol.reject(status, text)
-        self._protocol.send_response(response)
-        self._write(b"".join(self._protocol.data_to_send()))
+        self._write(self._listener.protocol.reject(status, text).serialize())
         self.abort("health")
 
     def _refuse(self, refusal: Refusal) -> None:
-        assert self._protocol is not None
         self._count_refusal(refusal.cause)
         log.info(
             "handshake refused",
@@ -377,11 +374,10 @@ class Handshake:
                 "remote_address": self._address,
             },
         )
-        response = self._protocol.reject(refusal.status, f"{refusal}\n")
+        response = self._listener.protocol.reject(refusal.status, f"{refusal}\n")
         for name, value in refusal.headers:
             response.headers[name] = value
-        self._protocol.send_response(response)
-        self._write(b"".join(self._protocol.data_to_send()))
+        self._write(response.serialize())
         self.abort(refusal.cause)
 
     def _count_refusal(self, cause: str) -> None:
@@ -406,6 +402,8 @@ class Handshake:
 
     def _leave(self) -> None:
         self._listener.handshakes -= 1
+        # This object stands in the wheel until its deadline; what it read need not.
+        self._request = None
 
 
 class _Silence:
@@ -427,6 +425,30 @@ class _Silence:
 _DEFLATE = ServerPerMessageDeflateFactory(
     server_no_context_takeover=True, client_no_context_takeover=True
 )
+
+
+def read_request(data: bytes) -> Request:
+    """Read a whole request, from its first line to the empty one. Raises ValueError.
+
+    `websockets` reads it, line by line from a generator that never has to wait: a protocol
+    object for each handshake costs kilobytes in cycles that only the collector can free.
+    """
+    lines = io.BytesIO(data)
+
+    def read_line(
+        limit: int, too_long: type[Exception]
+    ) -> Generator[None, None, bytes | bytearray]:
+        yield from ()
+        return lines.readline(limit)
+
+    try:
+        next(Request.parse(read_line))
+    except StopIteration as end:
+        request: Request = end.value
+        return request
+    except (EOFError, NotImplementedError, SecurityError) as error:
+        raise ValueError(str(error)) from error
+    raise AssertionError("a request that is whole was not read whole")
 
 
 def charging_point_id(path: str) -> str:

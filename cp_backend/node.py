@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import psycopg
@@ -90,6 +90,8 @@ class Node:
         self._drain_seconds = settings.drain_time
         self._address = ""
         self._displacements: set[asyncio.Task[None]] = set()
+        self._presence_stale = False
+        self._unwritten_ends: set[tuple[str, int]] = set()
 
     @property
     def ready(self) -> bool:
@@ -219,9 +221,9 @@ class Node:
 
     def _on_presence_written(self, result: object) -> None:
         if isinstance(result, Exception):
-            # The next beat that finds the node's row gone writes all presence anew; a row that
-            # is missing until then makes the charging point look offline, no more.
-            log.warning("presence not written", extra={"error": str(result)[:300]})
+            # The next beat that succeeds writes all presence anew.
+            self._presence_stale = True
+            log.debug("presence not written", extra={"error": str(result)[:300]})
 
     def _on_closed(self, connection: Connection, cause: str) -> None:
         self.registry.remove(connection)
@@ -231,9 +233,15 @@ class Node:
         log.info(
             "disconnected", extra={"charging_point": connection.charging_point_id, "cause": cause}
         )
-        self.store.disconnected(
-            connection.charging_point_id, connection.connection_id, self._on_presence_written
-        )
+        self._write_end(connection.charging_point_id, connection.connection_id)
+
+    def _write_end(self, charging_point_id: str, connection_id: int) -> None:
+        def told(result: object) -> None:
+            if isinstance(result, Exception):
+                # What is still missing when the node ends goes with the node's row.
+                self._unwritten_ends.add((charging_point_id, connection_id))
+
+        self.store.disconnected(charging_point_id, connection_id, told)
 
     def _on_displaced(self, charging_point_ids: list[str]) -> None:
         mine = [name for name in charging_point_ids if self.registry.get(name) is not None]
@@ -279,15 +287,22 @@ class Node:
             except (DatabaseAwayError, psycopg.Error) as error:
                 log.warning("no heartbeat", extra={"error": str(error)[:300]})
             else:
-                if not known and not first:
+                if self._presence_stale or not (known or first):
                     self._write_presence_anew()
                 first = False
+                ends, self._unwritten_ends = self._unwritten_ends, set()
+                for end in ends:
+                    self._write_end(*end)
             # Until the database is there, ask often: a load balancer waits for us.
             await asyncio.sleep(BEAT_SECONDS if self.store.facts.healthy else 0.5)
 
     def _write_presence_anew(self) -> None:
-        """Take all charging points again: the node's row was cleared away while it was silent."""
+        """Take all charging points again: rows are missing, since the database was away or the
+        node's own row was cleared away while it was silent.
+        """
+        self._presence_stale = False
         log.warning("writing presence anew", extra={"connections": len(self.registry)})
+        now = datetime.now(UTC)
         for connection in self.registry:
             if connection.conversation.version == v16.SUBPROTOCOL:
                 self.store.connected(
@@ -296,7 +311,8 @@ class Node:
                         connection.connection_id,
                         connection.conversation.version,
                         "",
-                        datetime.now(UTC),
+                        # When it was opened, rather too early: a newer one elsewhere must win.
+                        now - timedelta(seconds=self.wheel.now - connection.opened + 1),
                     ),
                     self._on_presence_written,
                 )

@@ -70,7 +70,7 @@ class Settings:
     )
     batch_limit: int = _setting(500, "messages committed together at most", 1)
     max_lane_depth: int = _setting(
-        20_000, "messages waiting for the database before InternalError is answered", 1
+        50_000, "messages waiting for the database before InternalError is answered", 1
     )
     drain_time: float = _setting(
         100, "seconds over which a stopping node closes its connections; below the stop timeout"
@@ -81,9 +81,20 @@ class Settings:
 
     def connection_limit(self) -> int:
         """Return how many connections a node may hold: the setting, or what files allow."""
-        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        files = files_limit()
         allowed = max(1, files - _SPARE_FILES)
         return min(self.max_connections, allowed) if self.max_connections else allowed
+
+
+def files_limit() -> int:
+    """Return how many files a process may open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def raise_files_limit() -> None:
+    """Let this process and its children open as many files as the system allows them to."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def variable(name: str) -> str:
