@@ -115,7 +115,7 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
             f"{', '.join(unknown)}: no such setting; `python -m cp_backend --help` lists them"
         )
     values: dict[str, Any] = {
-        f.name: _read(name, environment[name], f.default)
+        f.name: _read(name, environment[name], str(f.type))
         for name, f in known.items()
         if name in environment
     }
@@ -143,14 +143,17 @@ def _show(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _read(name: str, text: str, default: Any) -> Any:
-    if isinstance(default, bool):
+def _read(name: str, text: str, kind: str) -> Any:
+    if kind == "bool":
         if text.lower() in ("true", "yes", "1", "on"):
             return True
         if text.lower() in ("false", "no", "0", "off", ""):
             return False
         raise SettingError(f"{name}={text}: must be true or false")
+    if kind == "str":
+        return text
     try:
-        return type(default)(text)
+        return float(text) if kind == "float" else int(text)
     except ValueError:
-        raise SettingError(f"{name}={text}: must be a number") from None
+        number = "a number" if kind == "float" else "a whole number"
+        raise SettingError(f"{name}={text}: must be {number}") from None

@@ -19,12 +19,17 @@ def test_the_environment_and_then_the_command_line():
     assert from_environment(environment, port=2, host=None).port == 2
 
 
+def test_seconds_may_have_a_fraction_even_where_the_default_has_none():
+    assert from_environment({"CP_BACKEND_PING_INTERVAL": "2.5"}).ping_interval == 2.5
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("PROT", "1"),
         ("PORT", "x"),
         ("PORT", "-1"),
+        ("PORT", "9000.5"),
         ("PROCESSES", "0"),
         ("PING_INTERVAL", "0.5"),
         ("ADMIT_UNKNOWN", "perhaps"),

@@ -1,0 +1,256 @@
+"""Behind a load balancer: nginx does what the ALB of templates/services.py does.
+
+It ends TLS with a certificate of the authority of `make create-certificates`, hands WebSockets on,
+appends the caller to X-Forwarded-For, and cuts off what is silent for too long.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from cp_backend.settings import Settings
+from scripts.cloud.certificates import Authority, own_names
+from scripts.programs import Program, free_port
+from templates.services import REQUEST_IDLE_SECONDS, WEBSOCKET_IDLE_SECONDS
+from tests.system.conftest import recorded, reported
+from tests.waiting import eventually
+
+# Debian puts it where not everybody looks.
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+ENVIRONMENT = "staging"
+CHARGING_POINT_NAME, THIRD_PARTY_NAME = own_names(ENVIRONMENT)
+BEHIND_ONE = {
+    "admit_unknown": "true",
+    "admit_unknown_tokens": "true",
+    "forwarded_hops": "1",
+    "drain_time": "1",
+}
+FAST = ("--duration", "120", "--meter-values-interval", "30", "--time-compression", "100")
+
+pytestmark = pytest.mark.skipif(
+    NGINX is None, reason="nginx is not installed; on Debian: apt-get install nginx-light"
+)
+
+
+@dataclass
+class LoadBalancer:
+    """A running nginx. ca: what clients trust."""
+
+    port: int
+    ca: str
+    name: str
+
+    def context(self):
+        return ssl.create_default_context(cafile=self.ca)
+
+    def connect(self, identity="CP1", *, source="127.0.0.1", **options):
+        """Open a WebSocket to it from an address of this machine."""
+        return connect(
+            f"wss://127.0.0.1:{self.port}/{identity}",
+            ssl=self.context(),
+            server_hostname=self.name,
+            source_address=(source, 0),
+            subprotocols=["ocpp1.6"],
+            **options,
+        )
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """The authority's certificate, and what the load balancers have: chain and key."""
+    authority = Authority.new(ENVIRONMENT)
+    chain, key = authority.issue(own_names(ENVIRONMENT))
+    directory = tmp_path_factory.mktemp("certificates")
+    for name, content in (("ca.pem", authority.pem), ("chain.pem", chain), ("key.pem", key)):
+        (directory / name).write_bytes(content)
+    return directory
+
+
+@pytest.fixture
+def balance(certificate, tmp_path):
+    """Start load balancers: ``balance(port, idle_seconds)``."""
+    running = []
+
+    def start(target, idle_seconds=WEBSOCKET_IDLE_SECONDS, name=CHARGING_POINT_NAME):
+        port = free_port()
+        home = tmp_path / f"nginx{port}"
+        home.mkdir()
+        configuration = home / "nginx.conf"
+        configuration.write_text(f"""
+            daemon off;
+            pid {home}/pid;
+            error_log stderr notice;
+            worker_processes 1;
+            events {{ worker_connections 1024; }}
+            http {{
+                access_log off;
+                client_body_temp_path {home}/body;
+                proxy_temp_path {home}/proxy;
+                fastcgi_temp_path {home}/fastcgi;
+                uwsgi_temp_path {home}/uwsgi;
+                scgi_temp_path {home}/scgi;
+                # A plain request keeps its connection, as the ALB's does.
+                map $http_upgrade $connection_header {{ default upgrade; "" ""; }}
+                server {{
+                    listen 127.0.0.1:{port} ssl;
+                    ssl_certificate {certificate}/chain.pem;
+                    ssl_certificate_key {certificate}/key.pem;
+                    ssl_protocols TLSv1.2 TLSv1.3;
+                    location / {{
+                        proxy_pass http://127.0.0.1:{target};
+                        proxy_http_version 1.1;
+                        proxy_set_header Host $http_host;
+                        proxy_set_header Upgrade $http_upgrade;
+                        proxy_set_header Connection $connection_header;
+                        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+                        proxy_set_header X-Forwarded-Proto https;
+                        proxy_read_timeout {idle_seconds}s;
+                        proxy_send_timeout {idle_seconds}s;
+                    }}
+                }}
+            }}
+            """)
+        log = home / "log"
+        with log.open("wb") as output:
+            nginx = subprocess.Popen(
+                [NGINX, "-p", str(home), "-c", str(configuration), "-e", "stderr"],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        running.append(nginx)
+        eventually(lambda: "start worker process " in log.read_text() or nginx.poll() is not None)
+        assert nginx.poll() is None, log.read_text()
+        return LoadBalancer(port, str(certificate / "ca.pem"), name)
+
+    yield start
+    for nginx in running:
+        nginx.terminate()
+        nginx.wait(10)
+
+
+def test_the_simulator_charges_through_it(run_node, balance, database, simulate):
+    balancer = balance(run_node(**BEHIND_ONE).port)
+    report = simulate(
+        *("--port", balancer.port, "--ca-file", balancer.ca, "--tls-name", balancer.name),
+        *("--charging-points", 10, *FAST),
+    ).report()
+    assert report["sessions_complete"] == 10
+    assert recorded(database) == reported(report)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["--ca-file", "CA", "--tls-name", CHARGING_POINT_NAME], 0, "acknowledged: Hello"),
+        (["--tls-name", CHARGING_POINT_NAME], 1, "the certificate cannot be trusted"),
+        (["--ca-file", "CA"], 1, "cannot be trusted"),  # not a certificate for 127.0.0.1
+    ],
+)
+def test_only_who_has_the_ca_file_and_the_name_trusts_it(
+    run_node, balance, tmp_path, words, code, expected
+):
+    balancer = balance(run_node(**BEHIND_ONE).port)
+    words = [balancer.ca if word == "CA" else word for word in words]
+    program = Program(
+        ["charging_point_simulator", "--port", str(balancer.port), "--count", "1", *words],
+        tmp_path / "hello.log",
+    )
+    assert program.wait(30) == code, program.log_end()
+    assert expected in program.log_end()
+
+
+@pytest.mark.parametrize("forged", [None, "6.6.6.6", "6.6.6.6, 7.7.7.7"])
+def test_a_charging_points_own_address_is_recorded_and_a_forged_one_is_not(
+    run_node, balance, forged
+):
+    node = run_node(**BEHIND_ONE)
+    headers = {"X-Forwarded-For": forged} if forged else {}
+    with balance(node.port).connect(source="127.0.0.7", additional_headers=headers):
+        line = eventually(lambda: node.logged("connected"))[0]
+    assert line["remote_address"] == "127.0.0.7"
+
+
+def test_a_node_that_is_not_told_of_the_load_balancer_believes_no_header(run_node, balance):
+    node = run_node(admit_unknown="true", drain_time="1")
+    headers = {"X-Forwarded-For": "6.6.6.6"}
+    with balance(node.port).connect(source="127.0.0.7", additional_headers=headers):
+        line = eventually(lambda: node.logged("connected"))[0]
+    assert line["remote_address"] == "127.0.0.1"
+
+
+def test_pings_hold_a_quiet_charging_point_and_silence_ends_it(run_node, balance):
+    """The templates' idle timeout and the service's ping interval, thirty times faster."""
+    ping_seconds = Settings().ping_interval
+    assert 2 * ping_seconds + Settings().pong_timeout <= WEBSOCKET_IDLE_SECONDS
+    idle = round(WEBSOCKET_IDLE_SECONDS / 30)
+    pinging = run_node(**BEHIND_ONE, ping_interval=str(ping_seconds / 30), pong_timeout="1")
+    silent = run_node(**BEHIND_ONE, ping_interval="600")
+    options = {"ping_interval": None}  # the client says nothing by itself
+    with (
+        balance(pinging.port, idle).connect("HELD", **options) as held,
+        balance(silent.port, idle).connect("CUT", **options) as cut,
+    ):
+        with pytest.raises(ConnectionClosed):
+            cut.recv(30)
+        # By now the other has been as quiet for as long, and a little later is there still.
+        with pytest.raises(TimeoutError):
+            held.recv(1)
+        boot = {"chargePointVendor": "V", "chargePointModel": "M"}
+        held.send(json.dumps([2, "1", "BootNotification", boot]))
+        assert json.loads(held.recv(10))[:2] == [3, "1"]
+    assert eventually(lambda: silent.logged("disconnected"))
+
+
+def test_a_stopping_node_says_come_back_through_it(run_node, balance):
+    node = run_node(**BEHIND_ONE)
+    with balance(node.port).connect() as charging_point:
+        eventually(lambda: node.logged("connected"))
+        assert node.program.stop() == 0
+        with pytest.raises(ConnectionClosed) as closed:
+            charging_point.recv(10)
+    assert closed.value.rcvd.code == 1012
+
+
+@pytest.fixture
+def third_party_port(database_url, tmp_path):
+    """The port of a running third-party-backend."""
+    port = free_port()
+    settings = {"DATABASE_URL": database_url, "THIRD_PARTY_WORKERS": "1"}
+    words = ["third_party_backend", "--port", str(port)]
+    with Program(words, tmp_path / "third_party.log", settings) as program:
+        program.wait_until_ready(f"http://127.0.0.1:{port}/health/ready")
+        yield port
+
+
+def test_the_hub_is_answered_through_its_own(third_party_port, balance):
+    balancer = balance(third_party_port, REQUEST_IDLE_SECONDS, THIRD_PARTY_NAME)
+    with httpx.Client(
+        base_url=f"https://127.0.0.1:{balancer.port}",
+        headers={"Host": THIRD_PARTY_NAME},
+        verify=balancer.context(),
+        trust_env=False,
+    ) as client:
+        extensions = {"sni_hostname": THIRD_PARTY_NAME}
+        for _ in range(2):  # on one connection, kept alive
+            answer = client.post(
+                "/api/oicp/charging/v21/providers/DE-DCB/authorize-remote/start",
+                json={
+                    "SessionID": "b2688855-7f00-0002-6d8e-48d883f6abb6",
+                    "ProviderID": "DE-DCB",
+                    "EvseID": "DE*VNI*E404*1",
+                    "Identification": {"RemoteIdentification": {"EvcoID": "DE-DCB-C12345678-X"}},
+                },
+                extensions=extensions,
+            )
+            assert answer.status_code == 200
+            assert answer.json()["StatusCode"]["Code"] == "603"  # no such EVSE
