@@ -11,6 +11,8 @@ PYTHON3 ?= python3
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+# checkov pins what it needs so narrowly that it gets an environment of its own.
+CHECKOV := $(VENV)/checkov
 
 export PYTHONUNBUFFERED := 1
 
@@ -25,6 +27,10 @@ setup: $(INSTALLED) ## Make the virtual environment (.venv) with everything pinn
 
 $(INSTALLED): requirements/development.txt
 	@PYTHON3="$(PYTHON3)" VENV="$(VENV)" scripts/setup.sh $<
+	@touch $@
+
+$(CHECKOV)/.installed: requirements/checkov.txt | $(INSTALLED)
+	@PYTHON3="$(PYTHON3)" VENV="$(CHECKOV)" scripts/setup.sh $<
 	@touch $@
 
 .PHONY: demo
@@ -49,13 +55,14 @@ check: setup lint ## Everything CI runs: format, lint, types, import rules, test
 	@$(MAKE) test
 
 .PHONY: lint
-lint: setup ## Format, lint, types, import rules and templates, without the tests
+lint: setup $(CHECKOV)/.installed ## Format, lint, types, import rules and templates, without the tests
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo setup.cfg
 	@$(PYTHON) -m templates --check
 	@$(VENV)/bin/cfn-lint generated/*.yml
+	@$(CHECKOV)/bin/checkov
 	@$(VENV)/bin/hadolint */Dockerfile
 	@git ls-files -z -- '*.sh' '.ci/run' | xargs -0 -r $(VENV)/bin/shellcheck
 

@@ -54,15 +54,17 @@ def deploy(
     images = image_parameters(tags)
 
     def stack(name: str, parameters: Mapping[str, str] | None = None) -> dict[str, Work]:
-        return {name: lambda: _deploy(aws, name, parameters or {})}
+        return {name: lambda: stacks.deploy(aws, name, parameters)}
 
     def certified(name: str, parameters: Mapping[str, str]) -> dict[str, Work]:
+        # There is a certificate only when the steps before have been done.
         return {
-            name: lambda: _deploy(
+            name: lambda: stacks.deploy(
                 aws, name, {**parameters, "CertificateArn": str(certificates.arn)}
             )
         }
 
+    protection = {"protection": lambda: _protect(aws)}
     run(
         {
             **stack("boundary"),
@@ -80,6 +82,7 @@ def deploy(
             **certified("observability", sight),
             # Only now are the names and addresses known that clients will ask for.
             "names in certificate": lambda: certificates.create(public_names(aws)),
+            **(protection if sizes(aws.target.environment).protected else {}),
         },
         f"{aws.target.environment} is deployed",
     )
@@ -93,9 +96,9 @@ def deploy_service(aws: Aws, service: str, tag: str) -> None:
     parameters = image_parameters({service: tag})
     steps: dict[str, Work] = {f"image {service}": _image(aws, service, tag, bool(lacking))}
     if service == CHARGING_POINT:
-        steps["cluster"] = lambda: _deploy(aws, "cluster", parameters)
+        steps["cluster"] = lambda: stacks.deploy(aws, "cluster", parameters)
         steps["migration"] = lambda: migration.migrate(aws, tag)
-    steps["services"] = lambda: _deploy(aws, "services", parameters)
+    steps["services"] = lambda: stacks.deploy(aws, "services", parameters)
     steps["stable"] = lambda: _wait_until_stable(aws, service)
     run(steps, f"{service} runs {tag}")
 
@@ -104,7 +107,7 @@ def create_accelerator(aws: Aws) -> None:
     """Create the Global Accelerator, put its addresses into the certificate, and print them."""
     run(
         {
-            "accelerator": lambda: _deploy(aws, "accelerator", {}),
+            "accelerator": lambda: stacks.deploy(aws, "accelerator"),
             "names in certificate": lambda: Certificates(aws).create(public_names(aws)),
         },
         "The accelerator is there",
@@ -177,12 +180,10 @@ def _image(aws: Aws, service: str, tag: str, lacking: bool) -> Work:
     return lambda: f"{NO_CHANGES}, {tag} is in the registry"
 
 
-def _deploy(aws: Aws, stack: str, parameters: Mapping[str, str]) -> str:
-    """Deploy a stack, and protect it where the environment is protected."""
-    done = stacks.deploy(aws, stack, parameters)
-    if sizes(aws.target.environment).protected and stacks.protect(aws, stack, True):
-        return "deployed and protected" if done != NO_CHANGES else "protected"
-    return done
+def _protect(aws: Aws) -> str:
+    """Let the stacks refuse their deletion."""
+    changed = [stack for stack in stacks.look(aws) if stacks.protect(aws, stack, True)]
+    return f"{len(changed)} stacks protected" if changed else NO_CHANGES
 
 
 def _take_back_protection(aws: Aws, present: list[str]) -> str:

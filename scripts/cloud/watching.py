@@ -15,6 +15,8 @@ from templates.environments import sizes
 from templates.names import SERVICES, camel
 
 _LOOK_SECONDS = 3
+# As many as DescribeTasks describes.
+_MANY = 100
 
 
 def status(aws: Aws) -> bool:
@@ -57,21 +59,18 @@ def _print_services(aws: Aws) -> bool:
     print("Services")
     well = True
     for service in answer["services"]:
-        definition = aws(
-            *("ecs", "describe-task-definition", "--task-definition", service["taskDefinition"])
-        )["taskDefinition"]
-        tag = definition["containerDefinitions"][0]["image"].rsplit(":", 1)[-1]
         running, wanted = service["runningCount"], service["desiredCount"]
-        print(f"  {service['serviceName']:<40} {running} of {wanted} tasks, image {tag}")
+        print(f"  {service['serviceName']:<48} {running} of {wanted} tasks")
         well &= running >= wanted
     tasks = aws("ecs", "list-tasks", "--cluster", cluster)["taskArns"]
     if tasks:
         print("Tasks")
-        described = aws("ecs", "describe-tasks", "--cluster", cluster, "--tasks", *tasks[:100])
+        described = aws("ecs", "describe-tasks", "--cluster", cluster, "--tasks", *tasks[:_MANY])
         for task in described["tasks"]:
             number = task["taskArn"].rsplit("/", 1)[-1]
+            image = task["containers"][0].get("image", "").rsplit(":", 1)[-1]
             group = task.get("group", "").removeprefix("service:")
-            print(f"  {number} {task['lastStatus']:<12} {group}")
+            print(f"  {number} {task['lastStatus']:<12} {group:<48} image {image}")
     return well
 
 

@@ -131,7 +131,7 @@ def account(emulator_url: str, tmp_path_factory: pytest.TempPathFactory) -> Acco
     docker.chmod(0o755)
     journal = directory / "engine.journal"
     journal.touch()
-    (directory / "config").write_text(f"[profile {PROFILE}]\nregion = {REGION}\n")
+    (directory / "config").write_text(f"[profile {PROFILE}]\n")
     (directory / "credentials").write_text(
         f"[{PROFILE}]\naws_access_key_id = {number}\naws_secret_access_key = none\n"
     )
@@ -152,6 +152,7 @@ def account(emulator_url: str, tmp_path_factory: pytest.TempPathFactory) -> Acco
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ENDPOINT_URL": emulator_url,
             "AWS_PROFILE": PROFILE,
+            "AWS_DEFAULT_REGION": REGION,
             "ACCOUNT_ID": number,
             "ENGINE_JOURNAL": str(journal),
         },

@@ -388,7 +388,10 @@ def describe_scaling(action: str) -> dict[str, Any]:
     for record in RECORDS.values():
         if record["Type"] == kind:
             properties = record["Properties"]
-            if kind == _POLICY:
+            if kind == _TARGET:
+                bounds = {name: int(properties[name]) for name in ("MinCapacity", "MaxCapacity")}
+                properties = properties | bounds
+            else:
                 resource, dimension, namespace = properties["ScalingTargetId"].split("|")
                 properties = properties | {
                     "ResourceId": resource,

@@ -1,19 +1,586 @@
-"""An environment from an empty account and back, by the real Makefile and the real AWS CLI."""
+"""Two environments in an account that was empty, by the real Makefile and the real AWS CLI.
 
+The tests are a story and run in order: both are built, looked at, repeated, changed, taken away.
+"""
+
+import json
+import re
+
+import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from templates.__main__ import STACKS
+from tests.conftest import _with_database
 
 pytestmark = pytest.mark.xdist_group("cloud")
 
-HUB = "203.0.113.7,198.51.100.0/24"
+HUB = ["198.51.100.0/24", "203.0.113.7/32"]
+SERVICES = ("charging-point", "third-party")
 
 
-def test_an_environment_comes_repeats_and_goes(account):
-    first = account.deploy("staging", WHITELIST_IP=HUB)
-    assert "15/15 names in certificate     renewed: 8 names were missing" in first
-    assert "staging is deployed in" in first
-    again = account.deploy("staging", WHITELIST_IP=HUB)
-    assert "Nothing changed" in again
-    gone = account.make("delete-environment", ENVIRONMENT="staging", CONFIRM="staging")
-    assert gone.returncode == 0, gone.stderr
-    assert account.client("cloudformation").describe_stacks()["Stacks"] == []
-    assert account.recorded() == []
+@pytest.fixture(scope="module")
+def staging(account):
+    return account.deploy("staging", WHITELIST_IP="203.0.113.7, 198.51.100.0/24")
+
+
+@pytest.fixture(scope="module")
+def production(account, staging):
+    return account.deploy("production", WHITELIST_IP="192.0.2.1")
+
+
+@pytest.fixture
+def ec2(account):
+    return account.client("ec2")
+
+
+def of(environment):
+    """A filter for what belongs to an environment."""
+    return [{"Name": "tag:Environment", "Values": [environment]}]
+
+
+def groups(ec2, environment):
+    """Security groups by the names of their roles."""
+    found = ec2.describe_security_groups(Filters=of(environment))["SecurityGroups"]
+    prefix = f"vni-cpo-{environment}-"
+    return {name_of(group).removeprefix(prefix): group for group in found}
+
+
+def name_of(resource):
+    return next(tag["Value"] for tag in resource["Tags"] if tag["Key"] == "Name")
+
+
+def rules(permissions):
+    """Rules as a set of (port, where from or to)."""
+    return {
+        (rule["FromPort"], where)
+        for rule in permissions
+        for where in [
+            *(r["CidrIp"] for r in rule["IpRanges"]),
+            *(r["CidrIpv6"] for r in rule["Ipv6Ranges"]),
+            *(pair["GroupId"] for pair in rule["UserIdGroupPairs"]),
+        ]
+    }
+
+
+def services(account, environment):
+    """The environment's services by their short names."""
+    names = [f"vni-backend-{service}-{environment}" for service in SERVICES]
+    answer = account.client("ecs").describe_services(
+        cluster=f"vni-cpo-{environment}", services=names
+    )
+    assert answer["failures"] == []
+    return dict(zip(SERVICES, answer["services"], strict=True))
+
+
+def definition(account, service):
+    answer = account.client("ecs").describe_task_definition(
+        taskDefinition=service["taskDefinition"]
+    )
+    return answer["taskDefinition"]
+
+
+def balancers(account, environment):
+    outputs = account.outputs(f"vni-cpo-services-{environment}")
+    return {
+        service: outputs[f"{title}LoadBalancer"]
+        for service, title in (("charging-point", "ChargingPoint"), ("third-party", "ThirdParty"))
+    }
+
+
+# --- what was said ------------------------------------------------------------------------
+
+
+def test_a_deployment_says_what_it_does_and_how_long_it_takes(account, staging):
+    steps = re.findall(r"^ ?(\d+)/(\d+) (.+?)  +(.+) \((\d+\.\d) s\)$", staging, re.MULTILINE)
+    names = [name for _, _, name, _, _ in steps]
+    assert len(steps) == int(steps[0][1])
+    order = ["network", "registry", "image charging-point", "certificate", "database"]
+    order += ["migration", "services", "accelerator", "names in certificate"]
+    assert [name for name in names if name in order] == order
+    assert re.search(r"^staging is deployed in \d+ s\.$", staging, re.MULTILINE)
+    assert f"staging in account {account.number}, eu-central-1" in staging
+
+
+def test_it_prints_the_addresses_that_people_need(account, ec2, staging):
+    said = dict(re.findall(r"^ +(\S.+?)  +(\S.*)$", staging, re.MULTILINE))
+    (nat,) = ec2.describe_nat_gateways(Filters=of("staging"))["NatGateways"]
+    (address,) = ec2.describe_addresses(Filters=of("staging"))["Addresses"]
+    assert said["the hub is called from"] == address["PublicIp"]
+    assert address["AssociationId"].endswith(nat["NatGatewayId"].removeprefix("nat-"))
+    accelerators = {
+        record["Properties"]["Name"]: ", ".join(record["Attributes"]["Ipv4Addresses"])
+        for record in account.recorded("AWS::GlobalAccelerator::Accelerator")
+    }
+    assert said["the hub calls"] == accelerators["vni-cpo-staging-third-party"]
+    assert said["or, through firewalls, to"] == accelerators["vni-cpo-staging-charging-point"]
+    load_balancers = account.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    assert said["charging points connect to"] in {b["DNSName"] for b in load_balancers}
+
+
+# --- what exists --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "zones", "nats"), [("staging", 2, 1), ("production", 3, 3)]
+)
+def test_the_network(ec2, staging, production, environment, zones, nats):
+    (vpc,) = ec2.describe_vpcs(Filters=of(environment))["Vpcs"]
+    inside = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
+    subnets = {
+        name_of(s).removeprefix(f"vni-cpo-{environment}-"): s
+        for s in ec2.describe_subnets(Filters=inside)["Subnets"]
+    }
+    letters = "abc"[:zones]
+    assert set(subnets) == {f"{k}-{z}" for k in ("public", "private") for z in letters}
+    assert len({s["CidrBlock"] for s in subnets.values()}) == 2 * zones
+    for zone in letters:
+        places = {subnets[f"{kind}-{zone}"]["AvailabilityZone"] for kind in ("public", "private")}
+        assert len(places) == 1
+    assert len({s["AvailabilityZone"] for s in subnets.values()}) == zones
+    gateways = ec2.describe_nat_gateways(Filters=of(environment))["NatGateways"]
+    assert len(gateways) == nats
+    assert {g["SubnetId"] for g in gateways} == {
+        subnets[f"public-{zone}"]["SubnetId"] for zone in letters[:nats]
+    }
+    way_out = {}
+    for table in ec2.describe_route_tables(Filters=inside)["RouteTables"]:
+        default = [r for r in table["Routes"] if r.get("DestinationCidrBlock") == "0.0.0.0/0"]
+        for association in table["Associations"]:
+            if "SubnetId" in association and default:
+                route = default[0]
+                way_out[association["SubnetId"]] = route.get("NatGatewayId") or route["GatewayId"]
+    nat_in = {g["SubnetId"]: g["NatGatewayId"] for g in gateways}
+    for zone in letters:
+        assert way_out[subnets[f"public-{zone}"]["SubnetId"]].startswith("igw-")
+        own = nat_in.get(subnets[f"public-{zone}"]["SubnetId"])
+        assert way_out[subnets[f"private-{zone}"]["SubnetId"]] == (
+            own or gateways[0]["NatGatewayId"]
+        )
+    endpoints = ec2.describe_vpc_endpoints()["VpcEndpoints"]
+    (endpoint,) = [e for e in endpoints if e["VpcId"] == vpc["VpcId"]]
+    assert endpoint["ServiceName"] == "com.amazonaws.eu-central-1.s3"
+    assert len(endpoint["RouteTableIds"]) == zones
+    (flow_log,) = [
+        f for f in ec2.describe_flow_logs()["FlowLogs"] if f["ResourceId"] == vpc["VpcId"]
+    ]
+    assert flow_log["LogDestination"] == f"/vni/{environment}/network"
+
+
+@pytest.mark.parametrize(
+    ("environment", "hub"), [("staging", HUB), ("production", ["192.0.2.1/32"])]
+)
+def test_who_may_talk_to_whom(ec2, staging, production, environment, hub):
+    found = groups(ec2, environment)
+    ids = {name: group["GroupId"] for name, group in found.items()}
+    admitted = {name: rules(group["IpPermissions"]) for name, group in found.items()}
+    assert admitted == {
+        "chargingpointloadbalancer": {(443, "0.0.0.0/0")},
+        "thirdpartyloadbalancer": {(443, cidr) for cidr in hub},
+        "chargingpointtasks": {(9000, ids["chargingpointloadbalancer"])},
+        "thirdpartytasks": {(9100, ids["thirdpartyloadbalancer"])},
+        "database": {(5432, ids["chargingpointtasks"]), (5432, ids["thirdpartytasks"])},
+    }
+    nowhere = (252, "255.255.255.255/32")
+    leaving = {name: rules(group["IpPermissionsEgress"]) for name, group in found.items()}
+    assert leaving == {
+        "chargingpointloadbalancer": {nowhere, (9000, ids["chargingpointtasks"])},
+        "thirdpartyloadbalancer": {nowhere, (9100, ids["thirdpartytasks"])},
+        "chargingpointtasks": {(443, "0.0.0.0/0"), (5432, "10.40.0.0/16")},
+        "thirdpartytasks": {(443, "0.0.0.0/0"), (5432, "10.40.0.0/16")},
+        "database": {nowhere},
+    }
+
+
+def test_the_registry(account, staging):
+    ecr = account.client("ecr")
+    for service in SERVICES:
+        name = f"vni-backend-{service}-staging"
+        (repository,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
+        assert repository["imageTagMutability"] == "IMMUTABLE"
+        assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
+        policy = ecr.get_lifecycle_policy(repositoryName=name)["lifecyclePolicyText"]
+        assert json.loads(policy)["rules"][0]["action"] == {"type": "expire"}
+        (image,) = ecr.describe_images(repositoryName=name)["imageDetails"]
+        running = definition(account, services(account, "staging")[service])
+        (container, *_) = running["containerDefinitions"]
+        assert container["image"] == f"{repository['repositoryUri']}:{image['imageTags'][0]}"
+
+
+def test_images_are_built_for_the_tasks_processors_and_pushed_once(account, staging, production):
+    built = [words for words in account.engine_did() if words[0] == "build"]
+    assert len(built) == 4
+    for words in built:
+        assert words[words.index("--platform") + 1] == "linux/arm64"
+    pushed = [words[1] for words in account.engine_did() if words[0] == "push"]
+    assert len(set(pushed)) == len(pushed) == 4
+
+
+@pytest.mark.parametrize(
+    ("environment", "protected", "days", "instances"),
+    [("staging", False, 7, 1), ("production", True, 35, 2)],
+)
+def test_the_database(account, staging, production, environment, protected, days, instances):
+    rds = account.client("rds")
+    (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=f"vni-cpo-{environment}")[
+        "DBClusters"
+    ]
+    assert cluster["Engine"] == "aurora-postgresql"
+    assert cluster["StorageEncrypted"] is True
+    assert cluster["BackupRetentionPeriod"] == days
+    assert cluster["DeletionProtection"] is protected
+    assert cluster["MasterUserSecret"]["SecretArn"]
+    found = rds.describe_db_instances()["DBInstances"]
+    mine = [i for i in found if i["DBClusterIdentifier"] == f"vni-cpo-{environment}"]
+    assert len(mine) == instances
+    for instance in mine:
+        assert instance["DBInstanceClass"] == "db.serverless"
+        assert instance["PubliclyAccessible"] is False
+    group = groups(account.client("ec2"), environment)["database"]["GroupId"]
+    assert [g["VpcSecurityGroupId"] for g in cluster["VpcSecurityGroups"]] == [group]
+
+
+def test_the_migration_really_migrated(server_url, account, staging):
+    """The task's command ran, as the schema's owner, and made the services' user."""
+    url = _with_database(server_url, f"{account.number}_vni-cpo-staging")
+    with psycopg.connect(url) as connection:
+        (owner,) = connection.execute(
+            "SELECT tableowner FROM pg_tables WHERE tablename = 'sessions'"
+        ).fetchone()
+        (allowed,) = connection.execute(
+            "SELECT has_table_privilege('vni_application', 'sessions', 'INSERT')"
+        ).fetchone()
+    assert owner == "vni_owner"
+    assert allowed
+    (stream,) = account.client("logs").describe_log_streams(logGroupName="/vni/staging/migrations")[
+        "logStreams"
+    ]
+    assert stream["logStreamName"].startswith("charging-point/")
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service(account, staging, production, environment, service):
+    found = services(account, environment)[service]
+    network = found["networkConfiguration"]["awsvpcConfiguration"]
+    assert network["assignPublicIp"] == "DISABLED"
+    exports = account.outputs(f"vni-cpo-network-{environment}")
+    private = {value for name, value in exports.items() if name.startswith("PrivateSubnet")}
+    assert set(network["subnets"]) == private
+    tasks = groups(account.client("ec2"), environment)[f"{service.replace('-', '')}tasks"]
+    assert network["securityGroups"] == [tasks["GroupId"]]
+    breaker = found["deploymentConfiguration"]["deploymentCircuitBreaker"]
+    assert breaker == {"enable": True, "rollback": True}
+    assert found["launchType"] == "FARGATE"
+    assert found["enableExecuteCommand"] is (environment == "staging")
+    least = 3 if (environment, service) == ("production", "charging-point") else 2
+    assert found["desiredCount"] == found["runningCount"] == least
+
+
+@pytest.mark.parametrize(
+    ("service", "cpu", "memory"),
+    [("charging-point", "1024", "2048"), ("third-party", "512", "1024")],
+)
+def test_a_task(account, staging, service, cpu, memory):
+    task = definition(account, services(account, "staging")[service])
+    assert (task["cpu"], task["memory"], task["networkMode"]) == (cpu, memory, "awsvpc")
+    assert task["runtimePlatform"]["cpuArchitecture"] == "ARM64"
+    secret = account.outputs("vni-cpo-database-staging")["ApplicationSecret"]
+    for container in task["containerDefinitions"]:
+        assert container["stopTimeout"] == 120
+        assert container["linuxParameters"]["initProcessEnabled"] is True
+        assert container["readonlyRootFilesystem"] is True
+        assert container["user"] == "10001:10001"
+        secrets = {s["name"]: s["valueFrom"] for s in container["secrets"]}
+        assert secrets["DATABASE_PASSWORD"] == f"{secret}:password::"
+        assert not {"DATABASE_PASSWORD", "DATABASE_URL"} & {
+            e["name"] for e in container["environment"]
+        }
+        log = container["logConfiguration"]["options"]
+        assert log["awslogs-group"] == f"/vni/staging/{service}"
+    logs = account.client("logs").describe_log_groups(logGroupNamePrefix="/vni/staging/")
+    assert {group["retentionInDays"] for group in logs["logGroups"]} == {30}
+
+
+def test_load_balancers(account, staging, production):
+    elb = account.client("elbv2")
+    certificate = account.client("ssm").get_parameter(Name="/vni/staging/certificate-arn")
+    exports = account.outputs("vni-cpo-network-staging")
+    for service, arn in balancers(account, "staging").items():
+        (balancer,) = elb.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"]
+        public = service == "charging-point"
+        assert balancer["Scheme"] == ("internet-facing" if public else "internal")
+        kind = "Public" if public else "Private"
+        assert {z["SubnetId"] for z in balancer["AvailabilityZones"]} == {
+            exports[f"{kind}Subnet{zone}"] for zone in "AB"
+        }
+        (listener,) = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+        assert (listener["Protocol"], listener["Port"]) == ("HTTPS", 443)
+        assert listener["SslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2")
+        assert [c["CertificateArn"] for c in listener["Certificates"]] == [
+            certificate["Parameter"]["Value"]
+        ]
+        answer = elb.describe_target_groups(LoadBalancerArn=arn)
+        (target,) = answer["TargetGroups"] or pytest.fail("no targets")
+        assert target["TargetType"] == "ip"
+        assert target["HealthCheckPath"] == "/health/ready"
+        assert target["Port"] == (9000 if public else 9100)
+
+
+def test_the_load_balancer_outwaits_a_silent_charging_point(account, staging, production):
+    elb = account.client("elbv2")
+    arns = balancers(account, "production")
+    attributes = {
+        a["Key"]: a["Value"]
+        for a in elb.describe_load_balancer_attributes(LoadBalancerArn=arns["charging-point"])[
+            "Attributes"
+        ]
+    }
+    assert 60 + 20 < int(attributes["idle_timeout.timeout_seconds"]) <= 4000
+    assert attributes["deletion_protection.enabled"] == "true"
+    (target,) = elb.describe_target_groups(LoadBalancerArn=arns["charging-point"])["TargetGroups"]
+    drain = {
+        a["Key"]: a["Value"]
+        for a in elb.describe_target_group_attributes(TargetGroupArn=target["TargetGroupArn"])[
+            "Attributes"
+        ]
+    }
+    assert int(drain["deregistration_delay.timeout_seconds"]) >= 100
+
+
+def test_autoscaling(account, staging, production):
+    scaling = account.client("application-autoscaling")
+    targets = {
+        t["ResourceId"]: (t["MinCapacity"], t["MaxCapacity"])
+        for t in scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
+    }
+    at = "service/vni-cpo-{0}/vni-backend-{1}-{0}".format
+    assert targets[at("production", "charging-point")] == (3, 12)
+    assert targets[at("staging", "third-party")] == (2, 4)
+    policies = {
+        (p["ResourceId"], p["PolicyName"]): p["TargetTrackingScalingPolicyConfiguration"]
+        for p in scaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
+    }
+    assert {name for resource, name in policies if "third-party" in resource} == {"cpu"}
+    connections = policies[at("staging", "charging-point"), "connections"]
+    assert connections["CustomizedMetricSpecification"]["MetricName"] == "Connections"
+
+
+def test_the_accelerators_lead_to_the_load_balancers(account, staging, production):
+    listeners = {
+        r["Attributes"]["ListenerArn"]: r["Properties"]["AcceleratorArn"]
+        for r in account.recorded("AWS::GlobalAccelerator::Listener")
+    }
+    names = {
+        r["Attributes"]["AcceleratorArn"]: r["Properties"]["Name"]
+        for r in account.recorded("AWS::GlobalAccelerator::Accelerator")
+    }
+    led = {}
+    for group in account.recorded("AWS::GlobalAccelerator::EndpointGroup"):
+        properties = group["Properties"]
+        (endpoint,) = properties["EndpointConfigurations"]
+        assert str(endpoint["ClientIPPreservationEnabled"]).lower() == "true"
+        led[names[listeners[properties["ListenerArn"]]]] = endpoint["EndpointId"]
+    assert led == {
+        f"vni-cpo-{environment}-{service}": arn
+        for environment in ("staging", "production")
+        for service, arn in balancers(account, environment).items()
+    }
+
+
+def test_who_may_read_which_secret(account, staging):
+    """Only the migration reads the owner's secret; the programs themselves read none."""
+    iam = account.client("iam")
+    outputs = account.outputs("vni-cpo-database-staging")
+    may = {}
+    for role in iam.list_roles()["Roles"]:
+        if not role["RoleName"].startswith("vni-cpo-staging-"):
+            continue
+        for name in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
+            policy = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=name)
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if "secretsmanager:GetSecretValue" in statement["Action"]:
+                    may[role["RoleName"].removeprefix("vni-cpo-staging-")] = set(
+                        statement["Resource"]
+                    )
+    assert may["migration-execution"] == {outputs["MasterSecret"], outputs["ApplicationSecret"]}
+    assert outputs["MasterSecret"] not in may["execution"]
+    assert not {name for name in may if "task" in name}
+
+
+def test_the_certificate_is_for_every_way_in(account, staging):
+    acm = account.client("acm")
+    arn = account.client("ssm").get_parameter(Name="/vni/staging/certificate-arn")
+    answer = acm.get_certificate(CertificateArn=arn["Parameter"]["Value"])
+    certificate = x509.load_pem_x509_certificate(answer["Certificate"].encode())
+    authority_file = account.project / "var/certificates/staging/ca.pem"
+    assert str(authority_file) in staging
+    authority = x509.load_pem_x509_certificate(authority_file.read_bytes())
+    certificate.verify_directly_issued_by(authority)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    known = set(names.get_values_for_type(x509.DNSName))
+    known |= {str(address) for address in names.get_values_for_type(x509.IPAddress)}
+    outputs = account.outputs("vni-cpo-services-staging")
+    outputs |= account.outputs("vni-cpo-accelerator-staging")
+    assert outputs["ChargingPointHost"] in known
+    assert set(outputs["ChargingPointAddresses"].split(",")) <= known
+    assert set(outputs["ThirdPartyAddresses"].split(",")) <= known
+
+
+def test_the_authoritys_key_is_in_no_file(account, staging):
+    stored = account.client("secretsmanager").get_secret_value(
+        SecretId="vni-cpo-staging-certificate-authority"
+    )
+    key = json.loads(stored["SecretString"])["key"]
+    serialization.load_pem_private_key(key.encode(), None)
+    line = key.splitlines()[1]
+    for file in account.project.parent.rglob("*"):
+        if file.is_file() and ".git" not in file.parts:
+            assert line not in file.read_text(errors="replace"), file
+
+
+def test_status(account, staging):
+    run = account.make("environment-status", ENVIRONMENT="staging")
+    assert run.returncode == 0, run.stdout + run.stderr
+    for stack in STACKS:
+        assert re.search(rf"^  {stack} +CREATE_COMPLETE", run.stdout, re.MULTILINE), run.stdout
+    for service in SERVICES:
+        assert f"vni-backend-{service}-staging " in run.stdout
+    assert "2 of 2 tasks" in run.stdout
+    assert re.search(
+        r" RUNNING +vni-backend-third-party-staging +image [0-9a-f]{12}$", run.stdout, re.MULTILINE
+    )
+    assert "of which 0 ring" in run.stdout
+
+
+# --- again, and changed -------------------------------------------------------------------
+
+
+def test_a_second_run_changes_nothing_and_says_so(account, staging, production):
+    before = account.client("cloudformation").describe_stacks()["Stacks"]
+    built = account.engine_did()
+    again = account.deploy("staging", WHITELIST_IP="203.0.113.7,198.51.100.0/24")
+    assert re.search(r"^Nothing changed; \d+ s\.$", again, re.MULTILINE)
+    assert account.client("cloudformation").describe_stacks()["Stacks"] == before
+    assert account.engine_did() == built
+    said = re.findall(r"^ ?\d+/\d+ .+?  +(.+) \(", again, re.MULTILINE)
+    assert {word.split(",")[0] for word in said} == {"no changes"}
+
+
+def test_an_update_rolls_only_what_changed(account, staging, production):
+    before = {e: services(account, e) for e in ("staging", "production")}
+    settings = account.project / "third_party_backend/__init__.py"
+    settings.write_text(settings.read_text() + "\n# changed\n")
+    account.commit("Change the hub's service")
+    said = account.deploy("staging", target="deploy-third-party-backend")
+    assert re.search(r"^third-party runs [0-9a-f]{12} in \d+ s\.$", said, re.MULTILINE)
+    after = {e: services(account, e) for e in ("staging", "production")}
+    assert after["production"] == before["production"]
+    assert after["staging"]["charging-point"] == before["staging"]["charging-point"]
+    old, new = (
+        definition(account, state["staging"]["third-party"])["containerDefinitions"][0]["image"]
+        for state in (before, after)
+    )
+    assert old.rsplit(":", 1)[0] == new.rsplit(":", 1)[0]
+    assert old != new
+
+
+def test_a_migration_that_fails_leaves_the_services_as_they_are(
+    server_url, account, staging, production
+):
+    url = _with_database(server_url, f"{account.number}_vni-cpo-staging")
+    with psycopg.connect(url, autocommit=True) as connection:
+        (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        connection.execute("UPDATE alembic_version SET version_num = 'unheard-of'")
+        before = services(account, "staging")
+        package = account.project / "cp_backend/__init__.py"
+        package.write_text(package.read_text() + "\n# changed\n")
+        account.commit("Change the charging points' service")
+        run = account.make("deploy-cp-backend", ENVIRONMENT="staging")
+        assert run.returncode == 2
+        assert "the migration failed" in run.stderr
+        assert "unheard-of" in run.stderr
+        assert services(account, "staging") == before
+        connection.execute("UPDATE alembic_version SET version_num = %s", (revision,))
+
+
+def test_uncommitted_changes_are_not_deployed(account, staging):
+    package = account.project / "cp_backend/__init__.py"
+    text = package.read_text()
+    package.write_text(text + "\n# not committed\n")
+    run = account.make("deploy-cp-backend", ENVIRONMENT="staging")
+    package.write_text(text)
+    assert run.returncode == 2
+    assert "cp_backend/__init__.py has changes that are not committed" in run.stderr
+
+
+# --- and away -----------------------------------------------------------------------------
+
+
+def test_deletion_wants_to_be_confirmed(account, staging, production):
+    for confirmed, missing in (({}, "CONFIRM="), ({"CONFIRM": "production"}, "CONFIRM_AGAIN=")):
+        run = account.make("delete-environment", ENVIRONMENT="production", **confirmed)
+        assert run.returncode == 2
+        assert "not confirmed; nothing was deleted" in run.stderr
+        assert missing in run.stderr
+    assert services(account, "production")
+
+
+def test_delete_leaves_nothing_of_it_and_everything_of_the_other(account, staging, production):
+    before = left(account, "production")
+    run = account.make("delete-environment", ENVIRONMENT="staging", CONFIRM="staging")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "staging is gone in" in run.stdout
+    assert left(account, "staging") == {}
+    assert left(account, "production") == before
+
+
+def test_production_goes_after_a_second_word_and_leaves_a_snapshot(account, staging, production):
+    run = account.make(
+        "delete-environment",
+        ENVIRONMENT="production",
+        CONFIRM="production",
+        CONFIRM_AGAIN="delete production and its sessions",
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert list(left(account, "production")) == ["DBClusterSnapshots"]
+    assert "kept the database's vni-cpo-production" in run.stdout
+
+
+def left(account, environment):
+    """What an account still has of an environment, by kind."""
+    ec2, ecs, iam = (account.client(name) for name in ("ec2", "ecs", "iam"))
+    looks = {
+        "Stacks": lambda: account.client("cloudformation").describe_stacks()["Stacks"],
+        "Vpcs": lambda: ec2.describe_vpcs(Filters=of(environment))["Vpcs"],
+        "Addresses": lambda: ec2.describe_addresses(Filters=of(environment))["Addresses"],
+        "NatGateways": lambda: ec2.describe_nat_gateways(Filters=of(environment))["NatGateways"],
+        "SecurityGroups": lambda: ec2.describe_security_groups(Filters=of(environment))[
+            "SecurityGroups"
+        ],
+        "FlowLogs": lambda: ec2.describe_flow_logs()["FlowLogs"],
+        "Balancers": lambda: account.client("elbv2").describe_load_balancers()["LoadBalancers"],
+        "TargetGroups": lambda: account.client("elbv2").describe_target_groups()["TargetGroups"],
+        "Certificates": lambda: account.client("acm").list_certificates()["CertificateSummaryList"],
+        "DBClusters": lambda: account.client("rds").describe_db_clusters()["DBClusters"],
+        "DBInstances": lambda: account.client("rds").describe_db_instances()["DBInstances"],
+        "DBClusterSnapshots": lambda: account.client("rds").describe_db_cluster_snapshots()[
+            "DBClusterSnapshots"
+        ],
+        "Secrets": lambda: account.client("secretsmanager").list_secrets()["SecretList"],
+        "Parameters": lambda: account.client("ssm").describe_parameters()["Parameters"],
+        "Repositories": lambda: account.client("ecr").describe_repositories()["repositories"],
+        "Clusters": lambda: ecs.list_clusters()["clusterArns"],
+        "Tasks": lambda: ecs.list_task_definitions(status="ACTIVE")["taskDefinitionArns"],
+        "Roles": lambda: iam.list_roles()["Roles"],
+        "LogGroups": lambda: account.client("logs").describe_log_groups()["logGroups"],
+        "Alarms": lambda: account.client("cloudwatch").describe_alarms()["MetricAlarms"],
+        "Recorded": account.recorded,
+    }
+    found = {}
+    for kind, look in looks.items():
+        mine = [thing for thing in look() if environment in json.dumps(thing, default=str)]
+        if mine:
+            found[kind] = len(mine)
+    return found

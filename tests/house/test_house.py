@@ -113,7 +113,7 @@ def test_a_target_says_what_is_missing():
     assert "SESSION is not set; say make show-session SESSION=…" in run.stderr
 
 
-@pytest.mark.parametrize("name", ["development", "cp-backend", "third-party-backend"])
+@pytest.mark.parametrize("name", ["development", "cp-backend", "third-party-backend", "checkov"])
 def test_requirements_are_pinned_hashed_and_name_no_address(name):
     text = (ROOT / f"requirements/{name}.txt").read_text()
     assert "://" not in text
