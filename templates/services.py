@@ -8,10 +8,12 @@ from typing import Any
 from troposphere import (
     AWS_NO_VALUE,
     Equals,
+    FindInMap,
     GetAtt,
     If,
     Join,
     Not,
+    Parameter,
     Ref,
     Template,
     cloudwatch,
@@ -62,6 +64,8 @@ from templates.roles import role
 STACK = "services"
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 CPU_TARGET_PERCENT = 60
+# What Fargate has, in thousandths of a processor.
+PROCESSORS = [256, 512, 1024, 2048, 4096, 8192, 16384]
 
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - of a task in a private subnet, behind its firewall
 
@@ -108,6 +112,8 @@ def build() -> Template:
     yes_or_no(template, "Protected", False, "Refuse to delete load balancers")
     number(template, "LoadBalancerCapacity", 0, "LCU kept ready for charging points; 0: none")
     number(template, "ConnectionsPerNode", 15_000, "Connections above which it grows", 100)
+    # A node is one process, which one processor keeps busy.
+    template.add_mapping("Nodes", {str(cpu): {"Count": max(1, cpu // 1024)} for cpu in PROCESSORS})
     template.add_condition("HasCapacity", Not(Equals(Ref("LoadBalancerCapacity"), 0)))
     for service in (
         Service(
@@ -126,6 +132,7 @@ def build() -> Template:
                 "CP_BACKEND_HOST": ALL_ADDRESSES,
                 "CP_BACKEND_ENVIRONMENT": Ref("Environment"),
                 "CP_BACKEND_FORWARDED_HOPS": "1",
+                "CP_BACKEND_PROCESSES": FindInMap("Nodes", Ref("ChargingPointCpu"), "Count"),
                 "CP_BACKEND_DRAIN_TIME": "100",
             },
             balancer={
@@ -181,7 +188,15 @@ def build() -> Template:
 def _add_service(template: Template, service: Service) -> None:
     title = service.title
     text(template, f"{title}ImageTag", "Tag of the image that runs")
-    number(template, f"{title}Cpu", 512, "Thousandths of a processor for a task", 256)
+    template.add_parameter(
+        Parameter(
+            f"{title}Cpu",
+            Type="Number",
+            Default=512,
+            AllowedValues=PROCESSORS,
+            Description="Thousandths of a processor for a task",
+        )
+    )
     number(template, f"{title}Memory", 1024, "MB for a task", 512)
     number(template, f"{title}MinTasks", 2, "Tasks at least", 1)
     number(template, f"{title}MaxTasks", 4, "Tasks at most", 1)

@@ -82,7 +82,9 @@ class Aws:
         try:
             account = self("sts", "get-caller-identity")["Account"]
         except AwsError as error:
-            raise InputError(f"AWS_PROFILE {profile!r} does not work: {error}") from None
+            raise self._unknown(error) or InputError(
+                f"AWS_PROFILE {profile!r} does not work: {error}"
+            ) from None
         if account != self.target.account:
             raise InputError(
                 f"AWS_PROFILE {profile!r} belongs to account {account}, "
@@ -96,14 +98,17 @@ class Aws:
         try:
             return self.text("configure", "get", "region")
         except AwsError as error:
-            if "could not be found" in str(error):
-                raise InputError(
-                    f"AWS_PROFILE is {self.target.profile!r}, which your AWS CLI does not know; "
-                    "`aws configure --profile …` makes one"
-                ) from None
-            raise InputError(
+            raise self._unknown(error) or InputError(
                 f"AWS_PROFILE {self.target.profile!r} names no region; set AWS_REGION=…"
             ) from None
+
+    def _unknown(self, error: AwsError) -> InputError | None:
+        if "could not be found" not in str(error):
+            return None
+        return InputError(
+            f"AWS_PROFILE is {self.target.profile!r}, which your AWS CLI does not know; "
+            "`aws configure --profile …` makes one"
+        )
 
 
 def _last_words(output: str) -> str:

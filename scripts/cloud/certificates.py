@@ -72,11 +72,11 @@ class Authority:
         """The certificate, for clients to trust."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, names: list[str]) -> tuple[bytes, bytes]:
+    def issue(self, names: list[str], days: int = CERTIFICATE_DAYS) -> tuple[bytes, bytes]:
         """Return a certificate for these names and addresses, and its key, in PEM."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=_CERTIFICATE_BITS)
         certificate = (
-            _builder(_name(names[0][:64]), self.certificate.subject, key, CERTIFICATE_DAYS)
+            _builder(_name(names[0][:64]), self.certificate.subject, key, days)
             .add_extension(
                 x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
             )
@@ -254,8 +254,13 @@ def _why_renew(current: x509.Certificate, wanted: set[str]) -> str:
     left = current.not_valid_after_utc - datetime.now(UTC)
     if left < timedelta(days=RENEW_WITHIN_DAYS):
         return f"{max(left.days, 0)} days were left"
-    missing = len(wanted - names_in(current))
-    return f"{missing} names were missing" if missing else ""
+    match len(wanted - names_in(current)):
+        case 0:
+            return ""
+        case 1:
+            return "a name was missing"
+        case missing:
+            return f"{missing} names were missing"
 
 
 def _builder(

@@ -91,7 +91,11 @@ def deploy(
 
 
 def deploy_service(aws: Aws, service: str, tag: str) -> None:
-    """Build, push, migrate where it matters, update one service, wait until it is stable."""
+    """Build, push, migrate where it matters, update one service, wait until it is stable.
+
+    Raises StackError, like `create_accelerator`, where there are no services yet.
+    """
+    stacks.outputs(aws, "services")
     lacking = missing(aws, {service: tag})
     parameters = image_parameters({service: tag})
     steps: dict[str, Work] = {f"image {service}": _image(aws, service, tag, bool(lacking))}
@@ -105,6 +109,7 @@ def deploy_service(aws: Aws, service: str, tag: str) -> None:
 
 def create_accelerator(aws: Aws) -> None:
     """Create the Global Accelerator, put its addresses into the certificate, and print them."""
+    stacks.outputs(aws, "services")
     run(
         {
             "accelerator": lambda: stacks.deploy(aws, "accelerator"),

@@ -124,9 +124,9 @@ def find_engine(variables: Mapping[str, str] = os.environ) -> str:
     for engine in [wanted] if wanted else ENGINES:
         if shutil.which(engine) and not _fails(engine, "info"):
             return engine
-    which = f"{wanted} does" if wanted else "neither docker nor podman does"
+    which = f"{wanted} does not work" if wanted else "neither docker nor podman works"
     raise InputError(
-        f"{which} not work here, and an image is to be built: start it, or name an image that is "
+        f"{which} here, and an image is to be built: start it, or name an image that is "
         "in the registry with IMAGE_TAG=…"
     )
 

@@ -57,7 +57,7 @@ def whitelist(variables: Mapping[str, str]) -> list[str]:
         "the roaming hub's addresses or CIDRs, with commas between them",
     )
     networks = []
-    for word in re.split(r"[,\s]+", text.strip().strip(",")):
+    for word in re.split(r"[,\s]+", text.strip(" ,")):
         try:
             networks.append(ipaddress.IPv4Network(word))
         except ValueError:

@@ -1,0 +1,155 @@
+"""What a person can say wrongly is refused in one sentence, before anything is touched."""
+
+import os
+import re
+
+import pytest
+
+from scripts.cloud import images
+from scripts.cloud.inputs import InputError, certificate_names, target, whitelist
+
+pytestmark = pytest.mark.xdist_group("cloud")
+
+GOOD = {"ENVIRONMENT": "staging", "WHITELIST_IP": "203.0.113.7"}
+# Targets that are asked for with these three variables.
+EVERYWHERE = {"AWS_PROFILE": "tests", "ACCOUNT_ID": "210000000000", "ENVIRONMENT": "staging"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"AWS_PROFILE": ""}, "AWS_PROFILE is not set: give the profile of your AWS CLI"),
+        ({"ACCOUNT_ID": ""}, "ACCOUNT_ID is not set: give the twelve digits"),
+        ({"ENVIRONMENT": ""}, "ENVIRONMENT is not set: give the environment's name"),
+        ({"WHITELIST_IP": ""}, "WHITELIST_IP is not set: give the roaming hub's addresses"),
+        ({"WHITELIST_IP": "hub.example"}, "'hub.example', which is no IPv4 address or CIDR"),
+        ({"IMAGE_TAG": "no such"}, "IMAGE_TAG is 'no such', but the registry of staging has no"),
+        ({"CONTAINER": "lxc"}, "CONTAINER is 'lxc'; use docker or podman"),
+        ({"AWS_PROFILE": "other"}, "AWS_PROFILE is 'other', which your AWS CLI does not know"),
+        ({"ACCOUNT_ID": "999999999999"}, "but ACCOUNT_ID is 999999999999"),
+        ({"AWS_DEFAULT_REGION": ""}, "AWS_PROFILE 'tests' names no region; set AWS_REGION=…"),
+        (
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"},
+            "AWS_PROFILE 'tests' does not work: Could not",
+        ),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_wrong_word_touches_nothing(account, wrong, sentence):
+    run = account.make("deploy-backend-services", **{**GOOD, **wrong})
+    assert run.returncode == 2
+    said = [line for line in run.stderr.splitlines() if not line.startswith("make:")]
+    assert len(said) == 1, run.stderr
+    assert said[0].startswith("deploy: ")
+    assert sentence in said[0]
+    assert account.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_without_an_engine_nothing_is_half_done(account):
+    # Everything that make and the program need, and nothing else.
+    tools = account.project.parent / "tools"
+    tools.mkdir()
+    for name in ("bash", "git", "make", "sh"):
+        (tools / name).symlink_to(
+            next(
+                path
+                for directory in os.environ["PATH"].split(":")
+                if os.access(path := os.path.join(directory, name), os.X_OK)  # noqa: PTH118
+            )
+        )
+    run = account.make("deploy-backend-services", **GOOD, PATH=str(tools))
+    assert run.returncode == 2, run.stdout
+    assert "deploy: neither docker nor podman works here, and an image is" in run.stderr
+    assert account.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "create-certificates",
+        "create-global-accelerator",
+        "deploy-cp-backend",
+        "deploy-third-party-backend",
+        "delete-environment",
+        "environment-status",
+        "tail-logs",
+        "open-shell",
+    ],
+)
+def test_every_target_checks_its_inputs(account, name):
+    run = account.make(name, ENVIRONMENT="Staging!")
+    assert run.returncode == 2
+    assert "ENVIRONMENT is 'Staging!'; use 2 to 20 lower-case letters" in run.stderr
+
+
+def test_an_update_of_what_is_not_there_says_what_makes_it(account):
+    run = account.make("create-global-accelerator", ENVIRONMENT="staging")
+    assert run.returncode == 2
+    assert "make deploy-backend-services" in run.stderr
+    run = account.make("environment-status", ENVIRONMENT="staging")
+    assert run.returncode == 2
+    assert "  network          not there" in run.stdout
+
+
+def test_everybody_may_be_admitted_and_is_warned_of(account):
+    run = account.make(
+        "deploy-backend-services", ENVIRONMENT="staging", WHITELIST_IP="0.0.0.0/0", IMAGE_TAG="none"
+    )
+    assert "Warning: WHITELIST_IP admits everybody" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("203.0.113.7", ["203.0.113.7/32"]),
+        ("203.0.113.7/32,203.0.113.7", ["203.0.113.7/32"]),
+        (" 203.0.113.7 198.51.100.0/24, ", ["198.51.100.0/24", "203.0.113.7/32"]),
+        ("0.0.0.0/0", ["0.0.0.0/0"]),
+    ],
+)
+def test_addresses_of_the_hub(text, networks):
+    assert whitelist({"WHITELIST_IP": text}) == networks
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("203.0.113.7/24", "within a network; did you mean 203.0.113.0/24?"),
+        ("203.0.113", "'203.0.113', which is no IPv4 address"),
+        ("2001:db8::1", "'2001:db8::1', which is no IPv4 address"),
+        ("203.0.113.7;203.0.113.8", "'203.0.113.7;203.0.113.8'"),
+        (",".join(f"203.0.113.{n}" for n in range(11)), "has 11 addresses, but 10 is the most"),
+        (",,", "WHITELIST_IP has ''"),
+        ("", "WHITELIST_IP is not set"),
+    ],
+)
+def test_addresses_that_are_none(text, why):
+    with pytest.raises(InputError, match=re.escape(why)):
+        whitelist({"WHITELIST_IP": text})
+
+
+@pytest.mark.parametrize("name", ["s", "-a", "a-", "a--b", "A1", "a_b", "a" * 21, "staging-test"])
+def test_names_that_no_environment_can_have(name):
+    with pytest.raises(InputError, match="ENVIRONMENT is"):
+        target({**EVERYWHERE, "ENVIRONMENT": name})
+
+
+@pytest.mark.parametrize("account_id", ["1234", "1" * 13, "12345678901a"])
+def test_numbers_that_no_account_has(account_id):
+    with pytest.raises(InputError, match="an account has twelve digits"):
+        target({**EVERYWHERE, "ACCOUNT_ID": account_id})
+
+
+def test_names_for_the_certificate():
+    words = {"CERTIFICATE_NAMES": "CP.example.com, *.example.org"}
+    assert certificate_names(words) == ["*.example.org", "cp.example.com"]
+    with pytest.raises(InputError, match="no name in DNS"):
+        certificate_names({"CERTIFICATE_NAMES": "https://example.com"})
+
+
+def test_an_image_has_the_name_of_what_is_in_it():
+    """A commit that touches nothing of an image keeps its tag."""
+    for image in images.IMAGES.values():
+        assert image.package in image.sources
+        assert "charging" in image.sources
+        assert not [source for source in image.sources if source.startswith(("docs", "tests"))]

@@ -1,0 +1,195 @@
+"""What neither cfn-lint nor checkov sees, held against all templates at once."""
+
+import re
+
+import pytest
+
+import cp_backend.settings
+import third_party_backend.settings
+from templates.__main__ import STACKS
+from templates.environments import ENVIRONMENTS, Sizes, sizes
+
+TEMPLATES = {name: module.build().to_dict() for name, module in STACKS.items()}
+# Of these actions AWS knows no resource that could be named (the service authorization reference).
+WITHOUT_RESOURCE = {
+    "ecr:GetAuthorizationToken",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+}
+# Fargate's sizes: thousandths of a processor → MB, from, to, by.
+FARGATE = {
+    256: (512, 2048, 512),
+    512: (1024, 4096, 1024),
+    1024: (2048, 8192, 1024),
+    2048: (4096, 16384, 1024),
+    4096: (8192, 30720, 1024),
+}
+
+
+def resources(kind):
+    """All resources of a type, as (stack, name, properties)."""
+    return [
+        (stack, name, resource.get("Properties", {}))
+        for stack, template in TEMPLATES.items()
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == f"AWS::{kind}"
+    ]
+
+
+def walk(value):
+    """Every dictionary in a template, at any depth."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from walk(part)
+
+
+def containers():
+    return [
+        (name, container)
+        for _, name, task in resources("ECS::TaskDefinition")
+        for container in task["ContainerDefinitions"]
+    ]
+
+
+def attributes(properties, field):
+    return {a["Key"]: a["Value"] for a in properties[field]}
+
+
+@pytest.mark.parametrize(("task", "container"), containers())
+def test_containers(task, container):
+    assert 0 < container["StopTimeout"] <= 120
+    assert container["LinuxParameters"]["InitProcessEnabled"] is True
+    assert container["ReadonlyRootFilesystem"] is True
+    assert container["User"].split(":")[0] not in ("", "0", "root")
+    secret = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY$")
+    assert not [e["Name"] for e in container["Environment"] if secret.search(e["Name"])]
+
+
+@pytest.mark.parametrize(("task", "container"), containers())
+def test_what_a_container_sets_is_a_setting(task, container):
+    """An unknown variable of ours keeps a program from starting."""
+    named = {e["Name"] for e in [*container["Environment"], *container["Secrets"]]}
+    for module in (cp_backend.settings, third_party_backend.settings):
+        known = {variable for variable, _, _ in module.table()}
+        assert {name for name in named if name.startswith(module.PREFIX)} <= known
+
+
+def test_a_stop_fits_into_its_time():
+    (container,) = [c for t, c in containers() if t == "ChargingPointTask"]
+    variables = {e["Name"]: e["Value"] for e in container["Environment"]}
+    drain = float(variables["CP_BACKEND_DRAIN_TIME"])
+    assert drain + cp_backend.settings.Settings().close_timeout < container["StopTimeout"]
+    for _, name, group in resources("ElasticLoadBalancingV2::TargetGroup"):
+        delay = int(
+            attributes(group, "TargetGroupAttributes")["deregistration_delay.timeout_seconds"]
+        )
+        assert 0 < delay <= 3600
+        if name.startswith("ChargingPoint"):
+            assert delay >= drain
+
+
+def test_a_load_balancer_outwaits_its_clients():
+    settings = cp_backend.settings.Settings()
+    idle = {
+        name: int(attributes(p, "LoadBalancerAttributes")["idle_timeout.timeout_seconds"])
+        for _, name, p in resources("ElasticLoadBalancingV2::LoadBalancer")
+        if name in ("ChargingPointLoadBalancer", "ThirdPartyLoadBalancer")
+    }
+    assert max(idle.values()) <= 4000
+    assert idle["ChargingPointLoadBalancer"] > 2 * settings.ping_interval
+    # The hub waits ten seconds for an answer.
+    assert idle["ThirdPartyLoadBalancer"] > 10
+
+
+def test_tasks_are_targets_by_address():
+    for _, _, group in resources("ElasticLoadBalancingV2::TargetGroup"):
+        assert group["TargetType"] == "ip"
+        assert group["HealthCheckPath"] == "/health/ready"
+
+
+def test_policies_name_actions_and_resources():
+    found = 0
+    for stack, template in TEMPLATES.items():
+        for name, resource in template["Resources"].items():
+            if resource["Type"] == "AWS::KMS::Key" or name == "Boundary":
+                continue  # a key's policy is about that key; the boundary grants nothing
+            for statement in walk(resource):
+                if statement.get("Effect") != "Allow" or "Action" not in statement:
+                    continue
+                found += 1
+                actions = statement["Action"]
+                assert not [a for a in actions if a.endswith("*")], f"{stack}: {name}: {actions}"
+                if "Resource" in statement and "*" in statement["Resource"]:
+                    assert set(actions) <= WITHOUT_RESOURCE, f"{stack}: {name}: {actions}"
+    assert found > 10
+
+
+def test_every_rule_of_the_firewall_says_what_it_is_for():
+    rules = [part for part in walk(TEMPLATES["firewall"]["Resources"]) if "IpProtocol" in part]
+    assert len(rules) > 10
+    assert all(rule["Description"] for rule in rules)
+
+
+def test_logs_do_not_stay_for_ever():
+    for _, name, group in resources("Logs::LogGroup"):
+        assert "RetentionInDays" in group, name
+
+
+def test_what_is_imported_is_offered_by_an_earlier_stack():
+    offered = set()
+    for stack, template in TEMPLATES.items():
+        wanted = {
+            part["Fn::ImportValue"]["Fn::Sub"]
+            for part in walk(template)
+            if "Fn::ImportValue" in part
+        }
+        assert wanted <= offered, stack
+        offered |= {
+            output["Export"]["Name"]["Fn::Sub"]
+            for output in template.get("Outputs", {}).values()
+            if "Export" in output
+        }
+
+
+def test_every_size_reaches_a_stack():
+    declared = {name for template in TEMPLATES.values() for name in template["Parameters"]}
+    assert set(Sizes().parameters()) <= declared
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_sizes_are_what_the_templates_allow(environment):
+    for name, value in sizes(environment).parameters().items():
+        for template in TEMPLATES.values():
+            parameter = template["Parameters"].get(name)
+            if not parameter:
+                continue
+            if "AllowedValues" in parameter:
+                assert value in map(str, parameter["AllowedValues"])
+            if "MinValue" in parameter:
+                assert float(value) >= parameter["MinValue"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_sizes_are_fargates(environment):
+    size = sizes(environment)
+    for cpu, memory in (
+        (size.charging_point_cpu, size.charging_point_memory),
+        (size.third_party_cpu, size.third_party_memory),
+    ):
+        least, most, step = FARGATE[cpu]
+        assert least <= memory <= most
+        assert memory % step == 0
+    assert size.charging_point_min_tasks <= size.charging_point_max_tasks
+    assert size.third_party_min_tasks <= size.third_party_max_tasks
+    assert size.database_min_acu <= size.database_max_acu
+
+
+def test_a_template_fits_into_a_call():
+    """`aws cloudformation deploy` sends a template of up to 51,200 bytes without a bucket."""
+    for stack in STACKS:
+        assert len(STACKS[stack].build().to_yaml().encode()) < 51_200, stack
