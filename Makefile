@@ -75,6 +75,10 @@ format: setup ## Rewrite the code in the project's format
 generate-templates: setup ## Write generated/*.yml anew from templates/
 	@$(PYTHON) -m templates
 
+.PHONY: cost
+cost: setup ## Compute docs/cost.md anew from docs/cost.toml and the environments' sizes
+	@$(PYTHON) -m scripts.cost
+
 .PHONY: upgrade-requirements
 upgrade-requirements: ## Resolve setup.cfg's extras anew into requirements/*.txt, pinned with hashes
 	@PYTHON3="$(PYTHON3)" scripts/upgrade_requirements.sh
