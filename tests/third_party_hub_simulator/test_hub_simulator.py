@@ -491,6 +491,16 @@ def test_a_push_whose_caller_died_is_in_nobodys_way(hub):
     assert hub.violations() == []
 
 
+def test_half_a_push_is_none(hub):
+    with socket.create_connection(("127.0.0.1", hub.port)) as caller:
+        caller.sendall(
+            f"POST /api/oicp{STATUS} HTTP/1.1\r\nHost: hub\r\nContent-Length: 99\r\n\r\n{{".encode()
+        )
+        caller.shutdown(socket.SHUT_WR)
+        assert caller.recv(1000) == b""
+    assert hub.violations() == []
+
+
 @pytest.mark.parametrize(
     ("kind", "http", "expected"),
     [
