@@ -108,6 +108,13 @@ run-cp-backend-locally: setup ## Run charging-point-backend on ws://127.0.0.1:90
 run-third-party-backend-locally: setup ## Run the hub's REST service on http://127.0.0.1:9100 (THIRD_PARTY_PORT=, CONTAINER=)
 	@exec $(if $(CONTAINER),$(CLOUD) run third-party,$(PYTHON) -m third_party_backend) --host $(HOST) --port $(THIRD_PARTY_PORT) $(ARGS)
 
+.PHONY: run-relay-locally
+run-relay-locally: setup ## Run the relay to the hub simulator's address, or to THIRD_PARTY_HUB_URL
+	@THIRD_PARTY_HUB_URL=$${THIRD_PARTY_HUB_URL-http://127.0.0.1:9200} \
+		THIRD_PARTY_OPERATOR_ID=$${THIRD_PARTY_OPERATOR_ID:-DE*VNI} \
+		THIRD_PARTY_OPERATOR_NAME=$${THIRD_PARTY_OPERATOR_NAME:-VNI} \
+		exec $(PYTHON) -m third_party_backend relay $(ARGS)
+
 # wss:// to a named backend; ws:// to the local one, which has no certificate.
 BACKEND_HOSTNAME ?=
 

@@ -1,10 +1,33 @@
-"""Who may charge: the decision over a local token."""
+"""Who may charge: the decision over a local token, and asking the roaming hub about others.
+
+A question to the hub is a row of `authorizations`: asked → answered, or expired when nobody
+answered by its deadline. charging-point-backend asks, the relay of third-party-backend answers.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+AUTHORIZATIONS_CHANNEL = "authorizations"
+"""NOTIFY channel that wakes the relay; the payload is empty."""
+
+AUTHORIZATION_ANSWERS_CHANNEL = "authorization_answers"
+"""NOTIFY channel that wakes whoever asked; the payload is the authorization's id."""
+
+ASKABLE_SECONDS = 20
+"""The hub can be asked while a worker of the queue of that name has beaten so lately."""
+
+
+class AuthorizationKind(StrEnum):
+    """What is asked: may it begin a session, may it end that of another token?
+
+    The value is also the name of the row in `hub_queues` whose worker answers.
+    """
+
+    START = "authorize-start"
+    STOP = "authorize-stop"
 
 
 class AuthorizationStatus(StrEnum):
@@ -34,6 +57,8 @@ class Authorization:
     status: AuthorizationStatus
     expires_at: datetime | None = None
     parent_id_tag: str | None = None
+    stranger: bool = False
+    """Nobody here knows the token: the roaming hub may."""
 
     @property
     def accepted(self) -> bool:

@@ -24,10 +24,15 @@ class CommandKind(StrEnum):
 
     - remote_start: ``{"evse_number": int, "id_tag": str}``
     - remote_stop: ``{"session_id": int}``
+    - reserve: ``{"evse_number": int, "id_tag": str, "reservation_id": int, "expires_at": str}``,
+      the last in ISO 8601 with an offset
+    - cancel_reservation: ``{"reservation_id": int}``
     """
 
     REMOTE_START = "remote_start"
     REMOTE_STOP = "remote_stop"
+    RESERVE = "reserve"
+    CANCEL_RESERVATION = "cancel_reservation"
 
 
 class CommandState(StrEnum):
@@ -50,6 +55,12 @@ class Outcome(StrEnum):
     """The charging point is connected and did not answer in time."""
     FAILED = "failed"
     """The charging point answered with an error; `detail` says which."""
+    OCCUPIED = "occupied"
+    """A vehicle stands at the EVSE."""
+    OUT_OF_SERVICE = "out_of_service"
+    """The EVSE is faulted or was switched off."""
+    NOT_OFFERED = "not_offered"
+    """The charging point does not do such a thing at all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Facts for the outbox: what happened, in the past tense, recorded with what it changed.
 
 An event row is written in the transaction of the state change it tells of, so neither exists
-without the other. The relay of third_party_backend reads them in order of `event_id`.
+without the other. The relay of third_party_backend turns events into deliveries and marks them
+(`relayed_at`); of one thing it reads them in order of `event_id`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,16 @@ class EventKind(StrEnum):
     - session_started: ``{"session_id": int}``
     - session_ended: ``{"session_id": int}``
     - evse_status_changed: ``{"evse_number": int, "status": str, "error_code": str}``
+    - evse_changed: ``{"evse_number": int}``, its name, its master data or its place in roaming
+    - prices_changed: ``{}``, of no charging point: its id is empty
+    - hub_session_closed: ``{"hub_session_id": str, "why": str}``, it ends without a session
+    - reservation_ended: ``{"reservation_id": int}``
     """
 
     SESSION_STARTED = "session_started"
     SESSION_ENDED = "session_ended"
     EVSE_STATUS_CHANGED = "evse_status_changed"
+    EVSE_CHANGED = "evse_changed"
+    PRICES_CHANGED = "prices_changed"
+    HUB_SESSION_CLOSED = "hub_session_closed"
+    RESERVATION_ENDED = "reservation_ended"

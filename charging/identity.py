@@ -17,6 +17,8 @@ _CHARGING_POINT_ID = re.compile(r"[A-Za-z0-9*_=+|@.\- ]{1,48}")
 _EVSE_ID_ISO = re.compile(r"[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?E[A-Za-z0-9*]{1,30}")
 _EVSE_ID_DIN = re.compile(r"\+?[0-9]{1,3}\*[0-9]{3}\*[0-9*]{1,32}")
 
+_RFID_UID = re.compile(r"[0-9A-F]{8}|[0-9A-F]{14}|[0-9A-F]{20}")
+
 
 class InvalidIdentityError(ValueError):
     """A name does not have the form its standard asks for."""
@@ -70,6 +72,16 @@ def id_tag_key(text: str) -> str:
             f"a token has 1 to {MAX_ID_TAG_LENGTH} printable characters, this one has {len(key)}"
         )
     return key
+
+
+def rfid_uid(id_tag: str) -> str | None:
+    """Return a token as a card's UID, None where it has not the form of one.
+
+    4, 7 or 10 bytes in hex, upper case; charging points put colons, dashes or spaces between.
+    Source: OICP 2.3 type UID.
+    """
+    uid = re.sub(r"[:\- ]", "", id_tag).upper()
+    return uid if _RFID_UID.fullmatch(uid) else None
 
 
 def redact(token: str) -> str:

@@ -12,6 +12,17 @@ class SessionState(StrEnum):
     ENDED = "ended"
 
 
+class Unstarted(StrEnum):
+    """Why a session that the hub knows ended before anything could be charged."""
+
+    NO_VEHICLE = "no_vehicle"
+    """Nobody plugged in in time."""
+    STOPPED = "stopped"
+    """The driver changed his mind."""
+    TOO_LATE = "too_late"
+    """The hub authorized it when nobody waited any more."""
+
+
 def energy_wh(meter_start_wh: int, meter_stop_wh: int) -> int:
     """Return the energy a session took, in Wh.
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import psycopg
 
+from charging.telemetry import write_document
 from cp_backend import hello
 from cp_backend.connection import Connection, Conversation, Engine
 from cp_backend.conversation import OcppConversation
@@ -31,7 +32,7 @@ from cp_backend.poller import Poller
 from cp_backend.registry import Registry
 from cp_backend.settings import Settings
 from cp_backend.store import NodeBeat, Presence, Store, beat
-from cp_backend.telemetry import Metrics, write_document
+from cp_backend.telemetry import Metrics
 from cp_backend.tls import TlsListener
 
 BEAT_SECONDS = 5

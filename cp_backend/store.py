@@ -503,7 +503,8 @@ async def _tell_of_new_sessions(cursor: Cursor, new: dict[int, Any]) -> None:
         """,
         [session_ids],
     )
-    # A remote start that was given up, and which the charging point carried out all the same.
+    # A remote start that was given up, and which the charging point carried out all the same; or
+    # one that has been used already.
     await cursor.execute(
         """
         INSERT INTO commands (charging_point_id, kind, arguments, requested_by, deadline)
@@ -511,7 +512,8 @@ async def _tell_of_new_sessions(cursor: Cursor, new: dict[int, Any]) -> None:
                'late remote start', now() + %s
         FROM sessions AS s
         JOIN hub_sessions AS h USING (charging_point_id, id_tag)
-        WHERE s.session_id = ANY(%s) AND h.state = 'refused'
+        WHERE s.session_id = ANY(%s) AND h.state IN ('refused', 'ended')
+          AND h.origin = 'remote' AND h.session_id IS DISTINCT FROM s.session_id
         RETURNING pg_notify(%s, charging_point_id)
         """,
         [
@@ -596,6 +598,10 @@ async def end_sessions(cursor: Cursor, ended: Sequence[From]) -> list[SessionEnd
     if strange:
         await _keep_unassigned(cursor, [ended[place] for place in strange])
     if new:
+        await cursor.execute(
+            "UPDATE hub_sessions SET state = 'ended', ended_at = now() WHERE session_id = ANY(%s)",
+            [list(new)],
+        )
         await _write_session_events(cursor, EventKind.SESSION_ENDED, "ended_at", list(new))
     readings = [
         From(

@@ -10,7 +10,7 @@ import psycopg
 from charging.database.address import database
 from charging.database.embedded import EmbeddedServerError
 from charging.identity import InvalidIdentityError
-from operations import charging_points, evses, nodes, sessions, tokens
+from operations import charging_points, evses, hub, nodes, prices, sessions, tokens
 from operations.output import OperationError
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser = argparse.ArgumentParser(
         prog="python -m operations",
-        description="Register charging points and tokens, and look at sessions.",
+        description="Register charging points, EVSEs and tokens; look at sessions and at the roaming hub.",
         epilog="The database is DATABASE_URL, or an embedded server under var/.",
     )
     subjects = parser.add_subparsers(dest="subject", required=True)
@@ -55,8 +55,10 @@ def _parser() -> argparse.ArgumentParser:
         ("charging-points", charging_points, "register them, see presence and status"),
         ("tokens", tokens, "who may charge"),
         ("sessions", sessions, "what was charged"),
-        ("evses", evses, "names of connectors in roaming"),
         ("nodes", nodes, "the processes that hold connections, live"),
+        ("evses", evses, "names of connectors in roaming, and what drivers are told of them"),
+        ("prices", prices, "what drivers of other providers are asked"),
+        ("hub", hub, "what the roaming hub was told, and what it refused"),
     ):
         module.add_arguments(subjects.add_parser(name, help=help_text), common)
     return parser

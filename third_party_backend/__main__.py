@@ -1,4 +1,4 @@
-"""`python -m third_party_backend`: run third-party-backend."""
+"""`python -m third_party_backend`: run third-party-backend, its web server or its relay."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import sys
 from charging.database.address import database
 from charging.database.embedded import EmbeddedServerError
 from charging.logs import set_up_logging
-from third_party_backend.server import Server
-from third_party_backend.settings import SettingError, from_environment, table
+from third_party_backend.settings import SettingError, Settings, from_environment, table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,15 +22,31 @@ def main(arguments: list[str] | None = None) -> int:
     set_up_logging(settings.log_level)
     try:
         with database() as url:
-            try:
-                Server(settings, url).run()
-            except SystemExit as stop:
-                # gunicorn ends by SystemExit; the embedded database must be left first.
-                return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+            return (_relay if options.part == "relay" else _serve)(settings, url)
+    except SettingError as error:
+        print(f"third_party_backend: {error}", file=sys.stderr)
+        return 2
     except EmbeddedServerError as error:
         print(f"third_party_backend: {error}", file=sys.stderr)
         return 1
+
+
+def _serve(settings: Settings, url: str) -> int:
+    # Imported late: the relay needs neither Flask nor gunicorn, and starts sooner without.
+    from third_party_backend.server import Server
+
+    try:
+        Server(settings, url).run()
+    except SystemExit as stop:
+        # gunicorn ends by SystemExit; the embedded database must be left first.
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
+
+
+def _relay(settings: Settings, url: str) -> int:
+    from third_party_backend.relay import Relay
+
+    return Relay(settings, url).run()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,11 +55,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser = argparse.ArgumentParser(
         prog="python -m third_party_backend",
-        description="third-party-backend: the REST service that the roaming hub calls.",
+        description="third-party-backend: the REST service that the roaming hub calls, and the "
+        "relay that tells the hub what happened.",
         epilog=f"settings, from the environment:\n{rows}\n\n"
         "The database is DATABASE_URL, or DATABASE_HOST with its companions, or an embedded\n"
         "server under var/.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "part",
+        nargs="?",
+        choices=("web", "relay"),
+        default="web",
+        help="web: what the hub calls (default); relay: what calls the hub, any number may run",
     )
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="port to listen on")

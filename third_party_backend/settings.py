@@ -5,37 +5,101 @@ The table in docs/third-party-backend-settings.md is made from this; a test comp
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 PREFIX = "THIRD_PARTY_"
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class SettingError(ValueError):
     """A setting has a value that cannot be; the message names it and says what can."""
 
 
-def _setting(default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
+def _setting(default: Any, help_text: str, least: float = 0) -> Any:
+    return field(default=default, metadata={"help": help_text, "least": least})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of the web processes. Times in seconds."""
+    """The settings of the web processes and of the relay. Times in seconds."""
 
     host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 in a container")
     port: int = _setting(9100, "port to listen on")
-    workers: int = _setting(2, "gunicorn worker processes")
-    threads: int = _setting(32, "threads of a worker; a waiting remote start holds one")
+    workers: int = _setting(2, "gunicorn worker processes", 1)
+    threads: int = _setting(32, "threads of a worker; a waiting remote start holds one", 1)
     answer_timeout: float = _setting(
-        8.0, "seconds a charging point has to answer; the hub cuts off at 10, travel included"
+        8.0, "seconds a charging point has to answer; the hub cuts off at 10, travel included", 0.1
     )
     presence_timeout: float = _setting(
-        15.0, "seconds of a node's silence after which its charging points count as offline"
+        15.0, "seconds of a node's silence after which its charging points count as offline", 1
     )
+    allowed_cidrs: str = _setting(
+        "", "networks the hub calls from, separated by commas; empty: everybody, for local use"
+    )
+    forwarded_hops: int = _setting(
+        0, "proxies in front whose X-Forwarded-For entries are true; 1 behind a load balancer"
+    )
+    client_certificate: str = _setting(
+        "",
+        "SHA-256 fingerprint (hex) or subject of the hub's client certificate, as the load"
+        " balancer in front tells it; empty: not asked for",
+    )
+    reservation_minutes: int = _setting(
+        30, "minutes of a reservation for which the hub names none", 1
+    )
+    start_timeout: float = _setting(
+        600.0,
+        "seconds after which an accepted start counts as failed when no vehicle was connected",
+        1,
+    )
+    hub_url: str = _setting(
+        "", "address of the hub, without /api/oicp; empty: the relay delivers nothing"
+    )
+    operator_id: str = _setting("", "our operator id at the hub, such as DE*VNI")
+    operator_name: str = _setting("", "our name, as drivers read it; at most 100 characters")
+    hub_certificate: str = _setting(
+        "", "our client certificate at the hub: a PEM file's path, or the PEM text itself"
+    )
+    hub_key: str = _setting("", "private key of hub_certificate: path or PEM text")
+    hub_ca: str = _setting(
+        "", "who may vouch for the hub: path or PEM text; empty: the usual public authorities"
+    )
+    hub_timeout: float = _setting(10.0, "seconds the hub has to answer a push", 0.1)
+    hub_max_backoff: float = _setting(
+        60.0, "seconds at most between two tries while the hub does not answer", 0.1
+    )
+    offline_grace: float = _setting(
+        300.0, "seconds a charging point may be offline before the hub is told OutOfService"
+    )
+    progress_interval: float = _setting(
+        300.0,
+        "seconds between a session's Progress notifications; the hub refuses less than 300",
+        1,
+    )
+    retention_days: float = _setting(
+        90.0, "days that delivered messages and relayed events are kept", 1
+    )
+    environment: str = _setting("local", "name of the environment, a dimension of the metrics")
+    metrics_interval: float = _setting(60.0, "seconds between metric documents in the log", 1)
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+
+    def networks(self) -> list[Network]:
+        """Return allowed_cidrs as networks. Raises ValueError."""
+        return [
+            ipaddress.ip_network(part.strip())
+            for part in self.allowed_cidrs.split(",")
+            if part.strip()
+        ]
+
+
+_OPERATOR_ID = re.compile(r"([A-Za-z]{2}\*?[A-Za-z0-9]{3})|(\+?[0-9]{1,3}\*[0-9]{3})")
 
 
 def variable(name: str) -> str:
@@ -65,11 +129,44 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
                 raise SettingError(f"{name}={environment[name]}: must be a number") from None
     values |= {name: value for name, value in overrides.items() if value is not None}
     settings = Settings(**values)
-    if min(settings.workers, settings.threads) < 1 or not 0 < settings.answer_timeout <= 9:
-        raise SettingError(
-            "workers and threads must be at least 1, answer_timeout above 0 and at most 9 seconds"
-        )
+    for name, setting in known.items():
+        value, least = getattr(settings, setting.name), setting.metadata["least"]
+        if isinstance(value, (int, float)) and value < least:
+            raise SettingError(f"{name}={value}: must be at least {least}")
+    _check(settings)
     return settings
+
+
+def _check(settings: Settings) -> None:
+    def wrong(name: str, what: str) -> SettingError:
+        return SettingError(f"{variable(name)}={getattr(settings, name)}: {what}")
+
+    if settings.answer_timeout > 9:
+        raise wrong("answer_timeout", "must be at most 9 seconds; the hub cuts off at 10")
+    if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise wrong("log_level", "must be a log level")
+    try:
+        settings.networks()
+    except ValueError as error:
+        raise wrong("allowed_cidrs", str(error)) from None
+    if settings.client_certificate and settings.forwarded_hops < 1:
+        raise wrong(
+            "client_certificate",
+            f"only a trusted proxy can tell it; {variable('forwarded_hops')} must be at least 1",
+        )
+    if not settings.hub_url:
+        return
+    url = urlsplit(settings.hub_url)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise wrong("hub_url", "must be like https://service.hub.example")
+    if not _OPERATOR_ID.fullmatch(settings.operator_id):
+        raise wrong("operator_id", "must be an operator id such as DE*VNI")
+    if not 0 < len(settings.operator_name) <= 100:
+        raise wrong("operator_name", "must be 1 to 100 characters")
+    if bool(settings.hub_certificate) != bool(settings.hub_key):
+        raise SettingError(
+            f"{variable('hub_certificate')} and {variable('hub_key')} go together: set both"
+        )
 
 
 def table() -> list[tuple[str, str, str]]:

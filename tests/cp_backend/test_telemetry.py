@@ -4,7 +4,8 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cp_backend.telemetry import GAUGES, MAX_EMF_VALUES, METRICS, SAMPLES, Metrics
+from charging.telemetry import MAX_EMF_VALUES
+from cp_backend.telemetry import GAUGES, METRICS, SAMPLES, Metrics
 
 UNITS = {"Count", "Milliseconds", "Bytes", "Percent", "Seconds", "None"}
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from operations.__main__ import main as operations
 from scripts.programs import Program, free_port
 
 EVSE = "DE*VNI*E1*1"
@@ -21,6 +22,7 @@ class Hub:
     """Calls third-party-backend over HTTP as the hub does."""
 
     def __init__(self, port: int, program: Program) -> None:
+        self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.program = program
 
@@ -73,6 +75,94 @@ def run_third_party(database_url: str, tmp_path: Path) -> Iterator[Callable[...,
     yield run
     for hub in hubs:
         hub.program.stop()
+
+
+class Relay:
+    """A running `python -m third_party_backend relay`."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """The log's lines of an event."""
+        lines = [json.loads(line) for line in self.program.log.read_text().splitlines() if line]
+        return [line for line in lines if line.get("event") == event]
+
+
+@pytest.fixture
+def run_relay(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Relay]]:
+    """Start relays: ``run_relay(hub_url, progress_interval="1")``."""
+    relays: list[Relay] = []
+
+    def run(hub_url: str, **settings: str) -> Relay:
+        settings = {
+            "hub_url": hub_url,
+            "operator_id": "DE*VNI",
+            "operator_name": "VNI",
+            "hub_max_backoff": "1",
+            **settings,
+        }
+        program = Program(
+            ["third_party_backend", "relay"],
+            tmp_path / f"relay{len(relays)}.log",
+            {
+                "DATABASE_URL": database_url,
+                **{f"THIRD_PARTY_{name.upper()}": value for name, value in settings.items()},
+            },
+        )
+        relays.append(Relay(program))
+        return relays[-1]
+
+    yield run
+    for relay in relays:
+        relay.program.stop()
+
+
+@pytest.fixture
+def operate(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run `python -m operations …`; return its exit code."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    return lambda *words: operations([str(word) for word in words])
+
+
+def evse_row(number: int = 1, **more: Any) -> dict[str, Any]:
+    """A row of a table of EVSEs: connector `number` of CP1."""
+    return {
+        "charging_point": "CP1",
+        "evse_number": number,
+        "evse_id": f"DE*VNI*E1*{number}",
+        "name": "Harbour",
+        "country": "DEU",
+        "city": "Kiel",
+        "street": "Kai",
+        "house_number": "1",
+        "postal_code": "24103",
+        "latitude": 54.323,
+        "longitude": 10.14,
+        "plugs": ["Type 2 Outlet"],
+        "power_type": "AC_3_PHASE",
+        "power_kw": 22,
+        "hotline": "+4943112345",
+        **more,
+    }
+
+
+@pytest.fixture
+def import_evses(operate: Callable[..., int], database: Any, tmp_path: Path) -> Callable[..., None]:
+    """Register CP1 and import rows of EVSEs: ``import_evses(evse_row(1), evse_row(2))``."""
+
+    def run(*rows: dict[str, Any]) -> None:
+        for name in sorted({row["charging_point"] for row in rows}):
+            database.execute(
+                "INSERT INTO charging_points (charging_point_id) VALUES (%s)"
+                " ON CONFLICT DO NOTHING",
+                [name],
+            )
+        file = tmp_path / "evses.json"
+        file.write_text(json.dumps(rows))
+        assert operate("evses", "import", file) == 0
+
+    return run
 
 
 @pytest.fixture

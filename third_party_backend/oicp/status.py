@@ -1,4 +1,4 @@
-"""OICP's status codes and what each situation is answered with."""
+"""OICP's status codes, what each situation is answered with, and the status of an EVSE."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from charging.command import Outcome
 
 
 class StatusCode(StrEnum):
-    """The codes that we give. Source: OICP 2.3, section "Status codes"."""
+    """The codes that we give or decide on. Source: OICP 2.3, section "Status codes"."""
 
     SUCCESS = "000"
+    HUB_SYSTEM_ERROR = "001"
+    HUB_DATABASE_ERROR = "002"
+    TRANSACTION_ERROR = "009"
     NOT_AUTHORIZED = "017"
+    DUPLICATE_EVSE = "018"
     SYSTEM_ERROR = "021"
     DATA_ERROR = "022"
+    PARTNER_NOT_FOUND = "300"
+    SERVICE_NOT_AVAILABLE = "320"
     SESSION_INVALID = "400"
     NO_COMMUNICATION = "501"
+    NO_VEHICLE = "510"
     EVSE_RESERVED = "601"
     EVSE_IN_USE = "602"
     UNKNOWN_EVSE = "603"
@@ -25,11 +32,18 @@ class StatusCode(StrEnum):
 
 DESCRIPTIONS = {
     StatusCode.SUCCESS: "Success",
+    StatusCode.HUB_SYSTEM_ERROR: "Hub system error",
+    StatusCode.HUB_DATABASE_ERROR: "Hub database error",
+    StatusCode.TRANSACTION_ERROR: "Data transaction error",
     StatusCode.NOT_AUTHORIZED: "Not authorized to do this",
+    StatusCode.DUPLICATE_EVSE: "Duplicate EVSE ID",
     StatusCode.SYSTEM_ERROR: "System error",
     StatusCode.DATA_ERROR: "Data error",
+    StatusCode.PARTNER_NOT_FOUND: "Partner not found",
+    StatusCode.SERVICE_NOT_AVAILABLE: "Service not available",
     StatusCode.SESSION_INVALID: "Session is invalid",
     StatusCode.NO_COMMUNICATION: "Communication to the EVSE failed",
+    StatusCode.NO_VEHICLE: "No vehicle is connected to the EVSE",
     StatusCode.EVSE_RESERVED: "EVSE is already reserved",
     StatusCode.EVSE_IN_USE: "EVSE is already in use",
     StatusCode.UNKNOWN_EVSE: "Unknown EVSE ID",
@@ -40,7 +54,17 @@ DESCRIPTIONS = {
 
 def of_outcome(outcome: Outcome) -> StatusCode:
     """Return how the outcome of a command is told to the hub."""
-    return StatusCode.SUCCESS if outcome is Outcome.ACCEPTED else StatusCode.NO_COMMUNICATION
+    match outcome:
+        case Outcome.ACCEPTED:
+            return StatusCode.SUCCESS
+        case Outcome.OCCUPIED:
+            return StatusCode.EVSE_IN_USE
+        case Outcome.OUT_OF_SERVICE:
+            return StatusCode.OUT_OF_SERVICE
+        case Outcome.NOT_OFFERED:
+            return StatusCode.SERVICE_NOT_AVAILABLE
+        case _:
+            return StatusCode.NO_COMMUNICATION
 
 
 def of_evse_status(status: str | None) -> StatusCode:
@@ -57,3 +81,20 @@ def of_evse_status(status: str | None) -> StatusCode:
             return StatusCode.EVSE_IN_USE
         case _:
             return StatusCode.SUCCESS
+
+
+def evse_status(status: str | None, whole: str | None, *, absent: bool) -> str:
+    """Return OICP's EvseStatus of an EVSE.
+
+    status: OCPP's of the EVSE; whole: that of the charging point as a whole, which holds for all
+    its EVSEs. absent: offline beyond the grace period.
+    """
+    if absent or status in ("Faulted", "Unavailable") or whole in ("Faulted", "Unavailable"):
+        return "OutOfService"
+    match status:
+        case None:
+            return "Unknown"
+        case "Available" | "Reserved":
+            return status
+        case _:
+            return "Occupied"

@@ -1,0 +1,349 @@
+"""The authorizer asks the hub about tokens that a charging point's driver holds to it.
+
+A driver waits, so questions are asked side by side, at the hub's pace, by the one process that
+holds the lock; whoever asked has named a deadline. What the hub authorizes becomes a session of
+the hub at once, in the transaction of the answer, and binds what the charging point then starts.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.types.json import Jsonb
+from psycopg_pool import ConnectionPool
+
+from charging.authorization import AUTHORIZATION_ANSWERS_CHANNEL, AuthorizationKind
+from charging.event import EVENTS_CHANNEL, EventKind
+from charging.identity import redact, rfid_uid
+from charging.session import Unstarted
+from charging.telemetry import Metrics
+from third_party_backend import deliveries
+from third_party_backend.courier import BEAT_SECONDS, LOCK_SECONDS, WORKER, Backoff, Pace
+from third_party_backend.deliveries import Connection, Json
+from third_party_backend.hub import Hub
+from third_party_backend.oicp.answers import Answer, Verdict
+from third_party_backend.oicp.calls import (
+    AUTHORIZE_STARTS_PER_MINUTE,
+    AUTHORIZE_STOPS_PER_MINUTE,
+    Call,
+    authorize_start,
+    authorize_stop,
+    identification_of,
+)
+
+POLL_SECONDS = 1.0
+AT_ONCE = 8
+"""Questions on their way at the same time."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A row of `authorizations`. evse_id: None where it could be any of several.
+
+    hub_session_id: of the session that is to be stopped.
+    """
+
+    authorization_id: int
+    charging_point_id: str
+    id_tag: str
+    session_id: int | None
+    cpo_partner_session_id: str
+    seconds_left: float
+    evse_id: str | None
+    hub_session_id: str | None
+
+
+class Authorizer(threading.Thread):
+    """Asks the hub one kind of question until stopped. wake: set when somebody asks."""
+
+    def __init__(
+        self,
+        kind: AuthorizationKind,
+        url: str,
+        hub: Hub,
+        metrics: Metrics,
+        stopped: threading.Event,
+    ) -> None:
+        super().__init__(name=kind.value, daemon=True)
+        self.wake = threading.Event()
+        self._kind = kind
+        self._url = url
+        self._hub = hub
+        self._metrics = metrics
+        self._stopped = stopped
+        starts = kind is AuthorizationKind.START
+        self._pace = Pace(AUTHORIZE_STARTS_PER_MINUTE if starts else AUTHORIZE_STOPS_PER_MINUTE)
+
+    def run(self) -> None:
+        """Ask whenever the questions are ours; outlive the database's absence."""
+        away = Backoff(5.0)
+        with (
+            ThreadPoolExecutor(AT_ONCE, thread_name_prefix=self._kind.value) as pool,
+            ConnectionPool(
+                self._url,
+                min_size=0,
+                max_size=AT_ONCE,
+                timeout=3,
+                kwargs={"autocommit": True, "connect_timeout": 3},
+                open=True,
+            ) as connections,
+        ):
+            while not self._stopped.is_set():
+                try:
+                    with deliveries.connect(self._url, self._kind.value) as connection:
+                        away.reset()
+                        while not self._stopped.is_set():
+                            if deliveries.lock(connection, self._kind):
+                                self._work(connection, pool, connections)
+                            self._stopped.wait(LOCK_SECONDS * random.uniform(0.5, 1))  # noqa: S311
+                except psycopg.Error as error:
+                    self._metrics.count("DatabaseFailures", type(error).__name__)
+                    log.warning(
+                        "authorizer without its database",
+                        extra={"kind": self._kind.value, "error": str(error)[:300]},
+                    )
+                    self._stopped.wait(away.seconds())
+
+    def _work(
+        self,
+        connection: Connection,
+        pool: ThreadPoolExecutor,
+        connections: ConnectionPool[Connection],
+    ) -> None:
+        beaten = 0.0
+        room = threading.BoundedSemaphore(AT_ONCE)
+        while not self._stopped.is_set():
+            self.wake.clear()
+            if time.monotonic() - beaten > BEAT_SECONDS:
+                _beat(connection, self._kind)
+                beaten = time.monotonic()
+            room.acquire()
+            question = _claim(connection, self._kind)
+            if question is None:
+                room.release()
+                self.wake.wait(POLL_SECONDS)
+                continue
+            self._pace.wait(self._stopped)
+            future = pool.submit(self._ask, question, connections)
+            future.add_done_callback(lambda _: room.release())
+
+    def _ask(self, question: Question, connections: ConnectionPool[Connection]) -> None:
+        started = time.monotonic()
+        deadline = started + question.seconds_left
+        backoff = Backoff(1.0)
+        try:
+            # Longer than anybody waits, if need be: what is authorized too late must be ended.
+            answer = self._hub.send(self._call(question))
+            while answer.verdict is Verdict.AGAIN:
+                pause = backoff.seconds()
+                if time.monotonic() + pause >= deadline or self._stopped.wait(pause):
+                    break
+                self._pace.wait(self._stopped)
+                answer = self._hub.send(self._call(question))
+            milliseconds = (time.monotonic() - started) * 1000
+            self._metrics.count("AuthorizationsAsked", _word(answer))
+            self._metrics.sample("AuthorizationLatency", milliseconds)
+            log.info(
+                "authorization asked",
+                extra={
+                    "kind": self._kind.value,
+                    "charging_point": question.charging_point_id,
+                    "token": redact(question.id_tag),
+                    "answer": _word(answer),
+                    "code": answer.code,
+                    "reason": answer.reason,
+                    "hub_process": answer.process_id,
+                    "milliseconds": round(milliseconds),
+                },
+            )
+            with connections.connection() as connection:
+                _note(connection, self._kind, question, answer)
+        except psycopg.Error as error:
+            # Whoever asked gives up at the deadline; the driver tries again.
+            log.error("authorization not noted", extra={"error": str(error)[:300]})
+        except Exception:
+            log.exception("authorization failed")
+
+    def _call(self, question: Question) -> Call:
+        uid = rfid_uid(question.id_tag)
+        assert uid is not None, "only cards are asked about"
+        if self._kind is AuthorizationKind.START:
+            return authorize_start(
+                self._hub.operator, uid, question.evse_id, question.cpo_partner_session_id
+            )
+        assert question.hub_session_id is not None
+        return authorize_stop(
+            self._hub.operator,
+            uid,
+            question.evse_id,
+            question.hub_session_id,
+            question.cpo_partner_session_id,
+        )
+
+
+def _word(answer: Answer) -> str:
+    if answer.verdict is not Verdict.DONE:
+        return "unreachable" if answer.verdict is Verdict.AGAIN else "refused"
+    return "authorized" if _authorized(answer) else "not authorized"
+
+
+def _authorized(answer: Answer) -> bool:
+    return (answer.body or {}).get("AuthorizationStatus") == "Authorized"
+
+
+def _beat(connection: Connection, kind: AuthorizationKind) -> None:
+    """Say that the hub can be asked, and clear away what nobody waits for any more."""
+    connection.execute(
+        "INSERT INTO hub_queues (queue, worker, beaten_at) VALUES (%s, %s, now())"
+        " ON CONFLICT (queue) DO UPDATE SET worker = excluded.worker, beaten_at = now()",
+        [kind.value, WORKER],
+    )
+    connection.execute(
+        "UPDATE authorizations SET state = 'expired' WHERE state = 'asked' AND deadline < now()"
+        " AND kind = %s",
+        [kind.value],
+    )
+
+
+def _claim(connection: Connection, kind: AuthorizationKind) -> Question | None:
+    """Take on the oldest question that somebody still waits for."""
+    row = connection.execute(
+        """
+        WITH claimed AS (
+            UPDATE authorizations SET claimed_at = now()
+            WHERE authorization_id = (
+                SELECT authorization_id FROM authorizations
+                WHERE kind = %s AND state = 'asked' AND claimed_at IS NULL AND deadline > now()
+                ORDER BY authorization_id LIMIT 1 FOR UPDATE SKIP LOCKED)
+            RETURNING *
+        )
+        SELECT a.authorization_id, a.charging_point_id, a.id_tag, a.session_id,
+               coalesce(h.cpo_partner_session_id, a.cpo_partner_session_id),
+               extract(epoch FROM a.deadline - now())::float,
+               CASE WHEN h.hub_session_id IS NOT NULL OR a.session_id IS NOT NULL
+                    THEN of_session.evse_id ELSE only_one.evse_id END,
+               h.hub_session_id
+        FROM claimed AS a
+        LEFT JOIN sessions AS s ON s.session_id = a.session_id
+        LEFT JOIN hub_sessions AS h ON h.session_id = a.session_id
+        LEFT JOIN evses AS of_session ON of_session.charging_point_id = s.charging_point_id
+            AND of_session.evse_number = s.evse_number
+        -- A card is held to the charging point, not to one of its EVSEs: the hub holds us to
+        -- what we say, so it is named only where it can be no other.
+        LEFT JOIN LATERAL (
+            SELECT min(e.evse_id) AS evse_id FROM evses AS e
+            WHERE e.charging_point_id = a.charging_point_id AND e.evse_number > 0
+            HAVING count(*) = 1 AND bool_and(e.roaming)) AS only_one ON true
+        """,
+        [kind.value],
+    ).fetchone()
+    return None if row is None else Question(*row)
+
+
+def _note(
+    connection: Connection, kind: AuthorizationKind, question: Question, answer: Answer
+) -> None:
+    """Write the hub's word; what it authorized too late is ended, so that no provider waits."""
+    authorized = _authorized(answer)
+    accepted = authorized if answer.verdict is not Verdict.AGAIN else None
+    with connection.transaction():
+        in_time = connection.execute(
+            "UPDATE authorizations SET state = 'answered', accepted = %s, detail = %s,"
+            " hub_session_id = %s, answered_at = now()"
+            " WHERE authorization_id = %s AND state = 'asked' AND deadline > now()",
+            [
+                accepted,
+                answer.reason or answer.code,
+                (answer.body or {}).get("SessionID") if authorized else None,
+                question.authorization_id,
+            ],
+        ).rowcount
+        if authorized and kind is AuthorizationKind.START:
+            _open_session(connection, question, answer.body or {}, in_time=bool(in_time))
+        connection.execute(
+            "SELECT pg_notify(%s, %s)",
+            [AUTHORIZATION_ANSWERS_CHANNEL, str(question.authorization_id)],
+        )
+
+
+def _open_session(connection: Connection, question: Question, body: Json, *, in_time: bool) -> None:
+    uid = rfid_uid(question.id_tag)
+    assert uid is not None
+    inserted = connection.execute(
+        """
+        INSERT INTO hub_sessions (
+            hub_session_id, provider_id, evse_id, charging_point_id, evse_number, identification,
+            id_tag, cpo_partner_session_id, emp_partner_session_id, state, origin, stop_id_tags,
+            session_id, ended_at)
+        SELECT %(session)s, %(provider)s, %(evse)s, %(charging_point)s,
+               (SELECT evse_number FROM sessions WHERE session_id = %(ours)s), %(who)s,
+               %(id_tag)s, %(partner)s, %(their_partner)s, %(state)s, 'local', %(stops)s,
+               -- the transaction that asked, unless it is somebody's by now
+               (SELECT session_id FROM sessions AS s WHERE session_id = %(ours)s AND NOT EXISTS (
+                    SELECT 1 FROM hub_sessions AS h WHERE h.session_id = s.session_id)),
+               CASE WHEN %(state)s = 'ended' THEN now() END
+        ON CONFLICT DO NOTHING
+        """,
+        {
+            "session": str(body["SessionID"]),
+            "provider": str(body["ProviderID"]),
+            "evse": question.evse_id,
+            "charging_point": question.charging_point_id,
+            "ours": question.session_id,
+            "who": Jsonb(identification_of(uid)),
+            "id_tag": question.id_tag,
+            "partner": question.cpo_partner_session_id,
+            "their_partner": body.get("EMPPartnerSessionID"),
+            "state": "accepted" if in_time else "ended",
+            "stops": _stop_tokens(body),
+        },
+    ).rowcount
+    if not inserted:
+        return
+    if not in_time:
+        _tell(
+            connection,
+            EventKind.HUB_SESSION_CLOSED,
+            question.charging_point_id,
+            {"hub_session_id": str(body["SessionID"]), "why": Unstarted.TOO_LATE.value},
+        )
+    elif question.session_id is not None:
+        connection.execute(
+            "UPDATE sessions SET start_status = 'Accepted' WHERE session_id = %s",
+            [question.session_id],
+        )
+        # It was told of when nobody knew yet that it is the hub's.
+        _tell(
+            connection,
+            EventKind.SESSION_STARTED,
+            question.charging_point_id,
+            {"session_id": question.session_id},
+        )
+
+
+def _stop_tokens(body: Json) -> list[str]:
+    """Return the cards that may end the session too."""
+    tokens = []
+    for identification in body.get("AuthorizationStopIdentifications") or ():
+        for member in ("RFIDMifareFamilyIdentification", "RFIDIdentification"):
+            uid = rfid_uid(str(((identification or {}).get(member) or {}).get("UID") or ""))
+            if uid is not None:
+                tokens.append(uid)
+    return tokens
+
+
+def _tell(connection: Connection, kind: EventKind, charging_point_id: str, payload: Json) -> None:
+    connection.execute(
+        "INSERT INTO events (kind, charging_point_id, payload, occurred_at)"
+        " VALUES (%s, %s, %s, now())",
+        [kind.value, charging_point_id, Jsonb(payload)],
+    )
+    connection.execute("SELECT pg_notify(%s, '')", [EVENTS_CHANNEL])

@@ -1,0 +1,160 @@
+"""The relay: a process that tells the hub what happened, and asks it about tokens.
+
+Any number may run. One plans at a time, and each queue is carried by one; the others stand by
+and take over within seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import threading
+from types import FrameType
+
+import psycopg
+
+from charging.authorization import AUTHORIZATIONS_CHANNEL, AuthorizationKind
+from charging.delivery import DELIVERIES_CHANNEL, Queue
+from charging.event import EVENTS_CHANNEL
+from charging.telemetry import Metrics, write_document
+from third_party_backend import deliveries
+from third_party_backend.authorizer import Authorizer
+from third_party_backend.courier import Backoff, Courier
+from third_party_backend.hub import Hub
+from third_party_backend.outbox import Outbox
+from third_party_backend.settings import Settings, variable
+from third_party_backend.telemetry import dimensions, relay_metrics
+
+LISTEN_SECONDS = 1.0
+FIGURES_SECONDS = 10.0
+STOP_SECONDS = 15.0
+
+log = logging.getLogger(__name__)
+
+
+class Relay:
+    """Runs until it is told to stop. Raises SettingError where the hub cannot be called so."""
+
+    def __init__(self, settings: Settings, database_url: str) -> None:
+        self._settings = settings
+        self._url = database_url
+        self._stopped = threading.Event()
+        self._metrics = relay_metrics()
+        self._threads: list[threading.Thread] = []
+        self._workers: list[Outbox | Courier | Authorizer] = []
+        if not settings.hub_url:
+            return
+        self._hub = Hub(settings)
+        self._outbox = Outbox(database_url, settings, self._metrics, self._stopped)
+        self._couriers = {
+            queue: Courier(
+                queue,
+                database_url,
+                self._hub,
+                self._metrics,
+                self._stopped,
+                max_backoff_seconds=settings.hub_max_backoff,
+            )
+            for queue in Queue
+        }
+        self._authorizers = [
+            Authorizer(kind, database_url, self._hub, self._metrics, self._stopped)
+            for kind in AuthorizationKind
+        ]
+        self._workers = [self._outbox, *self._couriers.values(), *self._authorizers]
+        self._threads = [
+            *self._workers,
+            threading.Thread(target=self._listen, name="listen", daemon=True),
+        ]
+
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT; return the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        if self._threads:
+            log.info(
+                "relaying",
+                extra={
+                    "hub": self._settings.hub_url,
+                    "operator": self._settings.operator_id,
+                    "mutual_tls": bool(self._settings.hub_certificate),
+                },
+            )
+        else:
+            log.warning(
+                "idle: there is no hub", extra={"set": variable("hub_url"), "relaying": False}
+            )
+        for thread in self._threads:
+            thread.start()
+        failed = self._watch()
+        self._stopped.set()
+        self._wake_all()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
+        if self._threads:
+            self._hub.close()
+            write_document(self._metrics.document(dimensions(self._settings.environment)))
+        log.info("stopped")
+        return 1 if failed else 0
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._stopped.set()
+
+    def _watch(self) -> bool:
+        """Tell figures until stopped; return whether a thread died, which none ever should."""
+        waited = self._settings.metrics_interval
+        while not self._stopped.wait(min(FIGURES_SECONDS, self._settings.metrics_interval)):
+            if dead := [thread.name for thread in self._threads if not thread.is_alive()]:
+                log.error("a thread died", extra={"threads": dead})
+                return True
+            if not self._threads:
+                continue
+            waited += min(FIGURES_SECONDS, self._settings.metrics_interval)
+            if waited >= self._settings.metrics_interval:
+                waited = 0.0
+                self._measure(self._metrics)
+        return False
+
+    def _measure(self, metrics: Metrics) -> None:
+        try:
+            with deliveries.connect(self._url, "figures") as connection:
+                age, parked = deliveries.figures(connection)
+        except psycopg.Error as error:
+            metrics.count("DatabaseFailures", type(error).__name__)
+            log.warning("no figures", extra={"error": str(error)[:300]})
+            return
+        metrics.gauges["OutboxAge"] = age
+        metrics.gauges["DeliveriesParked"] = parked
+        write_document(metrics.document(dimensions(self._settings.environment)))
+
+    def _wake_all(self) -> None:
+        for worker in self._workers:
+            worker.wake.set()
+
+    def _listen(self) -> None:
+        backoff = Backoff(5.0)
+        while not self._stopped.is_set():
+            try:
+                with deliveries.connect(self._url, "listen") as connection:
+                    for channel in (EVENTS_CHANNEL, DELIVERIES_CHANNEL, AUTHORIZATIONS_CHANNEL):
+                        connection.execute(f"LISTEN {channel}".encode())
+                    backoff.reset()
+                    # What was said before anybody listened.
+                    self._wake_all()
+                    while not self._stopped.is_set():
+                        for notification in connection.notifies(timeout=LISTEN_SECONDS):
+                            self._hear(notification.channel, notification.payload)
+            except psycopg.Error as error:
+                log.warning("not listening", extra={"error": str(error)[:300]})
+                self._stopped.wait(backoff.seconds() * random.uniform(0.9, 1))  # noqa: S311
+
+    def _hear(self, channel: str, payload: str) -> None:
+        if channel == EVENTS_CHANNEL:
+            self._outbox.wake.set()
+        elif channel == AUTHORIZATIONS_CHANNEL:
+            for authorizer in self._authorizers:
+                authorizer.wake.set()
+        elif payload in self._couriers:
+            self._couriers[Queue(payload)].wake.set()
