@@ -159,8 +159,8 @@ show-session: setup ## Show SESSION= with its meter values
 	@$(PYTHON) -m operations sessions show $(call required,SESSION) $(ARGS)
 
 .PHONY: migrate-database
-migrate-database: setup ## Bring DATABASE_URL's schema (or the local one) up to date
-	@$(PYTHON) -m charging.database upgrade
+migrate-database: setup ## Bring DATABASE_URL's schema (or the local one) up to date (ARGS=--grant)
+	@$(PYTHON) -m charging.database upgrade $(ARGS)
 
 ##@ Deploy: AWS_PROFILE=… ACCOUNT_ID=… ENVIRONMENT=… make …; docs/deploying.md
 
@@ -199,6 +199,26 @@ deploy-third-party-backend: setup ## Build, push, update third-party-backend; wa
 .PHONY: verify-images
 verify-images: setup ## Build and try both images, where docker or podman is (CONTAINER=)
 	@VERIFY_IMAGES=1 $(PYTHON) -m pytest -q -s tests/system/test_images.py
+
+.PHONY: deploy-delivery-pipeline
+deploy-delivery-pipeline: setup ## Deploy the pipelines from GitHub to here (GITHUB_REPOSITORY=, BRANCH=, CONNECTION_ARN=)
+	@$(CLOUD) deploy-delivery-pipeline
+
+.PHONY: store-github-token
+store-github-token: setup ## Ask for the pipelines' GitHub token, unseen, and keep it in Secrets Manager
+	@$(CLOUD) store-github-token
+
+.PHONY: pipeline-build
+pipeline-build: setup ## Do what the pipeline's build does: check, test, build the image (SERVICE=third-party)
+	@$(PYTHON) -m scripts.pipeline build $(SERVICE)
+
+.PHONY: pipeline-test
+pipeline-test: setup ## Do what the pipeline's test does: charge over WSS, command, drain (SERVICE=third-party)
+	@$(PYTHON) -m scripts.pipeline test $(SERVICE)
+
+.PHONY: deploy-access
+deploy-access: setup ## Deploy the groups of users, and what each may do
+	@$(CLOUD) deploy-access
 
 .PHONY: environment-status
 environment-status: setup ## Show stacks, services, tasks, addresses and alarms

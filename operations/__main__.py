@@ -10,7 +10,7 @@ import psycopg
 from charging.database.address import database
 from charging.database.embedded import EmbeddedServerError
 from charging.identity import InvalidIdentityError
-from operations import charging_points, evses, hub, nodes, prices, sessions, tokens
+from operations import charging_points, commands, evses, hub, nodes, prices, sessions, tokens
 from operations.output import OperationError
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         ("evses", evses, "names of connectors in roaming, and what drivers are told of them"),
         ("prices", prices, "what drivers of other providers are asked"),
         ("hub", hub, "what the roaming hub was told, and what it refused"),
+        ("commands", commands, "start and stop sessions from here"),
     ):
         module.add_arguments(subjects.add_parser(name, help=help_text), common)
     return parser

@@ -8,15 +8,19 @@ from pathlib import Path
 
 from templates import (
     accelerator,
+    access,
     alerts,
     boundary,
+    builds,
     cluster,
     database,
+    delivery,
     firewall,
     network,
     observability,
     registry,
     services,
+    trial,
 )
 
 GENERATED = Path(__file__).parent.parent / "generated"
@@ -34,9 +38,19 @@ STACKS = {
         services,
         accelerator,
         observability,
+        trial,
+        builds,
+        delivery,
+        access,
     )
 }
 """Every stack, in the order in which they are deployed."""
+
+OPTIONAL = {
+    **{m.STACK: "make deploy-delivery-pipeline" for m in (trial, builds, delivery)},
+    access.STACK: "make deploy-access",
+}
+"""Stacks without which an environment is whole, and what makes them."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from troposphere import Ref, Template, kms, sns
+from troposphere import GetAtt, Ref, Template, kms, sns
 
 from templates.names import given, named, new_template, offer, tags, text
 from templates.policies import alerts_key, publish_alerts
@@ -50,5 +50,5 @@ def build() -> Template:
         )
     )
     offer(template, STACK, "Topic", Ref(topic), "Topic that alarms are published to")
-    offer(template, STACK, "Key", Ref(key), "Key that encrypts the topic")
+    offer(template, STACK, "KeyArn", GetAtt(key, "Arn"), "Key that encrypts the topic")
     return template

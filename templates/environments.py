@@ -56,6 +56,8 @@ class Sizes:
     """LCU kept ready on the charging points' load balancer, 0 for none; a storm needs them."""
     allow_exec: bool = True
     """Whether a person may open a shell in a task."""
+    developers_deploy: bool = True
+    """Whether developers may deploy and debug, or only look."""
     container_insights: bool = False
     """Metrics of each task, which cost extra."""
 
@@ -93,6 +95,7 @@ PRODUCTION = replace(
     # 100,000 idle WebSockets are about 34 LCU; 100 more let them all come back in a minute.
     load_balancer_capacity=150,
     allow_exec=False,
+    developers_deploy=False,
     container_insights=True,
 )
 

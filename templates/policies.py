@@ -41,9 +41,8 @@ _ENTER = [
     ssmmessages.OpenControlChannel,
     ssmmessages.OpenDataChannel,
 ]
-_INTERFACES = [
-    ec2.CreateNetworkInterface,
-    ec2.DeleteNetworkInterface,
+_INTERFACES = [ec2.CreateNetworkInterface, ec2.DeleteNetworkInterface]
+_SEE_NETWORK = [
     ec2.DescribeDhcpOptions,
     ec2.DescribeNetworkInterfaces,
     ec2.DescribeSecurityGroups,
@@ -52,7 +51,7 @@ _INTERFACES = [
 ]
 _UPDATE_SERVICES = [ecs.DescribeServices, ecs.UpdateService]
 _SEE_TASKS = [ecs.DescribeTasks, ecs.ListTasks]
-_DEFINE_TASKS = [ecs.DescribeTaskDefinition, ecs.RegisterTaskDefinition, ecs.TagResource]
+_DEFINE_TASKS = [ecs.DescribeTaskDefinition, ecs.RegisterTaskDefinition]
 _START_BUILDS = [codebuild.BatchGetBuilds, codebuild.StartBuild]
 _REPORT = [
     codebuild.BatchPutTestCases,
@@ -100,14 +99,6 @@ def allow(*statements: tuple[list[aws.Action], list[object]]) -> aws.PolicyDocum
             aws.Statement(Effect=aws.Allow, Action=actions, Resource=resources)
             for actions, resources in statements
         ],
-    )
-
-
-def together(*documents: aws.PolicyDocument) -> aws.PolicyDocument:
-    """Return one policy that allows what all of these do."""
-    return aws.PolicyDocument(
-        Version=VERSION,
-        Statement=[statement for document in documents for statement in document.Statement],
     )
 
 
@@ -165,6 +156,11 @@ def deploy_tasks(service_arns: list[object], role_arns: list[object]) -> aws.Pol
             *update_services(*service_arns).Statement,
             # AWS knows no resource for describing and registering definitions.
             aws.Statement(Effect=aws.Allow, Action=_DEFINE_TASKS, Resource=["*"]),
+            aws.Statement(
+                Effect=aws.Allow,
+                Action=[ecs.TagResource],
+                Resource=[arn("ecs", "task-definition/vni-backend-*-${Environment}*:*")],
+            ),
             pass_roles("ecs-tasks", *role_arns),
         ],
     )
@@ -178,7 +174,13 @@ def update_services(*service_arns: object) -> aws.PolicyDocument:
             aws.Statement(Effect=aws.Allow, Action=_UPDATE_SERVICES, Resource=list(service_arns)),
             aws.Statement(
                 Effect=aws.Allow,
-                Action=_SEE_TASKS,
+                Action=[ecs.DescribeTasks],
+                Resource=[arn("ecs", "task/vni-cpo-${Environment}/*")],
+            ),
+            # AWS knows no resource for it but machines of ours, of which there are none.
+            aws.Statement(
+                Effect=aws.Allow,
+                Action=[ecs.ListTasks],
                 Resource=["*"],
                 Condition=aws.Condition(
                     aws.ArnEquals("ecs:cluster", arn("ecs", "cluster/vni-cpo-${Environment}"))
@@ -237,17 +239,25 @@ def build_in_network(*subnet_arns: object) -> aws.PolicyDocument:
     return aws.PolicyDocument(
         Version=VERSION,
         Statement=[
-            # AWS demands these for any interface: it has no name before it is made.
-            aws.Statement(Effect=aws.Allow, Action=_INTERFACES, Resource=["*"]),
+            # AWS knows no resource for these.
+            aws.Statement(Effect=aws.Allow, Action=_SEE_NETWORK, Resource=["*"]),
+            aws.Statement(
+                Effect=aws.Allow,
+                Action=_INTERFACES,
+                Resource=[
+                    *subnet_arns,
+                    # They have no names before they are made.
+                    arn("ec2", "network-interface/*"),
+                    arn("ec2", "security-group/*"),
+                ],
+            ),
             aws.Statement(
                 Effect=aws.Allow,
                 Action=[ec2.CreateNetworkInterfacePermission],
                 Resource=[arn("ec2", "network-interface/*")],
+                # Only to CodeBuild; into which subnets, the statement above says.
                 Condition=aws.Condition(
-                    [
-                        aws.StringEquals("ec2:AuthorizedService", "codebuild.amazonaws.com"),
-                        aws.ArnEquals("ec2:Subnet", list(subnet_arns)),
-                    ]
+                    aws.StringEquals("ec2:AuthorizedService", "codebuild.amazonaws.com")
                 ),
             ),
         ],
@@ -333,10 +343,12 @@ def boundary() -> aws.PolicyDocument:
                 *_WRITE_LOGS,
                 *_ENTER,
                 *_INTERFACES,
+                *_SEE_NETWORK,
                 ec2.CreateNetworkInterfacePermission,
                 *_UPDATE_SERVICES,
                 *_SEE_TASKS,
                 *_DEFINE_TASKS,
+                ecs.TagResource,
                 *_START_BUILDS,
                 *_REPORT,
                 *_USE_KEY,

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from charging.database.address import application_user, configured_url, database
-from charging.database.grant import grant
+from charging.database.grant import create, grant
 from charging.database.migrate import downgrade, upgrade
 
 
@@ -26,14 +26,24 @@ def main(arguments: list[str] | None = None) -> int:
     )
     down = commands.add_parser("downgrade", help="take the schema down to a revision")
     down.add_argument("revision")
+    new = commands.add_parser(
+        "create",
+        help="make a second database beside it, of APPLICATION_USER with APPLICATION_PASSWORD",
+    )
+    new.add_argument("name")
     options = parser.parse_args(arguments)
     services_user = None
-    if options.command == "upgrade" and options.grant:
+    if options.command == "create" or (options.command == "upgrade" and options.grant):
         try:
             services_user = application_user()
         except ValueError as error:
             parser.error(str(error))
     with database() as url:
+        if options.command == "create":
+            assert services_user
+            upgrade(create(url, options.name, *services_user))
+            print(f"the database {options.name} is {services_user[0]}'s, its schema up to date")
+            return 0
         if options.command == "upgrade":
             upgrade(url, options.revision)
             if services_user:

@@ -7,12 +7,12 @@ import os
 import sys
 from collections.abc import Callable
 
-from scripts.cloud import containers, environment, images, inputs, watching
+from scripts.cloud import containers, delivery, environment, images, inputs, watching
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.inputs import InputError, Target
-from scripts.cloud.migration import MigrationError
 from scripts.cloud.stacks import StackError
+from scripts.cloud.tasks import TaskError
 from templates.environments import sizes
 from templates.names import SERVICES
 
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return 2
-    except (AwsError, StackError, MigrationError, RuntimeError) as error:
+    except (AwsError, StackError, TaskError, RuntimeError) as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -65,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     command("status", _status, "stacks, services, tasks, addresses, alarms")
     command("tail-logs", _tail_logs, "a service's log, as it is written")
     command("open-shell", _open_shell, "a shell in a running task")
+    command("deploy-delivery-pipeline", _deploy_pipelines, "from commits to production")
+    command("store-github-token", _store_token, "ask for the token that pipelines use")
+    command("deploy-access", _deploy_access, "groups of users and what they may do")
     command("build", _build, "build an image on this machine")
     command("run", _run, "build an image and run it on this machine")
     return parser
@@ -105,6 +108,23 @@ def _deploy_service(options: argparse.Namespace) -> int:
     target = _target()
     tag = images.tag_of(images.IMAGES[options.service])
     environment.deploy_service(_connect(target), options.service, tag)
+    return 0
+
+
+def _deploy_pipelines(_: argparse.Namespace) -> int:
+    target = _target()
+    source, sight = inputs.source(os.environ), inputs.sight(os.environ)
+    delivery.deploy_pipelines(_connect(target), source, sight)
+    return 0
+
+
+def _store_token(_: argparse.Namespace) -> int:
+    delivery.store_token(_connect(_target()))
+    return 0
+
+
+def _deploy_access(_: argparse.Namespace) -> int:
+    environment.deploy_access(_connect(_target()))
     return 0
 
 

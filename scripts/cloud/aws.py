@@ -8,6 +8,9 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +119,14 @@ def _last_words(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("usage:", "Note:", "aws: "))]
     return " ".join(kept[-6:] or lines[-6:])
+
+
+@contextmanager
+def lent_files(**contents: bytes) -> Iterator[dict[str, Path]]:
+    """Lend the CLI secrets as files, which no process list shows."""
+    with tempfile.TemporaryDirectory(prefix="vni-") as directory:
+        files = {}
+        for name, content in contents.items():
+            files[name] = Path(directory, name)
+            files[name].write_bytes(content)
+        yield files

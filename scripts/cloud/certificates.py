@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from charging.database.address import state_directory
-from scripts.cloud.aws import Aws, AwsError
+from scripts.cloud.aws import Aws, AwsError, lent_files
 from scripts.cloud.stacks import NO_CHANGES
 from templates.environments import sizes
 
@@ -196,7 +194,7 @@ class Certificates:
         if self._stored:
             return Authority.from_json(self._stored)
         authority = Authority.new(self._environment)
-        with _files(authority=authority.to_json().encode()) as files:
+        with lent_files(authority=authority.to_json().encode()) as files:
             self._aws(
                 *("secretsmanager", "create-secret", "--name", self._secret),
                 *("--description", "Key of the authority that charging points trust"),
@@ -220,7 +218,7 @@ class Certificates:
 
     def _import(self, certificate: bytes, key: bytes) -> None:
         """Give the certificate to ACM, over the one there is."""
-        with _files(certificate=certificate, key=key, chain=self._authority.pem) as files:
+        with lent_files(certificate=certificate, key=key, chain=self._authority.pem) as files:
             answer = self._aws(
                 *("acm", "import-certificate"),
                 *("--certificate", f"fileb://{files['certificate']}"),
@@ -316,14 +314,3 @@ def _key_pem(key: rsa.RSAPrivateKey) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-
-
-@contextmanager
-def _files(**contents: bytes) -> Iterator[dict[str, Path]]:
-    """Lend the CLI secrets as files, which no process list shows."""
-    with tempfile.TemporaryDirectory(prefix="vni-") as directory:
-        files = {}
-        for name, content in contents.items():
-            files[name] = Path(directory, name)
-            files[name].write_bytes(content)
-        yield files

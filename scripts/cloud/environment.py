@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from scripts.cloud import migration, stacks
+from scripts.cloud import delivery, migration, stacks
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.images import IMAGES, missing, push
 from scripts.cloud.stacks import NO_CHANGES
+from scripts.cloud.steps import Work, run
+from templates import builds
 from templates.__main__ import STACKS
 from templates.environments import sizes
 from templates.firewall import MAX_HUB_ADDRESSES
 from templates.names import CHARGING_POINT, camel
-
-Work = Callable[[], str]
-"""A step of a deployment; it says in a few words what it did, or NO_CHANGES."""
-
-
-def run(steps: Mapping[str, Work], end: str) -> None:
-    """Do steps in order, telling what is being done and how long it took; then say the end."""
-    began = time.monotonic()
-    changed = False
-    for place, (name, work) in enumerate(steps.items(), 1):
-        print(f"{place:2}/{len(steps)} {name:<24} ", end="", flush=True)
-        step_began = time.monotonic()
-        try:
-            said = work()
-        except BaseException:
-            print("stopped", flush=True)
-            raise
-        changed |= not said.startswith(NO_CHANGES)
-        print(f"{said} ({time.monotonic() - step_began:.1f} s)", flush=True)
-    took = f"{time.monotonic() - began:.0f} s"
-    print(f"{end} in {took}." if changed else f"Nothing changed; {took}.", flush=True)
 
 
 def deploy(
@@ -120,6 +100,16 @@ def create_accelerator(aws: Aws) -> None:
     print_addresses(aws)
 
 
+def deploy_access(aws: Aws) -> None:
+    """Bring the groups of users, and what they may do, up to date."""
+    run(
+        {name: lambda n=name: stacks.deploy(aws, n) for name in ("boundary", "access")},  # type: ignore[misc]
+        "Groups and users are there",
+    )
+    for name, value in stacks.outputs(aws, "access").items():
+        print(f"  {name:<28} {value}")
+
+
 def delete(aws: Aws) -> None:
     """Take everything away, newest first; production keeps a last snapshot of its database."""
     present = list(reversed(stacks.look(aws)))
@@ -201,6 +191,8 @@ def _take_back_protection(aws: Aws, present: list[str]) -> str:
 
 
 def _delete(aws: Aws, stack: str) -> str:
+    if stack == builds.STACK:
+        delivery.make_room(aws)
     stacks.delete(aws, stack)
     return "deleted"
 
@@ -208,6 +200,7 @@ def _delete(aws: Aws, stack: str) -> str:
 def _remove_certificates(aws: Aws) -> str:
     Certificates(aws).remove()
     migration.forget(aws)
+    delivery.forget(aws)
     return "deleted"
 
 

@@ -87,10 +87,13 @@ def missing(aws: Aws, tags: Mapping[str, str]) -> set[str]:
     return lacking
 
 
-def push(aws: Aws, image: Image, tag: str) -> str:
-    """Build an image and push it to the registry; say what was done. Raises InputError."""
+def push(aws: Aws, image: Image, tag: str, uri: str = "") -> str:
+    """Build an image and push it to the registry; say what was done. Raises InputError.
+
+    uri: of the repository, where it is known already.
+    """
     engine = find_engine()
-    uri = outputs(aws, "registry")[f"{camel(image.service)}RepositoryUri"]
+    uri = uri or outputs(aws, "registry")[f"{camel(image.service)}RepositoryUri"]
     build(image, f"{uri}:{tag}", engine, _PLATFORMS[sizes(aws.target.environment).architecture])
     password = aws.text("ecr", "get-login-password")
     _run(engine, "login", "--username", "AWS", "--password-stdin", uri, stdin=password)
@@ -139,7 +142,9 @@ def this_platform() -> str:
 def _revision() -> str:
     """Return the commit that is checked out, and whether there is more than that."""
     try:
-        return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*")
+        return os.environ.get("COMMIT_ID") or _git(
+            "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"
+        )
     except InputError:
         return "unknown"
 
@@ -147,9 +152,13 @@ def _revision() -> str:
 def _in_registry(aws: Aws, service: str, tag: str) -> bool:
     if "registry" not in look(aws):
         return False
-    name = outputs(aws, "registry")[f"{camel(service)}RepositoryName"]
+    return holds(aws, outputs(aws, "registry")[f"{camel(service)}RepositoryName"], tag)
+
+
+def holds(aws: Aws, repository: str, tag: str) -> bool:
+    """Return whether a repository of the registry has an image of this tag."""
     answer = aws(
-        *("ecr", "batch-get-image", "--repository-name", name),
+        *("ecr", "batch-get-image", "--repository-name", repository),
         *("--image-ids", f"imageTag={tag}"),
     )
     return bool(answer["images"])

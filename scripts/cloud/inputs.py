@@ -13,6 +13,8 @@ _ENVIRONMENT = re.compile(r"[a-z](-?[a-z0-9]){1,19}")
 _ACCOUNT = re.compile(r"\d{12}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
+_CONNECTION = re.compile(r"arn:[^:]+:code(star-)?connections:[^:]+:\d{12}:connection/[\w-]+")
+_BRANCH = re.compile(r"[\w][\w./-]{0,200}")
 _DNS_NAME = re.compile(r"(?=.{1,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}")
 
 
@@ -100,6 +102,27 @@ def sight(variables: Mapping[str, str]) -> dict[str, str]:
             f"https://github.com/{repository(variables)}/blob/main/docs/runbook.md"
         )
     return parameters
+
+
+def source(variables: Mapping[str, str]) -> dict[str, str]:
+    """Read where commits come from: GITHUB_REPOSITORY, BRANCH and CONNECTION_ARN.
+
+    Return the pipeline stack's parameters. Raises InputError.
+    """
+    connection = variables.get("CONNECTION_ARN", "").strip()
+    if connection and not _CONNECTION.fullmatch(connection):
+        raise InputError(
+            f"CONNECTION_ARN is {connection!r}, which is no ARN of a CodeConnections connection"
+        )
+    branch = variables.get("BRANCH", "").strip() or "main"
+    if not _BRANCH.fullmatch(branch):
+        raise InputError(f"BRANCH is {branch!r}, which is no name of a branch")
+    return {
+        "Repository": repository(variables),
+        "Branch": branch,
+        "ConnectionArn": connection,
+        "TokenVersion": "",
+    }
 
 
 def repository(variables: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from scripts.cloud import stacks
 from scripts.cloud.aws import Aws
 from scripts.cloud.environment import print_addresses
 from scripts.cloud.inputs import InputError
-from templates.__main__ import STACKS
+from templates.__main__ import OPTIONAL, STACKS
 from templates.environments import sizes
 from templates.names import SERVICES, camel
 
@@ -28,11 +28,12 @@ def status(aws: Aws) -> bool:
     for stack in STACKS:
         entry = found.get(stack)
         if entry is None:
-            print(f"  {stack:<16} not there")
-            well = False
+            maker = f" ({OPTIONAL[stack]})" if stack in OPTIONAL else ""
+            print(f"  {stack:<19} not there{maker}")
+            well &= stack in OPTIONAL
             continue
         when = str(entry.get("LastUpdatedTime") or entry["CreationTime"])[:16].replace("T", " ")
-        print(f"  {stack:<16} {entry['StackStatus']:<28} {when}")
+        print(f"  {stack:<19} {entry['StackStatus']:<28} {when}")
         well &= entry["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
     if "services" in found:
         well &= _print_services(aws)

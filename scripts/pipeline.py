@@ -1,0 +1,209 @@
+"""`python -m scripts.pipeline`: what the pipelines' builds do, in CodeBuild and on any machine.
+
+The build specifications beside the packages call nothing but the make targets that call this. In
+CodeBuild (CODEBUILD_BUILD_ID is set) it pushes and tests what runs at AWS; elsewhere it does what
+can be done without: it builds where a container engine works, and tests services of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from scripts.cloud import images
+from scripts.cloud.aws import Aws, AwsError
+from scripts.cloud.images import IMAGES, Image
+from scripts.cloud.inputs import InputError, Target, target
+from scripts.cloud.stacks import StackError
+from templates.names import CHARGING_POINT, SERVICES, THIRD_PARTY
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "build" / "pipeline"
+PROFILE = "pipeline"
+REFUSED_SEVERITIES = ("CRITICAL",)
+"""What a scan may not find; lesser findings are printed, since a base image always has some."""
+
+_TAG_LENGTH = 12
+_TEST_PORTS = {CHARGING_POINT: "443", THIRD_PARTY: "8443"}
+
+
+class PipelineError(RuntimeError):
+    """The commit does not go on; the message says why."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.pipeline", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True)
+    for name, work, text in (
+        ("build", _build, "check, test, build the image; in CodeBuild push it and read its scan"),
+        ("test", _test, "let charging points charge at the service; write a JUnit report"),
+    ):
+        step = steps.add_parser(name, help=text, description=text)
+        step.add_argument("service", choices=SERVICES)
+        step.set_defaults(work=work)
+    options = parser.parse_args(arguments)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    try:
+        options.work(IMAGES[options.service])
+    except (PipelineError, InputError, AwsError, StackError, RuntimeError) as error:
+        print(f"pipeline-{options.step}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def in_codebuild() -> bool:
+    """Return whether this is a build of a pipeline."""
+    return bool(os.environ.get("CODEBUILD_BUILD_ID"))
+
+
+def _build(image: Image) -> None:
+    _make("lint")
+    _make("test", f"PYTEST=--junitxml={RESULTS / 'tests.xml'}")
+    if in_codebuild():
+        _deliver(_connect(), image)
+        return
+    try:
+        engine = images.find_engine()
+    except InputError as error:
+        print(f"The image is not built: {error}")
+        return
+    images.build(image, image.local_name, engine)
+    print(f"Built {image.local_name}. Only CodeBuild pushes.")
+
+
+def _deliver(aws: Aws, image: Image) -> None:
+    """Push the image under the commit's id; write down what comes next needs to know."""
+    commit = _given("COMMIT_ID")
+    tag = commit[:_TAG_LENGTH]
+    uri = _given("REPOSITORY_URI")
+    repository = uri.split("/", 1)[1]
+    # A pipeline that is started again finds what it pushed; tags cannot be pushed twice.
+    known = images.holds(aws, repository, tag)
+    print(f"{tag} is in the registry" if known else images.push(aws, image, tag, uri))
+    _read_scan(aws, repository, tag)
+    definitions = [{"name": image.service, "imageUri": f"{uri}:{tag}"}]
+    (RESULTS / "imagedefinitions.json").write_text(json.dumps(definitions))
+    changes = _changes_url(aws, commit)
+    (RESULTS / "variables").write_text(f"export IMAGE_TAG={tag}\nexport CHANGES_URL={changes}\n")
+    print(f"What will change: {changes}")
+
+
+def _read_scan(aws: Aws, repository: str, tag: str) -> None:
+    """Wait for the registry's scan of an image. Raises PipelineError for what it may not find."""
+    what = ("--repository-name", repository, "--image-id", f"imageTag={tag}")
+    aws("ecr", "wait", "image-scan-complete", *what)
+    findings = aws("ecr", "describe-image-scan-findings", *what)["imageScanFindings"]
+    counts: dict[str, int] = findings.get("findingSeverityCounts", {})
+    said = ", ".join(f"{count} {severity.lower()}" for severity, count in sorted(counts.items()))
+    print(f"The scan found: {said or 'nothing'}")
+    refused = [f for f in findings.get("findings", []) if f["severity"] in REFUSED_SEVERITIES]
+    if refused:
+        names = ", ".join(sorted({str(finding["name"]) for finding in refused})[:10])
+        raise PipelineError(
+            f"the image has findings that may not go on: {names}; upgrade what brings them "
+            "(`make upgrade-requirements`, or the base image in the Dockerfile)"
+        )
+
+
+def _changes_url(aws: Aws, commit: str) -> str:
+    """Return where a person sees what would change: from what runs to this commit."""
+    repository = f"https://github.com/{_given('REPOSITORY')}"
+    running = _running_tag(aws, _given("CLUSTER"), _given("LIVE_SERVICE"))
+    if not running or running == commit[:_TAG_LENGTH]:
+        return f"{repository}/commit/{commit}"
+    return f"{repository}/compare/{running}...{commit}"
+
+
+def _running_tag(aws: Aws, cluster: str, service: str) -> str:
+    found = aws("ecs", "describe-services", "--cluster", cluster, "--services", service)
+    if not found["services"]:
+        return ""
+    definition: Any = aws(
+        *("ecs", "describe-task-definition"),
+        *("--task-definition", found["services"][0]["taskDefinition"]),
+    )
+    image: str = definition["taskDefinition"]["containerDefinitions"][0]["image"]
+    return image.rsplit(":", 1)[-1]
+
+
+def _test(image: Image) -> None:
+    variables: dict[str, str] = {}
+    if in_codebuild():
+        variables = _where_the_test_is(_connect())
+    module = image.service.replace("-", "_")
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", f"tests/acceptance/test_{module}.py", "-v"),
+            f"--junitxml={RESULTS / 'acceptance.xml'}",
+        ],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        check=False,
+    )
+    if run.returncode:
+        raise PipelineError(f"{image.service} does not pass; the report is in {RESULTS}")
+
+
+def _where_the_test_is(aws: Aws) -> dict[str, str]:
+    """Return the variables by which tests/acceptance finds the service at AWS."""
+    certificate = aws("acm", "get-certificate", "--certificate-arn", _given("CERTIFICATE_ARN"))
+    authority = RESULTS / "ca.pem"
+    # What charging points trust: the end of the chain, without anybody's key.
+    authority.write_text(certificate["CertificateChain"])
+    cluster, service = _given("CLUSTER"), _given("TEST_SERVICE")
+    drain = " ".join(
+        [
+            f"{Path(sys.executable).with_name('aws')} ecs update-service --force-new-deployment",
+            f"--cluster {cluster} --service {service} --query service.status",
+        ]
+    )
+    environment = aws.target.environment
+    return {
+        "ACCEPTANCE_HOST": _given("TEST_HOST"),
+        "ACCEPTANCE_PORT": _TEST_PORTS[CHARGING_POINT],
+        "ACCEPTANCE_TLS_NAME": f"{CHARGING_POINT}.{environment}.vni.internal",
+        "ACCEPTANCE_CA_FILE": str(authority),
+        "ACCEPTANCE_DRAIN": drain,
+        "ACCEPTANCE_HUB_PORT": _TEST_PORTS[THIRD_PARTY],
+        "ACCEPTANCE_HUB_TLS_NAME": f"{THIRD_PARTY}.{environment}.vni.internal",
+        # What the drain's command needs to know of us.
+        **{name: os.environ[name] for name in ("AWS_PROFILE", "AWS_CONFIG_FILE")},
+    }
+
+
+def _connect() -> Aws:
+    """Return the CLI with CodeBuild's own credentials, checked as everywhere."""
+    if "AWS_PROFILE" not in os.environ:
+        # A profile without credentials of its own: the CLI then takes the build's role.
+        configuration = RESULTS / "aws-config"
+        configuration.write_text(f"[profile {PROFILE}]\nregion = {_given('AWS_REGION')}\n")
+        os.environ["AWS_CONFIG_FILE"] = str(configuration)
+        os.environ["AWS_PROFILE"] = PROFILE
+    where: Target = target(os.environ)
+    aws = Aws(where)
+    aws.check_account()
+    return aws
+
+
+def _make(*words: str) -> None:
+    if subprocess.run(["make", *words], cwd=ROOT, check=False).returncode:
+        raise PipelineError(f"`make {words[0]}` failed; its own words are above")
+
+
+def _given(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise InputError(f"{name} is not set; the pipeline's stack sets it")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

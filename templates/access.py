@@ -1,0 +1,95 @@
+"""People: three groups, what each may do, and an example user in each.
+
+Nobody has a password here: whoever adds a person gives the first one, to be changed at once; see
+docs/access.md.
+"""
+
+from __future__ import annotations
+
+from troposphere import AWS_NO_VALUE, If, Output, Ref, Template, iam
+
+from templates import permissions
+from templates.names import camel, named, new_template, switch, tags
+
+STACK = "access"
+
+POLICIES = {
+    "own-credentials": permissions.own_credentials,
+    "see-health": permissions.see_health,
+    "read-logs": permissions.read_logs,
+    "read-configuration": permissions.read_configuration,
+    "deploy-services": permissions.deploy_services,
+    "debug-services": permissions.debug_services,
+    "administer-stacks": permissions.administer_stacks,
+    "administer-network": permissions.administer_network,
+    "administer-secrets": permissions.administer_secrets,
+    "administer-roles": permissions.administer_roles,
+}
+
+_LOOK = ("own-credentials", "see-health", "read-logs")
+GROUPS = {
+    "observers": _LOOK,
+    "developers": (*_LOOK, "read-configuration", "deploy-services", "debug-services"),
+    "administrators": (
+        *_LOOK,
+        "read-configuration",
+        "deploy-services",
+        "debug-services",
+        "administer-stacks",
+        "administer-network",
+        "administer-secrets",
+        "administer-roles",
+    ),
+}
+"""Group → its policies."""
+
+ONLY_WHERE_DEVELOPERS_DEPLOY = ("deploy-services", "debug-services")
+"""What developers have in staging and not in production."""
+
+
+def build() -> Template:
+    """Return the stack's template."""
+    template = new_template("VNI access: groups of people and what they may do.")
+    deploying = switch(template, "DevelopersDeploy", True, "Whether developers may deploy here")
+    managed = {
+        name: template.add_resource(
+            iam.ManagedPolicy(
+                f"{camel(name)}Policy",
+                ManagedPolicyName=named(name),
+                Description=_purpose(document),
+                PolicyDocument=document(),
+            )
+        )
+        for name, document in POLICIES.items()
+    }
+    for group, policies in GROUPS.items():
+        made = template.add_resource(
+            iam.Group(
+                f"{camel(group)}Group",
+                GroupName=named(group),
+                ManagedPolicyArns=[
+                    If(deploying, Ref(managed[name]), Ref(AWS_NO_VALUE))
+                    if group == "developers" and name in ONLY_WHERE_DEVELOPERS_DEPLOY
+                    else Ref(managed[name])
+                    for name in policies
+                ],
+            )
+        )
+        person = f"example-{group.removesuffix('s')}"
+        user = template.add_resource(
+            # Without password and keys, so nobody can be it before somebody gives them.
+            iam.User(f"{camel(person)}User", UserName=named(person), Tags=tags(person))
+        )
+        template.add_resource(
+            iam.UserToGroupAddition(
+                f"{camel(person)}Membership", GroupName=Ref(made), Users=[Ref(user)]
+            )
+        )
+        template.add_output(
+            Output(f"{camel(group)}Group", Description=f"Group of {group}", Value=Ref(made))
+        )
+    return template
+
+
+def _purpose(document: object) -> str:
+    return (document.__doc__ or "").splitlines()[0]

@@ -1,0 +1,335 @@
+"""What CodeBuild does in the pipelines: projects, their roles, and what they hand on.
+
+The work itself is in the build specifications beside the packages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from troposphere import (
+    AWS_NO_VALUE,
+    Equals,
+    GetAtt,
+    If,
+    Ref,
+    Sub,
+    Template,
+    codebuild,
+    kms,
+    logs,
+    s3,
+)
+
+from templates import database, trial
+from templates.cluster import add_architecture
+from templates.containers import arn_of_log_group, database_environment, secret_key
+from templates.names import (
+    add_zones,
+    imported,
+    kebab,
+    log_days,
+    log_group_name,
+    new_template,
+    offer,
+    skips,
+    subnets,
+    tags,
+    text,
+)
+from templates.network import ZONES
+from templates.policies import (
+    arn,
+    build_in_network,
+    keep_key,
+    only_encrypted_transport,
+    push_images,
+    read_certificate,
+    read_secrets,
+    report_tests,
+    see_services,
+    update_services,
+    use_artifacts,
+    write_logs,
+)
+from templates.roles import role
+from templates.trial import DELIVERED, Delivered
+
+REPOSITORY = r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+"
+
+STACK = "builds"
+BUILDS = "builds"
+ARTIFACT_DAYS = 30
+MIGRATION_SPECIFICATION = "charging/database/buildspec.yml"
+MIGRATE_TEST, MIGRATE_LIVE = "MigrateTest", "MigrateLive"
+
+
+def build() -> Template:
+    """Return the stack's template."""
+    template = new_template("VNI builds: what CodeBuild does in the pipelines.")
+    add_zones(template)
+    add_architecture(template)
+    log_days(template)
+    text(template, "Repository", "Repository on GitHub, as owner/name", AllowedPattern=REPOSITORY)
+    text(template, "CertificateArn", "Certificate of the load balancers, in ACM")
+    template.add_condition("IsArm", Equals(Ref("Architecture"), "ARM64"))
+    key, bucket = _add_artifacts(template)
+    projects = _Projects(template, key, use_artifacts(GetAtt(bucket, "Arn"), GetAtt(key, "Arn")))
+    projects.add_migrations()
+    for service in DELIVERED:
+        projects.add_build(service)
+        projects.add_test(service)
+    offer(template, STACK, "Artifacts", Ref(bucket), "Bucket of what steps hand to each other")
+    offer(template, STACK, "ArtifactsArn", GetAtt(bucket, "Arn"), "Its ARN")
+    offer(template, STACK, "KeyArn", GetAtt(key, "Arn"), "Key that encrypts it")
+    return template
+
+
+def _add_artifacts(template: Template) -> tuple[kms.Key, s3.Bucket]:
+    key = template.add_resource(
+        kms.Key(
+            "Key",
+            Description="Encrypts what the pipelines' steps hand to each other",
+            EnableKeyRotation=True,
+            KeyPolicy=keep_key(),
+            Tags=tags("artifacts"),
+        )
+    )
+    bucket = template.add_resource(
+        s3.Bucket(
+            "Artifacts",
+            BucketName=Sub("vni-cpo-${Environment}-artifacts-${AWS::AccountId}"),
+            BucketEncryption=s3.BucketEncryption(
+                ServerSideEncryptionConfiguration=[
+                    s3.ServerSideEncryptionRule(
+                        BucketKeyEnabled=True,
+                        ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(
+                            SSEAlgorithm="aws:kms", KMSMasterKeyID=GetAtt(key, "Arn")
+                        ),
+                    )
+                ]
+            ),
+            PublicAccessBlockConfiguration=s3.PublicAccessBlockConfiguration(
+                BlockPublicAcls=True,
+                BlockPublicPolicy=True,
+                IgnorePublicAcls=True,
+                RestrictPublicBuckets=True,
+            ),
+            OwnershipControls=s3.OwnershipControls(
+                Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]
+            ),
+            LifecycleConfiguration=s3.LifecycleConfiguration(
+                Rules=[
+                    s3.LifecycleRule(
+                        Id="artifacts-are-of-the-day",
+                        Status="Enabled",
+                        ExpirationInDays=ARTIFACT_DAYS,
+                        AbortIncompleteMultipartUpload=s3.AbortIncompleteMultipartUpload(
+                            DaysAfterInitiation=1
+                        ),
+                    )
+                ]
+            ),
+            Tags=tags("artifacts"),
+            Metadata=skips(
+                "artifacts are made again from their commit, and nobody but the pipelines reads them",
+                "CKV_AWS_18",
+                "CKV_AWS_21",
+            ),
+        )
+    )
+    template.add_resource(
+        s3.BucketPolicy(
+            "ArtifactsPolicy",
+            Bucket=Ref(bucket),
+            PolicyDocument=only_encrypted_transport(GetAtt(bucket, "Arn")),
+        )
+    )
+    return key, bucket
+
+
+class _Projects:
+    """CodeBuild's projects: build and test for each service, and migrations for both."""
+
+    def __init__(self, template: Template, key: kms.Key, artifacts: object) -> None:
+        self._template = template
+        self._key = key
+        self._artifacts = artifacts
+        self._secret = imported(trial.STACK, "Secret")
+        self._logs = template.add_resource(
+            logs.LogGroup(
+                "BuildLogs", LogGroupName=log_group_name(BUILDS), RetentionInDays=Ref("LogDays")
+            )
+        )
+
+    def add_migrations(self) -> None:
+        """Add what migrates the tests' database, and what migrates the real one."""
+        master, application = (
+            imported("database", name) for name in ("MasterSecret", "ApplicationSecret")
+        )
+        self._add(
+            MIGRATE_TEST,
+            MIGRATION_SPECIFICATION,
+            in_network=True,
+            plain=database_environment(trial.DATABASE),
+            secrets=trial.of_the_test(self._secret),
+            policies={"read-secrets": read_secrets(self._secret)},
+        )
+        self._add(
+            MIGRATE_LIVE,
+            MIGRATION_SPECIFICATION,
+            in_network=True,
+            plain={**database_environment(database.NAME), "GRANT": "--grant"},
+            secrets={
+                "DATABASE_USER": secret_key(master, "username"),
+                "DATABASE_PASSWORD": secret_key(master, "password"),
+                "APPLICATION_USER": secret_key(application, "username"),
+                "APPLICATION_PASSWORD": secret_key(application, "password"),
+            },
+            policies={"read-secrets": read_secrets(master, application)},
+        )
+
+    def add_build(self, service: Delivered) -> None:
+        """Add the project that tests, builds, scans and pushes."""
+        self._add(
+            f"{service.title}Build",
+            f"{service.package}/buildspec.yml",
+            in_network=False,
+            privileged=True,
+            plain={
+                "REPOSITORY": Ref("Repository"),
+                "REPOSITORY_URI": imported("registry", f"{service.title}RepositoryUri"),
+                "LIVE_SERVICE": imported("services", f"{service.title}ServiceName"),
+                "CLUSTER": imported("cluster", "Name"),
+            },
+            secrets={},
+            policies={
+                "report-tests": _report(f"{service.title}Build"),
+                "push-images": push_images(imported("registry", f"{service.title}RepositoryArn")),
+                "see-services": see_services(arn_of_service(service.name)),
+            },
+        )
+
+    def add_test(self, service: Delivered) -> None:
+        """Add the project that lets charging points charge at the test service."""
+        self._add(
+            f"{service.title}Test",
+            f"{service.package}/buildspec-test.yml",
+            in_network=True,
+            plain={
+                **database_environment(trial.DATABASE),
+                "CLUSTER": imported("cluster", "Name"),
+                "TEST_HOST": imported(trial.STACK, "Host"),
+                "TEST_SERVICE": trial.service_name_of_test(service.name),
+                "CERTIFICATE_ARN": Ref("CertificateArn"),
+            },
+            secrets=trial.of_the_test(self._secret),
+            policies={
+                "report-tests": _report(f"{service.title}Test"),
+                "read-secrets": read_secrets(self._secret),
+                "read-certificate": read_certificate(Ref("CertificateArn")),
+                # To have it drained while charging points charge.
+                "update-services": update_services(arn_of_service(service.name, "-test")),
+            },
+        )
+
+    def _add(
+        self,
+        title: str,
+        specification: str,
+        *,
+        in_network: bool,
+        plain: dict[str, object],
+        secrets: dict[str, object],
+        policies: dict[str, Any],
+        privileged: bool = False,
+    ) -> None:
+        builder = role(
+            self._template,
+            f"{title}BuildRole" if not title.endswith("Build") else f"{title}Role",
+            "codebuild",
+            {
+                "write-logs": write_logs(arn_of_log_group(BUILDS)),
+                "use-artifacts": self._artifacts,
+                **({"build-in-network": _in_our_network()} if in_network else {}),
+                **policies,
+            },
+        )
+        variables = {
+            "ACCOUNT_ID": Ref("AWS::AccountId"),
+            "ENVIRONMENT": Ref("Environment"),
+            **plain,
+        }
+        self._template.add_resource(
+            codebuild.Project(
+                f"{title}Project",
+                Name=Sub(project_name(title)),
+                Description=f"{specification}, for docs/pipeline.md",
+                ServiceRole=GetAtt(builder, "Arn"),
+                EncryptionKey=GetAtt(self._key, "Arn"),
+                Source=codebuild.Source(Type="CODEPIPELINE", BuildSpec=specification),
+                Artifacts=codebuild.Artifacts(Type="CODEPIPELINE"),
+                TimeoutInMinutes=45,
+                QueuedTimeoutInMinutes=60,
+                Environment=codebuild.Environment(
+                    Type=If("IsArm", "ARM_CONTAINER", "LINUX_CONTAINER"),
+                    Image=If(
+                        "IsArm",
+                        "aws/codebuild/amazonlinux-aarch64-standard:3.0",
+                        "aws/codebuild/amazonlinux-x86_64-standard:5.0",
+                    ),
+                    ComputeType="BUILD_GENERAL1_SMALL",
+                    # A container engine needs it; what only tests or migrates has none.
+                    PrivilegedMode=privileged,
+                    EnvironmentVariables=[
+                        codebuild.EnvironmentVariable(Name=n, Value=v, Type=kind)
+                        for kind, values in (("PLAINTEXT", variables), ("SECRETS_MANAGER", secrets))
+                        for n, v in sorted(values.items())
+                    ],
+                ),
+                LogsConfig=codebuild.LogsConfig(
+                    CloudWatchLogs=codebuild.CloudWatchLogs(
+                        Status="ENABLED", GroupName=Ref(self._logs), StreamName=title
+                    )
+                ),
+                Tags=tags(BUILDS),
+                **(
+                    {
+                        "VpcConfig": codebuild.VpcConfig(
+                            VpcId=imported("network", "VpcId"),
+                            Subnets=subnets("Private"),
+                            SecurityGroupIds=[imported(trial.STACK, "Builds")],
+                        )
+                    }
+                    if in_network
+                    else {}
+                ),
+            )
+        )
+
+
+def project_name(title: str) -> str:
+    """Return the name of a project, such as `ChargingPointBuild`, for Sub."""
+    return f"vni-cpo-${{Environment}}-{kebab(title)}"
+
+
+def _report(title: str) -> object:
+    return report_tests(arn("codebuild", f"report-group/{project_name(title)}-*"))
+
+
+def arn_of_service(service: str, suffix: str = "") -> Sub:
+    """Return the ARN of a service of ECS, or with `-test` of its test."""
+    return arn(
+        "ecs", f"service/vni-cpo-${{Environment}}/vni-backend-{service}-${{Environment}}{suffix}"
+    )
+
+
+def _in_our_network() -> object:
+    first, second, third = (
+        Sub(
+            "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:subnet/${Subnet}",
+            Subnet=imported("network", f"PrivateSubnet{zone}"),
+        )
+        for zone in ZONES
+    )
+    return build_in_network(first, second, If("ThreeZones", third, Ref(AWS_NO_VALUE)))

@@ -1,0 +1,463 @@
+"""What people may do: with awacs, one function a purpose. What services may do is in `policies`.
+
+Whatever changes something is allowed only with MFA, by a condition of the statement itself; see
+docs/decisions/0018-people-and-their-limits.md.
+"""
+
+from __future__ import annotations
+
+from awacs import (
+    acm,
+    application_autoscaling,
+    aws,
+    cloudformation,
+    cloudwatch,
+    codebuild,
+    codepipeline,
+    ec2,
+    ecr,
+    ecs,
+    elasticloadbalancing,
+    globalaccelerator,
+    iam,
+    kms,
+    logs,
+    rds,
+    secretsmanager,
+    ssm,
+)
+from troposphere import Sub
+
+from templates.policies import VERSION, arn, arn_of_role
+
+_WITH_MFA = aws.Bool("aws:MultiFactorAuthPresent", True)
+_OURS = "${Environment}"
+
+
+def look(*actions: aws.Action, at: list[object]) -> aws.Statement:
+    """Return a statement that allows what changes nothing."""
+    return aws.Statement(Effect=aws.Allow, Action=list(actions), Resource=at)
+
+
+def change(
+    *actions: aws.Action, at: list[object], when: list[object] | None = None
+) -> aws.Statement:
+    """Return a statement that allows what changes something, to whoever has shown MFA.
+
+    when: further conditions.
+    """
+    return aws.Statement(
+        Effect=aws.Allow,
+        Action=list(actions),
+        Resource=at,
+        Condition=aws.Condition([_WITH_MFA, *(when or [])]),
+    )
+
+
+def policy(*statements: aws.Statement) -> aws.PolicyDocument:
+    """Return a policy of these statements."""
+    return aws.PolicyDocument(Version=VERSION, Statement=list(statements))
+
+
+def own_credentials() -> aws.PolicyDocument:
+    """Let people look after their own password, keys and MFA device.
+
+    The first device is registered without MFA, or nobody could; all else needs it.
+    """
+    return policy(
+        look(iam.GetAccountPasswordPolicy, iam.ListVirtualMFADevices, at=["*"]),
+        look(
+            iam.ChangePassword,
+            iam.EnableMFADevice,
+            iam.GetUser,
+            iam.ListAccessKeys,
+            iam.ListMFADevices,
+            iam.ResyncMFADevice,
+            at=[_user()],
+        ),
+        look(
+            iam.CreateVirtualMFADevice,
+            at=[Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:mfa/*")],
+        ),
+        change(
+            iam.CreateAccessKey,
+            iam.DeactivateMFADevice,
+            iam.DeleteAccessKey,
+            iam.UpdateAccessKey,
+            at=[_user()],
+        ),
+    )
+
+
+def see_health() -> aws.PolicyDocument:
+    """Let people see how an environment is: metrics, alarms, services, stacks; no data."""
+    return policy(
+        # None of these tells what charging points or drivers did, and AWS names no resource
+        # for most of them.
+        look(
+            acm.DescribeCertificate,
+            acm.ListCertificates,
+            application_autoscaling.DescribeScalableTargets,
+            application_autoscaling.DescribeScalingActivities,
+            application_autoscaling.DescribeScalingPolicies,
+            cloudformation.DescribeStacks,
+            cloudwatch.DescribeAlarmHistory,
+            cloudwatch.DescribeAlarms,
+            cloudwatch.GetDashboard,
+            cloudwatch.GetMetricData,
+            cloudwatch.GetMetricStatistics,
+            cloudwatch.ListDashboards,
+            cloudwatch.ListMetrics,
+            ecs.DescribeClusters,
+            ecs.DescribeServices,
+            ecs.DescribeTaskDefinition,
+            ecs.DescribeTasks,
+            ecs.ListClusters,
+            ecs.ListServices,
+            ecs.ListTasks,
+            elasticloadbalancing.DescribeListeners,
+            elasticloadbalancing.DescribeLoadBalancers,
+            elasticloadbalancing.DescribeTargetGroups,
+            elasticloadbalancing.DescribeTargetHealth,
+            rds.DescribeDBClusters,
+            rds.DescribeDBInstances,
+            at=["*"],
+        ),
+        look(
+            codepipeline.GetPipeline,
+            codepipeline.GetPipelineExecution,
+            codepipeline.GetPipelineState,
+            codepipeline.ListPipelineExecutions,
+            at=[_pipelines()],
+        ),
+    )
+
+
+def read_logs() -> aws.PolicyDocument:
+    """Let people read the environment's logs and ask the saved queries."""
+    return policy(
+        look(
+            logs.DescribeLogGroups,
+            logs.DescribeQueries,
+            logs.DescribeQueryDefinitions,
+            logs.GetQueryResults,
+            logs.StopQuery,
+            at=["*"],
+        ),
+        look(
+            logs.DescribeLogStreams,
+            logs.FilterLogEvents,
+            logs.GetLogEvents,
+            logs.GetLogRecord,
+            logs.StartQuery,
+            at=[_logs()],
+        ),
+    )
+
+
+def read_configuration() -> aws.PolicyDocument:
+    """Let people see how an environment is made: stacks, network, images, builds; no secrets."""
+    return policy(
+        look(
+            cloudformation.DescribeChangeSet,
+            cloudformation.DescribeStackEvents,
+            cloudformation.DescribeStackResources,
+            cloudformation.GetTemplate,
+            cloudformation.GetTemplateSummary,
+            cloudformation.ListChangeSets,
+            at=[_stacks()],
+        ),
+        look(
+            ec2.DescribeNatGateways,
+            ec2.DescribeRouteTables,
+            ec2.DescribeSecurityGroups,
+            ec2.DescribeSubnets,
+            ec2.DescribeVpcs,
+            ecr.GetAuthorizationToken,
+            globalaccelerator.DescribeAccelerator,
+            globalaccelerator.ListAccelerators,
+            at=["*"],
+        ),
+        look(
+            ecr.BatchCheckLayerAvailability,
+            ecr.BatchGetImage,
+            ecr.DescribeImages,
+            ecr.DescribeImageScanFindings,
+            ecr.GetDownloadUrlForLayer,
+            ecr.ListImages,
+            at=[_repositories()],
+        ),
+        look(codebuild.BatchGetBuilds, codebuild.ListBuildsForProject, at=[_projects()]),
+        look(ssm.GetParameter, at=[_parameters()]),
+    )
+
+
+def deploy_services() -> aws.PolicyDocument:
+    """Let people deploy new images: by the pipelines, or by `make deploy-cp-backend`.
+
+    Only cluster and services change, and nobody gets a role that is not there already.
+    """
+    return policy(
+        change(
+            codepipeline.PutApprovalResult,
+            codepipeline.RetryStageExecution,
+            codepipeline.StartPipelineExecution,
+            codepipeline.StopPipelineExecution,
+            at=[_pipelines(), _pipelines("/*")],
+        ),
+        change(codebuild.RetryBuild, codebuild.StopBuild, at=[_projects()]),
+        change(
+            ecr.CompleteLayerUpload,
+            ecr.InitiateLayerUpload,
+            ecr.PutImage,
+            ecr.UploadLayerPart,
+            at=[_repositories()],
+        ),
+        change(
+            cloudformation.CreateChangeSet,
+            cloudformation.DeleteChangeSet,
+            cloudformation.ExecuteChangeSet,
+            at=[_stacks(f"vni-cpo-{stack}-{_OURS}") for stack in ("cluster", "services")],
+        ),
+        change(ecs.DeregisterTaskDefinition, ecs.RegisterTaskDefinition, ecs.TagResource, at=["*"]),
+        change(ecs.UpdateService, at=[_services()]),
+        change(ecs.RunTask, at=[arn("ecs", f"task-definition/vni-backend-*-{_OURS}:*")]),
+        change(ssm.PutParameter, at=[_parameters()]),
+        _hand_over("ecs-tasks"),
+    )
+
+
+def debug_services() -> aws.PolicyDocument:
+    """Let people enter, stop and replace tasks."""
+    return policy(
+        change(
+            ecs.ExecuteCommand,
+            ecs.StopTask,
+            at=[
+                arn("ecs", f"cluster/vni-cpo-{_OURS}"),
+                arn("ecs", f"task/vni-cpo-{_OURS}/*"),
+            ],
+        ),
+        change(ecs.UpdateService, at=[_services()]),
+        change(logs.StartLiveTail, at=[_logs()]),
+    )
+
+
+def administer_stacks() -> aws.PolicyDocument:
+    """Let people deploy and delete every stack of the environment, and what has names in it."""
+    return policy(
+        change(aws.Action("cloudformation", "*"), at=[_stacks()]),
+        change(aws.Action("ecr", "*"), at=[_repositories()]),
+        change(
+            aws.Action("ecs", "*"),
+            at=[
+                arn("ecs", f"{kind}/{name}")
+                for kind, name in (
+                    ("cluster", f"vni-cpo-{_OURS}"),
+                    ("service", f"vni-cpo-{_OURS}/*"),
+                    ("task", f"vni-cpo-{_OURS}/*"),
+                    ("task-definition", f"vni-backend-*-{_OURS}*:*"),
+                )
+            ],
+        ),
+        change(
+            aws.Action("logs", "*"),
+            at=[_logs(), arn("logs", f"log-group:/aws/rds/cluster/vni-cpo-{_OURS}/*")],
+        ),
+        change(
+            aws.Action("cloudwatch", "*"),
+            at=[
+                arn("cloudwatch", f"alarm:vni-cpo-{_OURS}-*"),
+                Sub(
+                    f"arn:${{AWS::Partition}}:cloudwatch::${{AWS::AccountId}}:dashboard/vni-cpo-{_OURS}"
+                ),
+            ],
+        ),
+        change(aws.Action("sns", "*"), at=[arn("sns", f"vni-cpo-{_OURS}-*")]),
+        change(aws.Action("events", "*"), at=[arn("events", f"rule/vni-cpo-{_OURS}-*")]),
+        change(aws.Action("ssm", "*"), at=[_parameters()]),
+        change(
+            aws.Action("codebuild", "*"),
+            at=[_projects(), arn("codebuild", f"report-group/vni-cpo-{_OURS}-*")],
+        ),
+        change(
+            aws.Action("codepipeline", "*"),
+            at=[
+                _pipelines(),
+                _pipelines("/*"),
+                arn("codepipeline", f"webhook:vni-backend-*-{_OURS}"),
+            ],
+        ),
+        change(aws.Action("s3", "*"), at=[Sub(f"arn:${{AWS::Partition}}:s3:::vni-cpo-{_OURS}-*")]),
+        change(
+            aws.Action("rds", "*"),
+            at=[
+                arn("rds", f"{kind}:{name}")
+                for kind, name in (
+                    ("cluster", f"vni-cpo-{_OURS}"),
+                    ("db", f"vni-cpo-database-{_OURS}-*"),
+                    ("subgrp", f"vni-cpo-database-{_OURS}-*"),
+                    ("cluster-pg", f"vni-cpo-database-{_OURS}-*"),
+                    ("cluster-snapshot", f"vni-cpo-*{_OURS}-*"),
+                )
+            ],
+        ),
+    )
+
+
+def administer_network() -> aws.PolicyDocument:
+    """Let people make network and load balancers, and change those of this environment only.
+
+    Their names are numbers that AWS gives, so the environment's tag says whose they are.
+    """
+    ours = [aws.StringEquals("aws:ResourceTag/Environment", Sub(_OURS))]
+    return policy(
+        change(
+            *(
+                aws.Action(service, f"{verb}*")
+                for service, verbs in _MAKERS.items()
+                for verb in verbs
+            ),
+            at=["*"],
+        ),
+        change(
+            *(
+                aws.Action(service, f"{verb}*")
+                for service, verbs in _BREAKERS.items()
+                for verb in verbs
+            ),
+            at=["*"],
+            when=ours,
+        ),
+        # Application Auto Scaling knows no names but its own; its targets are services of ours.
+        change(
+            application_autoscaling.DeleteScalingPolicy,
+            application_autoscaling.DeregisterScalableTarget,
+            application_autoscaling.PutScalingPolicy,
+            application_autoscaling.RegisterScalableTarget,
+            application_autoscaling.TagResource,
+            at=[arn("application-autoscaling", "scalable-target/*")],
+        ),
+        change(acm.ImportCertificate, acm.AddTagsToCertificate, at=[arn("acm", "certificate/*")]),
+        change(
+            acm.DeleteCertificate, acm.GetCertificate, at=[arn("acm", "certificate/*")], when=ours
+        ),
+        # AWS makes a key with its policy before it has a name.
+        change(kms.CreateKey, kms.TagResource, at=["*"]),
+    )
+
+
+def administer_secrets() -> aws.PolicyDocument:
+    """Let people make, read and remove the environment's secrets."""
+    return policy(
+        change(
+            aws.Action("secretsmanager", "*"),
+            at=[arn("secretsmanager", f"secret:vni-cpo-{_OURS}-*")],
+        ),
+        # The database's own, which AWS names after a number and tags with its cluster.
+        change(
+            secretsmanager.CreateSecret,
+            secretsmanager.DescribeSecret,
+            secretsmanager.TagResource,
+            at=[arn("secretsmanager", "secret:rds!cluster-*")],
+        ),
+    )
+
+
+def administer_roles() -> aws.PolicyDocument:
+    """Let people make and remove this environment's roles: only inside its boundary.
+
+    The boundary itself, users and groups are not theirs: the account's owner has those.
+    """
+    boundary = Sub(
+        "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/vni-cpo-${Environment}-boundary"
+    )
+    return policy(
+        change(
+            iam.CreateRole,
+            iam.DeleteRolePolicy,
+            iam.PutRolePermissionsBoundary,
+            iam.PutRolePolicy,
+            at=[arn_of_role()],
+            when=[aws.StringEquals("iam:PermissionsBoundary", boundary)],
+        ),
+        change(
+            iam.DeleteRole,
+            iam.TagRole,
+            iam.UntagRole,
+            iam.UpdateAssumeRolePolicy,
+            iam.UpdateRoleDescription,
+            at=[arn_of_role()],
+        ),
+        look(
+            iam.GetRole,
+            iam.GetRolePolicy,
+            iam.ListRolePolicies,
+            iam.ListRoleTags,
+            at=[arn_of_role()],
+        ),
+        look(iam.GetPolicy, iam.GetPolicyVersion, iam.ListPolicyVersions, at=[boundary]),
+        _hand_over("codebuild", "codepipeline", "ecs-tasks", "vpc-flow-logs"),
+        change(
+            iam.CreateServiceLinkedRole,
+            at=[Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/*")],
+        ),
+    )
+
+
+_MAKERS = {
+    "ec2": ("Allocate", "Associate", "Attach", "Authorize", "Create"),
+    "elasticloadbalancing": ("AddTags", "Create"),
+    "globalaccelerator": ("Create", "TagResource"),
+    "rds": ("AddTagsToResource", "CreateDB"),
+}
+_BREAKERS = {
+    "ec2": ("Delete", "Detach", "Disassociate", "Modify", "Release", "Replace", "Revoke"),
+    "elasticloadbalancing": ("Delete", "Modify", "RemoveTags", "Set"),
+    "globalaccelerator": ("Delete", "Update"),
+    "kms": ("Describe", "Disable", "Enable", "List", "Put", "ScheduleKeyDeletion", "Update"),
+}
+
+
+def _hand_over(*services: str) -> aws.Statement:
+    return change(
+        iam.PassRole,
+        at=[arn_of_role()],
+        when=[
+            aws.StringEquals(
+                "iam:PassedToService", [f"{service}.amazonaws.com" for service in services]
+            )
+        ],
+    )
+
+
+def _user() -> Sub:
+    return Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:user/${!aws:username}")
+
+
+def _stacks(name: str = f"vni-cpo-*-{_OURS}") -> Sub:
+    return arn("cloudformation", f"stack/{name}/*")
+
+
+def _logs() -> Sub:
+    return arn("logs", f"log-group:/vni/{_OURS}/*")
+
+
+def _parameters() -> Sub:
+    return arn("ssm", f"parameter/vni/{_OURS}/*")
+
+
+def _repositories() -> Sub:
+    return arn("ecr", f"repository/vni-backend-*-{_OURS}")
+
+
+def _services() -> Sub:
+    return arn("ecs", f"service/vni-cpo-{_OURS}/*")
+
+
+def _projects() -> Sub:
+    return arn("codebuild", f"project/vni-cpo-{_OURS}-*")
+
+
+def _pipelines(rest: str = "") -> Sub:
+    return arn("codepipeline", f"vni-backend-*-{_OURS}{rest}")

@@ -1,0 +1,243 @@
+"""Where the services are that a driver's day is acted out at.
+
+With ACCEPTANCE_HOST they are elsewhere, such as the pipeline's test services; DATABASE_HOST and its
+companions name their database. Without it they are started here, on the worker's database, with
+TLS and a certificate authority of their own.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shlex
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import trustme
+
+from charging.database.address import configured_url
+from scripts.programs import Program, free_port
+from tests.conftest import Node
+from tests.waiting import eventually
+
+TOKEN = "ACCEPTANCE"
+HERE = "localhost"
+
+
+@dataclass
+class Backend:
+    """Running services. drain: makes charging-point-backend replace its tasks, and returns."""
+
+    host: str
+    port: int
+    tls_name: str
+    ca_file: Path
+    database_url: str
+    hub_url: str
+    hub_tls_name: str
+    drain: Callable[[], None]
+    # Where tasks are machines and not processes, everything takes longer.
+    patience_seconds: float
+    directory: Path
+    simulators: list[Program] = field(default_factory=list)
+
+    def operate(self, *words: object) -> Any:
+        """Run `python -m operations … --json`, which must succeed; return what it prints."""
+        run = self.try_to_operate(*words)
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
+
+    def try_to_operate(self, *words: object) -> subprocess.CompletedProcess[str]:
+        """Run `python -m operations … --json`."""
+        return subprocess.run(
+            [sys.executable, "-m", "operations", *map(str, words), "--json"],
+            env={**os.environ, "DATABASE_URL": self.database_url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def register(self, count: int) -> list[str]:
+        """Make charging points known, or give those that are a new password; return them."""
+        names = [f"ACCEPT{number:05d}" for number in range(1, count + 1)]
+        with self._credentials.open("w", newline="") as lines:
+            for name in names:
+                action = "register"
+                if any(p["charging_point"] == name for p in self._listed()):
+                    action = "new-password"
+                made = self.operate("charging-points", action, name)
+                csv.writer(lines).writerow([name, made["password"]])
+        return names
+
+    def simulate(self, count: int, *words: object) -> Charging:
+        """Let registered charging points connect over WSS and charge: `charge`'s words."""
+        report = self.directory / f"report{len(self.simulators)}.json"
+        program = Program(
+            [
+                *("charging_point_simulator", "charge", *self.where()),
+                *("--credentials", str(self._credentials), "--identity-prefix", "ACCEPT"),
+                *("--charging-points", str(count), "--report", str(report), *map(str, words)),
+            ],
+            self.directory / f"simulator{len(self.simulators)}.log",
+        )
+        self.simulators.append(program)
+        return Charging(program, report)
+
+    def where(self) -> list[str]:
+        """The simulator's words that say where to connect to, and whom to trust."""
+        return [
+            *("--host", self.host, "--port", str(self.port)),
+            *("--ca-file", str(self.ca_file), "--tls-name", self.tls_name),
+        ]
+
+    def ask_as_hub(self, path: str, body: dict[str, object]) -> dict[str, Any]:
+        """Post to the hub's interface; return the answer, which is always 200."""
+        trust = ssl.create_default_context(cafile=self.ca_file)
+        with httpx.Client(verify=trust, timeout=20) as client:
+            answer = client.post(
+                f"{self.hub_url}{path}",
+                json=body,
+                extensions={"sni_hostname": self.hub_tls_name} if self.hub_tls_name else {},
+            )
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def online(self, names: list[str]) -> bool:
+        """Whether these charging points are all connected and have booted."""
+        states = {p["charging_point"]: p for p in self._listed()}
+        return all(
+            states[name]["presence"] == "online"
+            and "1: Available" in (states[name]["status"] or "")
+            for name in names
+        )
+
+    def sessions(self, name: str) -> list[dict[str, Any]]:
+        """A charging point's sessions that charge, as the operator sees them."""
+        words = ("sessions", "list", "--charging-point", name, "--state", "charging")
+        return list(self.operate(*words))
+
+    def connections(self, names: list[str]) -> dict[str, int | None]:
+        """The number of each charging point's connection, None for one that has none."""
+        with psycopg.connect(self.database_url) as database:
+            rows = database.execute(
+                "SELECT charging_point_id, connection_id FROM connections"
+                " WHERE charging_point_id = ANY(%s)",
+                [names],
+            ).fetchall()
+        return dict.fromkeys(names) | dict(rows)
+
+    def readings(self, session: int) -> int:
+        """How many readings of a session are in the books."""
+        return len(self.operate("sessions", "show", session)["meter_values"])
+
+    def books_agree(self, report: dict[str, Any]) -> None:
+        """Hold what charging points say they charged against the database."""
+        assert report["failures"] == {}
+        for said in report["sessions"]:
+            kept = self.operate("sessions", "show", said["transaction_id"])
+            assert kept["state"] == "ended"
+            assert kept["energy_wh"] == said["energy_wh"]
+            assert len(kept["meter_values"]) == said["meter_values_acknowledged"]
+
+    @property
+    def _credentials(self) -> Path:
+        return self.directory / "credentials.csv"
+
+    def _listed(self) -> list[dict[str, Any]]:
+        return list(self.operate("charging-points", "list"))
+
+
+@dataclass
+class Charging:
+    """A running simulator."""
+
+    program: Program
+    file: Path
+
+    def report(self, seconds: float) -> dict[str, Any]:
+        """What it reports at its end, which must come well and in time."""
+        assert self.program.wait(seconds) == 0, self.program.log_end()
+        return dict(json.loads(self.file.read_text()))
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    """The services elsewhere, or some that are started here."""
+    there = os.environ.get("ACCEPTANCE_HOST")
+    made = _elsewhere(there, tmp_path) if there else request.getfixturevalue("backend_here")
+    if TOKEN not in {token["note"] for token in made.operate("tokens", "list")}:
+        made.operate("tokens", "add", TOKEN, "--note", TOKEN)
+    yield made
+    for simulator in made.simulators:
+        simulator.stop()
+
+
+def _elsewhere(host: str, directory: Path) -> Backend:
+    url = configured_url()
+    assert url, "DATABASE_HOST and its companions must name the services' database"
+    command = shlex.split(os.environ["ACCEPTANCE_DRAIN"])
+    return Backend(
+        host,
+        int(os.environ["ACCEPTANCE_PORT"]),
+        os.environ["ACCEPTANCE_TLS_NAME"],
+        Path(os.environ["ACCEPTANCE_CA_FILE"]),
+        url,
+        f"https://{host}:{os.environ['ACCEPTANCE_HUB_PORT']}",
+        os.environ["ACCEPTANCE_HUB_TLS_NAME"],
+        lambda: subprocess.run(command, check=True, timeout=120) and None,
+        600,
+        directory,
+    )
+
+
+@pytest.fixture
+def backend_here(database_url: str, tmp_path: Path) -> Iterator[Backend]:
+    """Services of this machine, with TLS."""
+    authority = trustme.CA()
+    server = authority.issue_cert("charging-point.local.vni.internal")
+    files = {name: tmp_path / name for name in ("ca.pem", "server.pem", "server.key")}
+    authority.cert_pem.write_to_path(str(files["ca.pem"]))
+    server.cert_chain_pems[0].write_to_path(str(files["server.pem"]))
+    server.private_key_pem.write_to_path(str(files["server.key"]))
+    settings = {
+        "tls_certificate": str(files["server.pem"]),
+        "tls_key": str(files["server.key"]),
+        "drain_time": "1",
+    }
+    nodes = [Node(database_url, tmp_path / "node.log", (), settings)]
+    eventually(lambda: nodes[0].logged("listening"), 30)
+
+    def drain() -> None:
+        """Replace the node, as a deployment does; its charging points are sent away first."""
+        assert nodes[-1].program.stop() == 0
+        nodes.append(Node.again(nodes[-1], settings))
+
+    port = free_port()
+    with Program(
+        ["third_party_backend", "--port", str(port)],
+        tmp_path / "third_party.log",
+        {"DATABASE_URL": database_url},
+    ) as third_party:
+        third_party.wait_until_ready(f"http://127.0.0.1:{port}/health/ready")
+        yield Backend(
+            "127.0.0.1",
+            nodes[0].port,
+            "charging-point.local.vni.internal",
+            files["ca.pem"],
+            database_url,
+            f"http://127.0.0.1:{port}",
+            "",
+            drain,
+            60,
+            tmp_path,
+        )
+    nodes[-1].program.stop()

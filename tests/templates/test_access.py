@@ -1,0 +1,448 @@
+"""Who may do what: the table of docs/access.md, tried on the policies themselves."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from templates import access, boundary
+from templates.__main__ import STACKS
+from templates.environments import sizes
+from tests.iam import is_allowed, resolved
+
+ROOT = Path(__file__).parents[2]
+ACCOUNT = "111122223333"
+REGION = "eu-central-1"
+MFA = {"aws:MultiFactorAuthPresent": "true"}
+WITHOUT_MFA = {"aws:MultiFactorAuthPresent": "false"}
+
+
+def parameters(environment):
+    return {
+        "Environment": environment,
+        "AWS::Partition": "aws",
+        "AWS::Region": REGION,
+        "AWS::AccountId": ACCOUNT,
+    }
+
+
+def policies_of(group, environment):
+    """What a group's policies say in an environment, resolved."""
+    resources = access.build().to_dict()["Resources"]
+    attached = resources[f"{access.camel(group)}Group"]["Properties"]["ManagedPolicyArns"]
+    names = []
+    for entry in attached:
+        if "Fn::If" in entry:
+            condition, yes, no = entry["Fn::If"]
+            assert condition == "IsDevelopersDeploy"
+            entry = yes if sizes(environment).developers_deploy else no
+        if entry["Ref"] != "AWS::NoValue":
+            names.append(entry["Ref"])
+    return [
+        resolved(as_json(resources[name]["Properties"]["PolicyDocument"]), parameters(environment))
+        for name in names
+    ]
+
+
+def the_boundary(environment):
+    """The boundary's policy in an environment, resolved."""
+    (policy,) = boundary.build().to_dict()["Resources"].values()
+    return resolved(as_json(policy["Properties"]["PolicyDocument"]), parameters(environment))
+
+
+def as_json(document):
+    return json.loads(json.dumps(document, default=lambda one: one.to_dict()))
+
+
+def arn(service, resource, region=REGION):
+    return f"arn:aws:{service}:{region}:{ACCOUNT}:{resource}"
+
+
+ROLE = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+
+
+def cases(env):
+    """What somebody wants → (action, resource, context) that it takes; all of them must do."""
+    tagged = {"aws:ResourceTag/Environment": env}
+    bounded = {"iam:PermissionsBoundary": arn("iam", f"policy/vni-cpo-{env}-boundary", "")}
+    cluster, role = f"vni-cpo-{env}", arn("iam", f"role/vni-cpo-{env}-execution", "")
+    service = arn("ecs", f"service/{cluster}/vni-backend-charging-point-{env}")
+    secret = arn("secretsmanager", f"secret:vni-cpo-{env}-database-application-AbCdEf")
+    stack = "cloudformation", "stack/vni-cpo-{}-" + env + "/0"
+    return {
+        "see metrics and alarms": [
+            ("cloudwatch:GetMetricData", "*", {}),
+            ("cloudwatch:DescribeAlarms", "*", {}),
+            ("ecs:DescribeServices", service, {}),
+        ],
+        "read logs, ask the saved queries": [
+            ("logs:FilterLogEvents", arn("logs", f"log-group:/vni/{env}/charging-point:*"), {}),
+            ("logs:StartQuery", arn("logs", f"log-group:/vni/{env}/third-party:*"), {}),
+            ("logs:GetQueryResults", "*", {}),
+        ],
+        "see stacks, network, images and builds": [
+            ("cloudformation:GetTemplate", arn(stack[0], stack[1].format("services")), {}),
+            ("ec2:DescribeSecurityGroups", "*", {}),
+            ("ecr:DescribeImages", arn("ecr", f"repository/vni-backend-third-party-{env}"), {}),
+            ("codebuild:BatchGetBuilds", arn("codebuild", f"project/{cluster}-builds"), {}),
+        ],
+        "start a pipeline, approve a release": [
+            (
+                "codepipeline:StartPipelineExecution",
+                arn("codepipeline", f"vni-backend-charging-point-{env}"),
+                {},
+            ),
+            (
+                "codepipeline:PutApprovalResult",
+                arn("codepipeline", f"vni-backend-charging-point-{env}/Approve/Approve"),
+                {},
+            ),
+        ],
+        "deploy an image": [
+            ("ecr:PutImage", arn("ecr", f"repository/vni-backend-charging-point-{env}"), {}),
+            (
+                "cloudformation:ExecuteChangeSet",
+                arn(stack[0], stack[1].format("services")),
+                {},
+            ),
+            ("ecs:RegisterTaskDefinition", "*", {}),
+            ("ecs:UpdateService", service, {}),
+            ("iam:PassRole", role, ROLE),
+            (
+                "ecs:RunTask",
+                arn("ecs", f"task-definition/vni-backend-migrations-{env}:7"),
+                {},
+            ),
+            ("ssm:PutParameter", arn("ssm", f"parameter/vni/{env}/migrated-image"), {}),
+        ],
+        "enter or stop a task": [
+            ("ecs:ExecuteCommand", arn("ecs", f"cluster/{cluster}"), {}),
+            ("ecs:ExecuteCommand", arn("ecs", f"task/{cluster}/0123"), {}),
+            ("ecs:StopTask", arn("ecs", f"task/{cluster}/0123"), {}),
+        ],
+        "change network, firewall or database": [
+            ("cloudformation:ExecuteChangeSet", arn(stack[0], stack[1].format("network")), {}),
+            ("ec2:CreateSubnet", "*", {}),
+            ("ec2:DeleteSubnet", arn("ec2", "subnet/subnet-0"), tagged),
+            (
+                "ec2:RevokeSecurityGroupIngress",
+                arn("ec2", "security-group/sg-0"),
+                tagged,
+            ),
+            ("rds:ModifyDBCluster", arn("rds", f"cluster:{cluster}"), {}),
+        ],
+        "delete the environment": [
+            ("cloudformation:DeleteStack", arn(stack[0], stack[1].format("database")), {}),
+        ],
+        "read a secret": [("secretsmanager:GetSecretValue", secret, {})],
+        "make a role inside the boundary": [
+            ("iam:CreateRole", role, bounded),
+            ("iam:PutRolePolicy", role, bounded),
+        ],
+        "make a role without the boundary": [("iam:CreateRole", role, {})],
+        "change the boundary, or take it off a role": [
+            (
+                "iam:CreatePolicyVersion",
+                bounded["iam:PermissionsBoundary"],
+                {},
+            ),
+            ("iam:DeleteRolePermissionsBoundary", role, bounded),
+        ],
+        "make users, or join a group": [
+            ("iam:CreateUser", arn("iam", "user/mallory", ""), {}),
+            ("iam:AddUserToGroup", arn("iam", f"group/{cluster}-administrators", ""), {}),
+        ],
+        "give a role to another service": [
+            ("iam:PassRole", role, {"iam:PassedToService": "lambda.amazonaws.com"}),
+        ],
+    }
+
+
+READS = (
+    "see metrics and alarms",
+    "read logs, ask the saved queries",
+    "see stacks, network, images and builds",
+)
+WHO = (
+    ("observers", "staging"),
+    ("developers", "staging"),
+    ("developers", "production"),
+    ("administrators", "production"),
+)
+# Whoever may do something has a letter: r for reading, M for what needs MFA.
+TABLE = {
+    "see metrics and alarms": "rrrr",
+    "read logs, ask the saved queries": "rrrr",
+    "see stacks, network, images and builds": "-rrr",
+    "start a pipeline, approve a release": "-M-M",
+    "deploy an image": "-M-M",
+    "enter or stop a task": "-M-M",
+    "change network, firewall or database": "---M",
+    "delete the environment": "---M",
+    "read a secret": "---M",
+    "make a role inside the boundary": "---M",
+    "make a role without the boundary": "----",
+    "change the boundary, or take it off a role": "----",
+    "make users, or join a group": "----",
+    "give a role to another service": "----",
+}
+
+
+def allowed(group, environment, wanted, more):
+    """Whether everything that it takes is allowed."""
+    policies = policies_of(group, environment)
+    return [
+        is_allowed(policies, action, resource, {**context, **more, "aws:username": "ada"})
+        for action, resource, context in wanted
+    ]
+
+
+@pytest.mark.parametrize("what", TABLE)
+@pytest.mark.parametrize(("group", "environment"), WHO)
+def test_who_may_do_what(group, environment, what):
+    letter = TABLE[what][WHO.index((group, environment))]
+    wanted = cases(environment)[what]
+    with_mfa = allowed(group, environment, wanted, MFA)
+    without = allowed(group, environment, wanted, WITHOUT_MFA)
+    unsaid = allowed(group, environment, wanted, {})
+    every, none = [True] * len(wanted), [False] * len(wanted)
+    if letter == "-":
+        # Half of it may be allowed for another purpose, all of it never.
+        assert not all(with_mfa)
+        assert not any(without)
+        return
+    assert with_mfa == every
+    assert without == unsaid == (every if letter == "r" else none)
+
+
+@pytest.mark.parametrize(("group", "environment"), WHO)
+def test_nobody_reaches_into_another_environment(group, environment):
+    other = "production" if environment == "staging" else "staging"
+    for what, wanted in cases(other).items():
+        if what == "see metrics and alarms":
+            continue  # AWS knows no resource for them
+        assert not all(allowed(group, environment, wanted, MFA)), what
+
+
+def test_what_makes_something_anywhere_breaks_nothing_elsewhere():
+    policies = policies_of("administrators", "staging")
+    for action, resource in (
+        ("ec2:DeleteSubnet", arn("ec2", "subnet/subnet-0")),
+        ("ec2:TerminateInstances", arn("ec2", "instance/i-0")),
+        ("elasticloadbalancing:DeleteLoadBalancer", arn("elasticloadbalancing", "loadbalancer/x")),
+        ("globalaccelerator:DeleteAccelerator", arn("globalaccelerator", "accelerator/x", "")),
+        ("kms:ScheduleKeyDeletion", arn("kms", "key/0")),
+        ("acm:DeleteCertificate", arn("acm", "certificate/0")),
+    ):
+        for tag in ({}, {"aws:ResourceTag/Environment": "production"}):
+            assert not is_allowed(policies, action, resource, {**MFA, **tag}), action
+
+
+@pytest.mark.parametrize("group", access.GROUPS)
+def test_everybody_can_register_mfa_and_only_for_themselves(group):
+    policies = policies_of(group, "production")
+    me = {"aws:username": "ada"}
+    mine, theirs = (arn("iam", f"user/{name}", "") for name in ("ada", "bob"))
+    for action in ("iam:EnableMFADevice", "iam:ChangePassword"):
+        assert is_allowed(policies, action, mine, me)
+        assert not is_allowed(policies, action, theirs, {**me, **MFA})
+    assert is_allowed(policies, "iam:CreateVirtualMFADevice", arn("iam", "mfa/ada", ""), me)
+    # A stolen key must not be able to take MFA off.
+    for action in ("iam:DeactivateMFADevice", "iam:CreateAccessKey"):
+        assert not is_allowed(policies, action, mine, me)
+        assert is_allowed(policies, action, mine, {**me, **MFA})
+
+
+def test_observers_see_no_data():
+    policies = policies_of("observers", "production")
+    for action in (
+        *("secretsmanager:GetSecretValue", "s3:GetObject", "ssm:GetParameter", "kms:Decrypt"),
+        *("rds-data:ExecuteStatement", "rds:DownloadDBLogFilePortion", "ecs:ExecuteCommand"),
+        "ecr:BatchGetImage",
+    ):
+        assert not is_allowed(policies, action, "*", MFA)
+
+
+def test_the_documented_table_is_this_one():
+    signs = {"r": "yes", "M": "with MFA", "-": "no"}
+    rows = [
+        f"| {what} | " + " | ".join(signs[letter] for letter in letters) + " |"
+        for what, letters in TABLE.items()
+    ]
+    text = (ROOT / "docs/access.md").read_text()
+    documented = [line for line in text.splitlines() if line.startswith("| ")]
+    assert documented[2:] == rows or documented[1:] == rows
+
+
+def statements():
+    for name, resource in access.build().to_dict()["Resources"].items():
+        if resource["Type"] == "AWS::IAM::ManagedPolicy":
+            document = resolved(
+                as_json(resource["Properties"]["PolicyDocument"]), parameters("staging")
+            )
+            for statement in document["Statement"]:
+                yield name, statement
+
+
+def test_what_is_allowed_on_everything_looks_makes_or_asks_for_the_tag():
+    """Where AWS knows no name; everywhere else resources are named."""
+    making = ("Create", "Add", "Allocate", "Associate", "Attach", "Authorize", "TagResource")
+    looking = ("Describe", "Get", "List", "StopQuery")
+    # A definition does nothing before somebody runs it, with a role that he may pass.
+    definitions = {"ecs:RegisterTaskDefinition", "ecs:DeregisterTaskDefinition", "ecs:TagResource"}
+    for name, statement in statements():
+        if statement["Resource"] != ["*"]:
+            continue
+        tagged = "aws:ResourceTag/Environment" in statement.get("Condition", {}).get(
+            "StringEquals", {}
+        )
+        for action in statement["Action"]:
+            verb = action.split(":")[1]
+            assert tagged or verb.startswith((*looking, *making)) or action in definitions, (
+                f"{name}: {action}"
+            )
+
+
+def test_everything_that_does_more_than_look_wants_mfa():
+    looking = ("Describe", "Get", "List", "Filter", "StartQuery", "StopQuery", "BatchGet")
+    # One's own first device, and one's own password.
+    own = {"ChangePassword", "EnableMFADevice", "ResyncMFADevice", "CreateVirtualMFADevice"}
+    for name, statement in statements():
+        if "aws:MultiFactorAuthPresent" in statement.get("Condition", {}).get("Bool", {}):
+            continue
+        for action in statement["Action"]:
+            verb = action.split(":")[1]
+            assert verb.startswith((*looking, "BatchCheck")) or verb in own, f"{name}: {action}"
+
+
+# What the account allows of sizes. Source: IAM quotas.
+
+
+def test_policies_fit_into_what_iam_takes():
+    for stack, module in STACKS.items():
+        for name, resource in module.build().to_dict()["Resources"].items():
+            properties = resource.get("Properties", {})
+            if resource["Type"] == "AWS::IAM::ManagedPolicy":
+                assert length(properties["PolicyDocument"]) <= 6144, f"{stack}/{name}"
+            if resource["Type"] == "AWS::IAM::Group":
+                assert len(properties["ManagedPolicyArns"]) <= 10
+            if resource["Type"] == "AWS::IAM::Role":
+                assert length(as_json(properties["Policies"])) <= 10_240, f"{stack}/{name}"
+
+
+def length(document):
+    # Longer than any of ours will be: the longest environment's name.
+    values = parameters("e" * 20)
+    text = json.dumps(as_json(document), separators=(",", ":"))
+    for name, value in values.items():
+        text = text.replace(f"${{{name}}}", value)
+    return len(text)
+
+
+def roles():
+    for stack, module in STACKS.items():
+        for name, resource in module.build().to_dict()["Resources"].items():
+            if resource["Type"] == "AWS::IAM::Role":
+                yield pytest.param(resource["Properties"], id=f"{stack}/{name}")
+
+
+ROLES = list(roles())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_stands_within_the_boundary(role):
+    export = {"Fn::ImportValue": {"Fn::Sub": f"vni-cpo-{boundary.STACK}-${{Environment}}:Arn"}}
+    assert role["PermissionsBoundary"] == export
+    assert role["RoleName"]["Fn::Sub"].startswith("vni-cpo-${Environment}-")
+    assert len(role["RoleName"]["Fn::Sub"].replace("${Environment}", "e" * 20)) <= 64
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_boundary_leaves_each_role_what_it_needs(role):
+    """Every action that a role's policies name is one that the boundary allows somewhere."""
+    document = the_boundary("staging")
+    within = {action for s in document["Statement"] for action in s["Action"]}
+    for entry in as_json(role["Policies"]):
+        entry = entry["Fn::If"][1] if "Fn::If" in entry else entry
+        for statement in entry["PolicyDocument"]["Statement"]:
+            assert set(statement["Action"]) <= within, entry["PolicyName"]
+
+
+def test_no_role_can_make_itself_mightier_or_read_others_secrets():
+    document = the_boundary("staging")
+    for action, resource in (
+        ("iam:CreateRole", arn("iam", "role/vni-cpo-staging-x", "")),
+        ("iam:PutRolePolicy", arn("iam", "role/vni-cpo-staging-x", "")),
+        ("iam:CreateAccessKey", arn("iam", "user/ada", "")),
+        ("sts:AssumeRole", arn("iam", "role/Admin", "")),
+        (
+            "secretsmanager:GetSecretValue",
+            arn("secretsmanager", "secret:vni-cpo-production-github-AbCdEf"),
+        ),
+        ("s3:GetObject", "arn:aws:s3:::somebody-elses/file"),
+        ("ec2:DeleteSubnet", arn("ec2", "subnet/subnet-0")),
+    ):
+        assert not is_allowed([document], action, resource, MFA), action
+
+
+def test_no_template_holds_a_password_or_a_key():
+    for file in (ROOT / "generated").glob("*.yml"):
+        text = file.read_text()
+        for word in ("LoginProfile", "AWS::IAM::AccessKey", " MasterUserPassword:"):
+            assert word not in text, f"{file.name}: {word}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "action", "resource", "context", "expected"),
+    [
+        ({"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}, "S3:getobject", "x", {}, True),
+        ({"Effect": "Allow", "Action": "s3:Get*", "Resource": "a?c"}, "s3:GetX", "abc", {}, True),
+        ({"Effect": "Allow", "Action": "s3:Get*", "Resource": "a?c"}, "s3:GetX", "abbc", {}, False),
+        ({"Effect": "Allow", "Action": "s3:GetX", "Resource": "a.c"}, "s3:GetX", "abc", {}, False),
+        ({"Effect": "Deny", "Action": "s3:*", "Resource": "*"}, "s3:GetX", "x", {}, False),
+        (
+            {
+                "Effect": "Allow",
+                "Action": "s3:GetX",
+                "Resource": "*",
+                "Condition": {"StringEquals": {"k": ["a", "b"]}},
+            },
+            "s3:GetX",
+            "x",
+            {"K": "b"},
+            True,
+        ),
+        (
+            {
+                "Effect": "Allow",
+                "Action": "s3:GetX",
+                "Resource": "*",
+                "Condition": {"StringEquals": {"k": "a"}},
+            },
+            "s3:GetX",
+            "x",
+            {},
+            False,
+        ),
+    ],
+)
+def test_the_evaluator_decides_as_iam_does(statement, action, resource, context, expected):
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    assert is_allowed([{"Statement": [statement]}], action, resource, context) is expected
+    denied = statement["Effect"] == "Deny"
+    both = [{"Statement": [statement]}, {"Statement": [everything]}]
+    assert is_allowed(both, action, resource, context) is not denied
+    narrow = {"Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}
+    assert not is_allowed(both, action, resource, context, boundary=narrow)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"},
+        {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"IpAddress": {"k": "v"}}},
+    ],
+)
+def test_the_evaluator_refuses_what_it_does_not_know(statement):
+    with pytest.raises(AssertionError, match="does not know"):
+        is_allowed([{"Statement": [statement]}], "s3:GetX", "x", {"k": "v"})
