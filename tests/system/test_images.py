@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -26,7 +27,7 @@ from templates.names import CHARGING_POINT, THIRD_PARTY
 from tests.conftest import _with_database
 from tests.station import Station
 from tests.system.conftest import recorded, reported
-from tests.third_party_backend.conftest import EVSE, PROVIDER
+from tests.third_party_backend.conftest import EVSE, PROVIDER, evse_row
 from tests.waiting import eventually
 
 CHARGING_POINTS = int(os.environ.get("CHARGING_POINTS", "200"))
@@ -129,14 +130,11 @@ def run_third_party(engine, built, services_url):
 
 @pytest.fixture
 def operate(engine, built, services_url):
-    """Run the operator's commands from the image that has them."""
+    """Run the operator's commands in the image that has them, as in a task's shell."""
 
-    def run(*words):
+    def run(script):
         with Container(
-            engine,
-            built[THIRD_PARTY],
-            ["python", "-m", "operations", *words],
-            database_url=services_url,
+            engine, built[THIRD_PARTY], ["sh", "-ec", script], database_url=services_url
         ) as container:
             assert container.wait() == 0, container.log()
 
@@ -259,7 +257,7 @@ def test_the_hub_starts_a_session_and_is_answered_while_its_container_stops(
         healthy = until_healthy(third_party)
         with Station(port, "IMAGE1") as station:
             station.boot()
-            operate("evses", "set", "IMAGE1", "1", EVSE)
+            operate(f"python -m operations evses set IMAGE1 1 '{EVSE}'")
             answers = []
             asking = threading.Thread(target=lambda: answers.append(remote_start(hub_port)))
             asking.start()
@@ -295,6 +293,36 @@ def remote_start(port):
     )
     with urllib.request.urlopen(request, timeout=30) as response:
         return json.load(response)
+
+
+def test_the_relay_tells_the_hub_and_stops(
+    engine, built, services_url, run_charging_points, operate, run_hub_simulator
+):
+    hub, port = run_hub_simulator(), free_port()
+    relay = Container(
+        engine,
+        built[THIRD_PARTY],
+        ["python", "-m", "third_party_backend", "relay"],
+        database_url=services_url,
+        environment={
+            "THIRD_PARTY_HUB_URL": hub.url,
+            "THIRD_PARTY_OPERATOR_ID": "DE*VNI",
+            "THIRD_PARTY_OPERATOR_NAME": "VNI",
+        },
+    )
+    with run_charging_points(port) as nodes, relay:
+        until_healthy(nodes)
+        with Station(port, "IMAGE2") as station:
+            station.boot()
+            row = evse_row(charging_point="IMAGE2", evse_id="DE*VNI*E2*1")
+            operate(
+                f"echo {shlex.quote(json.dumps([row]))} > /dev/shm/evses.json\n"
+                "python -m operations evses import /dev/shm/evses.json"
+            )
+            eventually(lambda: "DE*VNI*E2*1" in hub.statuses(), 30)
+        code, seconds = relay.stop()
+        assert code == 0, relay.log()
+    say(f"the relay: stopped in {seconds:.1f} s")
 
 
 def test_the_makefile_runs_an_image_until_ctrl_c(engine, built, services_url, tmp_path):
