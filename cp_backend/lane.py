@@ -34,6 +34,10 @@ Done = Callable[[Any], None]
 BATCH_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
 _MAX_BACKOFF_SECONDS = 5.0
+# The database rolled one of two back that waited for each other; it is well, and can be asked again.
+_CONFLICTS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_TRIES = 5
+_FIRST_PAUSE_SECONDS = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +145,7 @@ class Lane:
         """Return a result or an exception for each submission of a batch."""
         connection = await self._connected()
         try:
-            return await self._transact(connection, batch)
+            return await self._try(connection, batch)
         except psycopg.OperationalError:
             raise
         except psycopg.Error as error:
@@ -152,6 +156,21 @@ class Lane:
             if len(batch) == 1:
                 return [error]
             return [(await self._commit([submission]))[0] for submission in batch]
+
+    async def _try(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        batch: Sequence[tuple[Statement[Any, Any], Any, Done]],
+    ) -> list[Any]:
+        """Transact; once more where another node's transaction stood in the way."""
+        for attempt in range(_TRIES - 1):
+            try:
+                return await self._transact(connection, batch)
+            except _CONFLICTS as error:
+                self._metrics.count("DatabaseFailures", type(error).__name__)
+                pause = _FIRST_PAUSE_SECONDS * 2**attempt
+                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter
+        return await self._transact(connection, batch)
 
     async def _transact(
         self,

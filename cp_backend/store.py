@@ -293,19 +293,28 @@ def _effective_boot_status(boot_status: str | None, registration: str) -> Regist
 
 
 async def disconnect(cursor: Cursor, ends: Sequence[tuple[str, int]]) -> list[None]:
-    """Remove connections, comparing their ids: an old socket's end evicts no successor."""
+    """Remove connections, comparing their ids: an old socket's end evicts no successor.
+
+    It waits for nobody, so it can stand in nobody's way: a row that is locked is being taken by
+    a newer connection, a charging point that is locked is being seen by somebody else.
+    """
     await cursor.execute(
         """
-        WITH ends AS (SELECT * FROM unnest(%(ids)s::text[], %(connections)s::bigint[])
-                      AS t (charging_point_id, connection_id)),
-        gone AS (
+        WITH ends AS (
+            SELECT charging_point_id FROM connections
+            JOIN unnest(%(ids)s::text[], %(connections)s::bigint[])
+                AS t (charging_point_id, connection_id) USING (charging_point_id, connection_id)
+            FOR UPDATE OF connections SKIP LOCKED
+        ), gone AS (
             DELETE FROM connections USING ends
             WHERE connections.charging_point_id = ends.charging_point_id
-              AND connections.connection_id = ends.connection_id
             RETURNING connections.charging_point_id
+        ), seen AS (
+            SELECT charging_point_id FROM charging_points JOIN gone USING (charging_point_id)
+            FOR NO KEY UPDATE OF charging_points SKIP LOCKED
         )
-        UPDATE charging_points SET last_seen_at = now() FROM gone
-        WHERE charging_points.charging_point_id = gone.charging_point_id
+        UPDATE charging_points SET last_seen_at = now() FROM seen
+        WHERE charging_points.charging_point_id = seen.charging_point_id
         """,
         {"ids": [end[0] for end in ends], "connections": [end[1] for end in ends]},
     )
@@ -314,7 +323,9 @@ async def disconnect(cursor: Cursor, ends: Sequence[tuple[str, int]]) -> list[No
 
 async def boot(cursor: Cursor, boots: Sequence[From]) -> list[Registration]:
     """Note boots; a charging point is answered what the operator decided."""
-    latest: dict[str, Booted] = {b.charging_point_id: b.said for b in boots}
+    # Sorted, so that two nodes that boot the same charging points lock them in one order.
+    in_order = sorted(boots, key=lambda b: b.charging_point_id)
+    latest: dict[str, Booted] = {b.charging_point_id: b.said for b in in_order}
     await cursor.execute(
         """
         UPDATE charging_points AS c

@@ -23,7 +23,7 @@ from charging_point_simulator.crowd.worker import Backend, Worker
 
 _SPARE_FILES = 60
 _QUIT_SECONDS = 20.0
-IN_FLIGHT = 800
+IN_FLIGHT = 2_000
 
 
 class CrowdError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import sys
 import time
@@ -13,6 +14,7 @@ from charging_point_simulator.crowd.herd import CrowdError, Herd, Plan
 
 _STEP_SECONDS = 0.2
 _SHOW_SECONDS = 2.0
+_TELL_SECONDS = 0.5
 SETTLE_SECONDS = 120.0
 
 
@@ -40,6 +42,7 @@ def run(
             if storm < storms:
                 print(f"storm {storm + 1} of {storms}: everybody at once")
                 herd.tell("storm")
+                _until_all_gone(herd, plan)
                 online = _until_all_online(herd, plan, SETTLE_SECONDS)
         if charging:
             herd.tell("stop")
@@ -55,26 +58,31 @@ def obey(plan: Plan) -> int:
     """Do what standard input says, a command a line; tell on standard output, JSON a line.
 
     Commands: those of `Worker` with their values, JSON (``["connect", 30]``), and ``["report"]``,
-    which answers with what was seen since the last one. Once a second a line tells the phases.
+    which answers with what was seen since the last one. The end of the input ends the crowd. Twice a second a line tells the phases.
     """
     with Herd(plan) as herd, selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
-        told_at = 0.0
+        told_at, heard = 0.0, b""
         while True:
             herd.listen(_STEP_SECONDS)
-            if time.monotonic() - told_at >= 1:
+            if time.monotonic() - told_at >= _TELL_SECONDS:
                 told_at = time.monotonic()
                 _tell({"phases": herd.phases, "counts": herd.total})
-            while selector.select(0):
-                line = sys.stdin.readline()
-                if not line or (words := json.loads(line)) == ["quit"]:
-                    return 0
+            if not selector.select(0):
+                continue
+            # Not readline(): it would keep to itself what came together with a line.
+            data = os.read(sys.stdin.fileno(), 4096)
+            *lines, heard = (heard + data).split(b"\n")
+            for line in lines:
+                words = json.loads(line)
                 if words == ["report"]:
                     _tell({"report": herd.report()})
                 elif words[0] == "charge":
                     herd.charge(*words[1:])
                 else:
                     herd.tell(*words)
+            if not data:
+                return 0
 
 
 def _tell(document: dict[str, Any]) -> None:
@@ -93,6 +101,18 @@ def _until_all_online(herd: Herd, plan: Plan, patience: float) -> bool:
             shown_at = time.monotonic()
             _show(herd)
     return False
+
+
+def _until_all_gone(herd: Herd, plan: Plan) -> None:
+    """Wait until the storm has reached everybody: all have come online once more, or are away."""
+    before = herd.total["came online"]
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while (
+        herd.phases["online"] == plan.charging_points
+        and herd.total["came online"] < before + plan.charging_points
+        and time.monotonic() < deadline
+    ):
+        herd.listen(_STEP_SECONDS)
 
 
 def _watch(herd: Herd, seconds: float) -> None:

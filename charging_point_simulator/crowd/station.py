@@ -260,6 +260,7 @@ class Station:
             self._heartbeat_interval = max(1, answer["interval"])
         self._attempts = 0
         worker.figures.time("online", now - self._lost_at)
+        worker.figures.count("came online")
         self._lost_at = 0.0
         self._enter(ONLINE)
         # The first wait is any part of the interval: a crowd that came together spreads out.

@@ -23,7 +23,7 @@ from charging_point_simulator.crowd.figures import Figures
 from charging_point_simulator.crowd.station import PHASES, Station
 
 TICK_SECONDS = 0.05
-TELL_SECONDS = 1.0
+TELL_SECONDS = 0.5
 # Source addresses a process connects from: each has as many ports as the kernel gives out, and
 # a port rests for a minute after its connection.
 SOURCES = 8

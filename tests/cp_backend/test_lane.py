@@ -79,6 +79,21 @@ async def test_it_survives_a_lost_connection(lane, database):
     assert lane.healthy
 
 
+async def test_what_another_transaction_stood_in_the_way_of_is_done_again(lane):
+    tries = []
+
+    async def in_conflict_at_first(cursor, items):
+        tries.append(len(items))
+        if len(tries) < 3:
+            # What the server says when two transactions wait for each other.
+            await cursor.execute("DO $$ BEGIN RAISE deadlock_detected; END $$")
+        return list(items)
+
+    assert await asyncio.gather(*(lane.ask(in_conflict_at_first, n) for n in range(3))) == [0, 1, 2]
+    assert tries == [3, 3, 3]
+    assert lane.healthy
+
+
 async def sleepy(cursor, items):
     await cursor.execute("SELECT pg_sleep(20)")
     return list(items)
