@@ -132,6 +132,15 @@ run-third-party-hub-simulator: setup ## Play the roaming hub on http://127.0.0.1
 	@exec $(PYTHON) -m third_party_hub_simulator serve --port $(HUB_PORT) \
 		--control-port $(HUB_CONTROL_PORT) --operator-url http://$(HOST):$(THIRD_PARTY_PORT) $(ARGS)
 
+##@ Measure
+
+CHARGING_POINTS ?= 100000
+SECONDS ?= 300
+
+.PHONY: capacity
+capacity: setup ## Hold CHARGING_POINTS= (100000) for SECONDS= (300), storm, drain, write docs/capacity.md
+	@$(PYTHON) -m scripts.capacity --charging-points $(CHARGING_POINTS) --seconds $(SECONDS) $(ARGS)
+
 ##@ Operate
 
 .PHONY: register-charging-point

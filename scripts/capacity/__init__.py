@@ -1,0 +1,1 @@
+"""`make capacity` and `make compare-peers`: how much the backend holds, measured."""

@@ -1,0 +1,97 @@
+"""Who charges in a capacity run, and what the backend acknowledged, held against the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from charging.credential import hash_password, new_password, new_salt
+
+TOKEN = "SIMULATOR"  # noqa: S105 - an idTag, and no secret
+PREFIX = "CAP"
+
+Connection = psycopg.Connection[Any]
+
+
+def register(connection: Connection, count: int, credentials: Path) -> None:
+    """Register so many charging points with passwords of their own, and the token they show.
+
+    credentials: a CSV file to write identity and password to.
+    """
+    with (
+        credentials.open("w") as file,
+        connection.cursor() as cursor,
+        cursor.copy(
+            "COPY charging_points (charging_point_id, password_salt, password_hash) FROM STDIN"
+        ) as copy,
+    ):
+        for number in range(1, count + 1):
+            name, password, salt = f"{PREFIX}{number:06d}", new_password(), new_salt()
+            copy.write_row((name, salt, hash_password(password.encode(), salt)))
+            file.write(f"{name},{password}\n")
+    connection.execute("INSERT INTO tokens (id_tag) VALUES (%s)", [TOKEN])
+    connection.execute("ANALYZE charging_points")
+
+
+@dataclass(frozen=True)
+class Books:
+    """What was acknowledged, by the charging points' account, and what is in the database.
+
+    lost: readings and sessions that were acknowledged and are not there. too_many: readings
+    there that nobody heard acknowledged: possible only if the simulator was cut off.
+    """
+
+    sessions: int
+    readings: int
+    energy_wh: int
+    sessions_recorded: int
+    readings_recorded: int
+    energy_recorded_wh: int
+    lost: int
+    too_many: int
+
+    @property
+    def balanced(self) -> bool:
+        """Whether all is there, once, and no more."""
+        return (
+            not self.lost
+            and not self.too_many
+            and self.energy_wh == self.energy_recorded_wh
+            and self.sessions == self.sessions_recorded
+        )
+
+
+def compare(connection: Connection, files: list[Path]) -> Books:
+    """Hold the simulator's books against the database, charging point by charging point."""
+    connection.execute(
+        "CREATE TEMPORARY TABLE said (charging_point_id text, session_id int, energy_wh bigint,"
+        " readings int, ended int)"
+    )
+    with connection.cursor().copy("COPY said FROM STDIN (FORMAT csv)") as copy:
+        for file in files:
+            copy.write(file.read_bytes())
+    row = connection.execute(
+        """
+        WITH there AS (
+            SELECT session_id, count(*) AS readings FROM meter_values
+            WHERE session_id IS NOT NULL GROUP BY session_id
+        )
+        SELECT count(*) FILTER (WHERE said.ended = 1),
+               coalesce(sum(said.readings), 0)::bigint,
+               coalesce(sum(said.energy_wh) FILTER (WHERE said.ended = 1), 0)::bigint,
+               count(s.session_id) FILTER (WHERE s.state = 'ended'),
+               coalesce(sum(t.readings), 0)::bigint,
+               coalesce(sum(s.energy_wh), 0)::bigint,
+               coalesce(sum(greatest(0, said.readings - coalesce(t.readings, 0))), 0)::bigint
+                   + count(*) FILTER (WHERE s.session_id IS NULL AND said.session_id > 0),
+               coalesce(sum(greatest(0, coalesce(t.readings, 0) - said.readings)), 0)::bigint
+        FROM said
+        LEFT JOIN sessions AS s USING (session_id, charging_point_id)
+        LEFT JOIN there AS t USING (session_id)
+        """
+    ).fetchone()
+    assert row is not None
+    return Books(*row)
