@@ -71,6 +71,7 @@ class Authorizer(threading.Thread):
         hub: Hub,
         metrics: Metrics,
         stopped: threading.Event,
+        pace: float,
     ) -> None:
         super().__init__(name=kind.value, daemon=True)
         self.wake = threading.Event()
@@ -80,7 +81,8 @@ class Authorizer(threading.Thread):
         self._metrics = metrics
         self._stopped = stopped
         starts = kind is AuthorizationKind.START
-        self._pace = Pace(AUTHORIZE_STARTS_PER_MINUTE if starts else AUTHORIZE_STOPS_PER_MINUTE)
+        calls = AUTHORIZE_STARTS_PER_MINUTE if starts else AUTHORIZE_STOPS_PER_MINUTE
+        self._pace = Pace(calls * pace)
 
     def run(self) -> None:
         """Ask whenever the questions are ours; outlive the database's absence."""

@@ -31,6 +31,8 @@ LOCK_SECONDS = 2.0
 BEAT_SECONDS = 5.0
 TAKEOVER_SECONDS = 1.0
 """What a call that a dead worker left open may still take at the hub."""
+PACE_MARGIN = 1.03
+"""How much further apart calls are than the limit asks: they do not all travel equally fast."""
 MAX_RECORDS = 1000
 """Records of one push."""
 STEP_ASIDE_AFTER = 10
@@ -50,8 +52,8 @@ class Pace:
     Evenly, without bursts: so nothing is exceeded either when another process takes over.
     """
 
-    def __init__(self, calls_per_minute: int) -> None:
-        self._apart = 60.0 / calls_per_minute
+    def __init__(self, calls_per_minute: float) -> None:
+        self._apart = 60.0 / calls_per_minute * PACE_MARGIN
         self._next = 0.0
 
     def wait(self, stopped: threading.Event) -> None:
@@ -91,6 +93,7 @@ class Courier(threading.Thread):
         stopped: threading.Event,
         *,
         max_backoff_seconds: float,
+        pace: float,
     ) -> None:
         super().__init__(name=queue.value, daemon=True)
         self.wake = threading.Event()
@@ -100,7 +103,7 @@ class Courier(threading.Thread):
         self._metrics = metrics
         self._stopped = stopped
         self._backoff = Backoff(max_backoff_seconds)
-        self._pace = Pace(CALLS_PER_MINUTE[queue])
+        self._pace = Pace(CALLS_PER_MINUTE[queue] * pace)
         self._full_load_next = False
         self._beaten = 0.0
 

@@ -55,11 +55,14 @@ class Relay:
                 self._metrics,
                 self._stopped,
                 max_backoff_seconds=settings.hub_max_backoff,
+                pace=settings.hub_pace,
             )
             for queue in Queue
         }
         self._authorizers = [
-            Authorizer(kind, database_url, self._hub, self._metrics, self._stopped)
+            Authorizer(
+                kind, database_url, self._hub, self._metrics, self._stopped, settings.hub_pace
+            )
             for kind in AuthorizationKind
         ]
         self._workers = [self._outbox, *self._couriers.values(), *self._authorizers]

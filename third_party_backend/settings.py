@@ -72,6 +72,11 @@ class Settings:
         "", "who may vouch for the hub: path or PEM text; empty: the usual public authorities"
     )
     hub_timeout: float = _setting(10.0, "seconds the hub has to answer a push", 0.1)
+    hub_pace: float = _setting(
+        1.0,
+        "times the calls a minute that OICP allows; more than 1 only at a hub of one's own",
+        0.01,
+    )
     hub_max_backoff: float = _setting(
         60.0, "seconds at most between two tries while the hub does not answer", 0.1
     )
