@@ -50,6 +50,8 @@ class Backend:
         self._stack = stack
         self._node_port, self.web_port = free_port(), free_port()
         self._hub_port, self._control_port = free_port(), free_port()
+        self._hub_program: Program | None = None
+        self._relay: Program | None = None
         self.hub = Client(f"http://127.0.0.1:{self._control_port}")
 
     def run(self, *words: object, **settings: str) -> Program:
@@ -59,16 +61,20 @@ class Backend:
             Program(list(map(str, words)), log, {"DATABASE_URL": self._url, **settings})
         )
 
+    def run_hub(self, *words: object) -> None:
+        """Start the hub; one that ran before is remembered."""
+        self._hub_program = hub = self.run(
+            *("third_party_hub_simulator", "serve", "--port", self._hub_port),
+            *("--control-port", self._control_port, "--file", self._directory / "hub.jsonl"),
+            *("--operator-url", f"http://127.0.0.1:{self.web_port}", *words),
+        )
+        hub.wait_until_ready(f"http://127.0.0.1:{self._control_port}/health/ready")
+
     def begin(self, *hub_words: object) -> None:
         """Start the hub, the service and a node."""
-        hub = self.run(
-            *("third_party_hub_simulator", "serve", "--port", self._hub_port),
-            *("--control-port", self._control_port),
-            *("--operator-url", f"http://127.0.0.1:{self.web_port}", *hub_words),
-        )
+        self.run_hub(*hub_words)
         web = self.run("third_party_backend", "--port", self.web_port)
         node = self.run("cp_backend", "--port", self._node_port, CP_BACKEND_ADMIT_UNKNOWN="true")
-        hub.wait_until_ready(f"http://127.0.0.1:{self._control_port}/health/ready")
         web.wait_until_ready(f"http://127.0.0.1:{self.web_port}/health/ready")
         node.wait_until_ready(f"http://127.0.0.1:{self._node_port}/health/ready")
 
@@ -103,6 +109,26 @@ class Backend:
         )
         return evses
 
+    def relay(self, **settings: str) -> None:
+        """Start a relay, or another in its place."""
+        if self._relay is not None:
+            self._relay.stop()
+        self._relay = self.run(
+            "third_party_backend",
+            "relay",
+            THIRD_PARTY_HUB_URL=f"http://127.0.0.1:{self._hub_port}",
+            THIRD_PARTY_OPERATOR_ID="DE*VNI",
+            THIRD_PARTY_OPERATOR_NAME="VNI",
+            **settings,
+        )
+
+    def lift_the_limits(self) -> None:
+        """Let the hub take, and the relay send, as many calls a minute as they can."""
+        assert self._hub_program is not None
+        self._hub_program.stop()
+        self.run_hub("--no-limits")
+        self.relay(THIRD_PARTY_HUB_PACE="1000")
+
     def _number(self, query: str) -> int:
         row = self.database.execute(query.encode()).fetchone()
         assert row is not None
@@ -116,15 +142,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pace", type=float, default=100.0, help="remote starts a minute")
     parser.add_argument("--drivers", type=int, default=32, help="at the same time")
     parser.add_argument("--seconds", type=float, default=15.0, help="that they drive")
+    parser.add_argument(
+        "--cdr-seconds", type=float, default=70.0, help="of CDRs within the hub's limit"
+    )
     options = parser.parse_args(arguments)
     console.print(f"{os.cpu_count()} cores, everything on them; {CHARGING_POINTS} charging points.")
     try:
         with _backend() as backend:
-            backend.begin("--no-limits")
+            backend.begin()
             evses = backend.charging_points(CHARGING_POINTS)
             met = _at_a_pace(backend, evses, options.pace, options.minutes)
             _all_at_once(backend, evses, options.drivers, options.seconds)
             _unknown(backend, options.drivers, options.seconds / 3)
+            _records(backend, options.cdr_seconds, "within the hub's limit of 350 a minute")
+            backend.lift_the_limits()
+            _records(backend, 10, "without a limit")
             violations = backend.hub.get("/violations")
     except KeyboardInterrupt:
         console.print("stopped")
@@ -181,6 +213,28 @@ def _all_at_once(backend: Backend, evses: list[str], drivers: int, seconds: floa
         for drive_over in [pool.submit(drive, number) for number in range(drivers)]:
             drive_over.result()
     _report(f"{drivers} at once", results, time.monotonic() - begun)
+
+
+def _records(backend: Backend, seconds: float, how: str) -> None:
+    """Count the CDRs that reach the hub from a backlog of sessions."""
+    figures = backend.hub.get("/figures")
+    left, before = figures["sessions_open"], figures["cdrs"]
+    console.print(f"{left} sessions wait for their CDR; {seconds:g} s {how} …")
+    if "limit of" in how:
+        backend.relay()
+    _until(lambda: backend.hub.get("/figures")["cdrs"] > before, "no CDR came")
+    begun = time.monotonic()
+    before = backend.hub.get("/figures")["cdrs"]
+    while time.monotonic() < begun + seconds and backend.hub.get("/figures")["sessions_open"]:
+        time.sleep(0.1)
+    lasted = time.monotonic() - begun
+    figures = backend.hub.get("/figures")
+    count = figures["cdrs"] - before
+    most = figures["most_calls_a_minute"].get("cdr", 0)
+    console.print(
+        f"  CDRs {how}: {count} in {lasted:.1f} s ({count / lasted * 60:.0f} a minute; "
+        f"most in any 60 s: {most}), {figures['sessions_open']} left"
+    )
 
 
 def _unknown(backend: Backend, drivers: int, seconds: float) -> None:

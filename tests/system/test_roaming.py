@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+import csv
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta
 
-from charging.identity import evse_id_key
+import pytest
+import trustme
+
 from scripts.programs import Program, free_port
 from tests.hub import PROVIDER
 from tests.waiting import eventually
 
 FAST = ("--duration", "120", "--meter-values-interval", "30", "--time-compression", "240")
+ENDLESS = ("--duration", 1_000_000)
+CARD = "04A1B2C3"
 
 
 class Roaming:
@@ -25,18 +33,29 @@ class Roaming:
         self._programs = []
         self.web_port = free_port()
 
-    def begin(self, *hub_words, charging_points=1, **settings):
-        """Register charging points and start the hub, the service and the relay."""
-        for number in range(1, charging_points + 1):
-            self.register(number)
+    def begin(self, *hub_words, charging_points=1, silent=(), relay=True, **settings):
+        """Register charging points; start the hub, the service and the relay.
+
+        silent: numbers of those whose EVSE is not offered for roaming.
+        """
         self.hub = self._run_hub_simulator(*hub_words, operator_port=self.web_port)
         self.settings = {
             "DATABASE_URL": self._url,
             "THIRD_PARTY_WORKERS": "1",
+            "THIRD_PARTY_HUB_URL": self.hub.url,
+            "THIRD_PARTY_OPERATOR_ID": "DE*VNI",
+            "THIRD_PARTY_OPERATOR_NAME": "VNI",
+            "THIRD_PARTY_HUB_MAX_BACKOFF": "1",
             **{f"THIRD_PARTY_{name.upper()}": str(value) for name, value in settings.items()},
         }
+        self.register(charging_points, silent)
         web = self.run("third_party_backend", "--port", self.web_port)
+        if relay:
+            self.run_relay()
         web.wait_until_ready(f"http://127.0.0.1:{self.web_port}/health/ready")
+        if relay:
+            offered = charging_points - len(silent)
+            eventually(lambda: self.hub.figures()["evses"] == offered, 30)
         return self
 
     def run(self, *words):
@@ -44,14 +63,55 @@ class Roaming:
         self._programs.append(Program(list(map(str, words)), log, self.settings))
         return self._programs[-1]
 
-    def register(self, number, roaming=True):
-        name, evse = f"SIM{number:05d}", self.evse(number)
-        self.database.execute("INSERT INTO charging_points (charging_point_id) VALUES (%s)", [name])
-        self.database.execute(
-            "INSERT INTO evses (charging_point_id, evse_number, evse_id, evse_id_key, roaming)"
-            " VALUES (%s, 1, %s, %s, %s)",
-            [name, evse, evse_id_key(evse), roaming],
+    def run_relay(self):
+        return self.run("third_party_backend", "relay")
+
+    def operations(self, *words, code=0):
+        done = subprocess.run(
+            [sys.executable, "-m", "operations", *map(str, words)],
+            env={**os.environ, "DATABASE_URL": self._url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
+        assert done.returncode == code, done.stderr
+        return done.stdout
+
+    def register(self, count, silent):
+        table = self.directory / "evses.csv"
+        rows = [
+            {
+                "charging_point": f"SIM{number:05d}",
+                "evse_number": 1,
+                "evse_id": self.evse(number),
+                "roaming": "no" if number in silent else "yes",
+                "name": "Harbour",
+                "country": "DEU",
+                "city": "Kiel",
+                "street": "Kai",
+                "house_number": "1",
+                "postal_code": "24103",
+                "latitude": "54.323",
+                "longitude": "10.14",
+                "plugs": "Type 2 Outlet",
+                "power_type": "AC_3_PHASE",
+                "power_kw": "22",
+                "value_added_services": "Reservation",
+                "hotline": "+4943112345",
+            }
+            for number in range(1, count + 1)
+        ]
+        with table.open("w", newline="") as lines:
+            writer = csv.DictWriter(lines, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+        for row in rows:
+            self.database.execute(
+                "INSERT INTO charging_points (charging_point_id) VALUES (%s)",
+                [row["charging_point"]],
+            )
+        self.operations("evses", "import", table)
 
     def evse(self, number=1):
         return f"DE*VNI*E{number}*1"
@@ -62,18 +122,18 @@ class Roaming:
             *("--plain", "--port", self.node.port, "--charging-points", charging_points),
             *("--first", first, *FAST, *words),
         )
-        eventually(
-            lambda: (
-                self.database.execute(
-                    "SELECT count(*) FROM evses JOIN connections USING (charging_point_id)"
-                    " WHERE evse_number = 1 AND status = %s"
-                    " AND charging_point_id BETWEEN %s AND %s",
-                    [expect, f"SIM{first:05d}", f"SIM{first + charging_points - 1:05d}"],
-                ).fetchone()[0]
-                == charging_points
-            ),
-            30,
-        )
+        names = [f"SIM{first:05d}", f"SIM{first + charging_points - 1:05d}"]
+
+        def there():
+            (count,) = self.database.execute(
+                "SELECT count(*) FROM evses JOIN connections USING (charging_point_id)"
+                " WHERE evse_number = 1 AND status = %s AND charging_point_id BETWEEN %s AND %s",
+                [expect, *names],
+            ).fetchone()
+            return count == charging_points
+
+        if expect:
+            eventually(there, 30)
         return simulator
 
     def start(self, number=1, **more):
@@ -84,37 +144,230 @@ class Roaming:
     def stop(self, session):
         return self.hub.control.post("/stop", session_id=session)
 
+    def notified(self, session):
+        return [n["type"] for n in self.hub.session(session)["notifications"]]
+
+    def billed(self, session, seconds=20):
+        """The hub's session, once it has its CDR."""
+        eventually(lambda: self.hub.session(session)["cdr"], seconds)
+        return self.hub.session(session)
+
+    def energy(self):
+        """Hub session → energy in Wh, as the database has it."""
+        return dict(
+            self.database.execute(
+                "SELECT hub_session_id, energy_wh FROM hub_sessions JOIN sessions"
+                " USING (session_id) WHERE sessions.state = 'ended'"
+            ).fetchall()
+        )
+
+    def deliveries(self, queue, state):
+        """How many are in a state."""
+        return self.database.execute(
+            "SELECT count(*) FROM deliveries WHERE queue = %s AND state = %s", [queue, state]
+        ).fetchone()[0]
+
+    def has_status(self, status, number=1, seconds=20):
+        eventually(lambda: self.hub.statuses()[self.evse(number)] == status, seconds)
+
     def end(self):
         for program in reversed(self._programs):
             program.stop()
 
 
 @pytest.fixture
-def roaming(database, database_url, tmp_path, node, run_hub_simulator, simulate):
+def roaming(database, database_url, tmp_path, run_node, run_hub_simulator, simulate):
+    node = run_node(admit_unknown="true")
     made = Roaming(database, database_url, tmp_path, node, run_hub_simulator, simulate)
     yield made
     made.end()
 
 
+def test_a_remote_start_is_told_of_and_billed_once(roaming):
+    roaming.begin("--progress-interval", 1, progress_interval=1)
+    simulator = roaming.charge(
+        *("--wait-for-remote", "--duration", 800, "--meter-values-interval", 60)
+    )
+    roaming.has_status("Available")
+    started = roaming.start(emp_partner_session_id="theirs")
+    assert started["code"] == "000"
+    roaming.has_status("Occupied")
+    session = roaming.billed(started["session"])
+    roaming.has_status("Available")
+    (charged,) = simulator.report()["sessions"]
+    assert session["energy_wh"] == charged["energy_wh"] > 0
+    assert roaming.energy() == {started["session"]: charged["energy_wh"]}
+    kinds = [notification["type"] for notification in session["notifications"]]
+    assert (kinds[0], kinds[-1]) == ("Start", "End")
+    assert set(kinds[1:-1]) == {"Progress"}
+    assert session["cdr"]["CPOPartnerSessionID"] == started["answer"]["CPOPartnerSessionID"]
+    assert session["cdr"]["EMPPartnerSessionID"] == "theirs"
+    assert session["cdr_copies"] == 0
+    assert session["seconds_to_cdr"] < 10
+    assert roaming.hub.violations() == []
+
+
+def test_a_remote_stop_ends_and_bills_it(roaming):
+    roaming.begin()
+    simulator = roaming.charge("--wait-for-remote", *ENDLESS)
+    session = roaming.start()["session"]
+    eventually(lambda: roaming.notified(session) == ["Start"], 20)
+    assert roaming.stop(session)["code"] == "000"
+    billed = roaming.billed(session)
+    assert roaming.notified(session) == ["Start", "End"]
+    assert billed["energy_wh"] == simulator.report()["energy_wh"]
+    assert roaming.stop(session)["code"] == "400"
+    assert roaming.hub.violations() == []
+
+
 def test_a_remote_start_on_what_cannot_be_started_is_answered_by_its_code(roaming):
-    roaming.begin(charging_points=4)
-    roaming.register(5, roaming=False)
+    roaming.begin(charging_points=5, silent=(5,))
     roaming.charge("--sessions", 0, "--stay", "--status", "Faulted", expect="Faulted", first=1)
     roaming.charge(
-        "--sessions", 0, "--stay", "--status", "Unavailable", expect="Unavailable", first=2
+        *("--sessions", 0, "--stay", "--status", "Unavailable"), expect="Unavailable", first=2
     )
-    roaming.charge("--id-tag", "LOCAL", "--duration", 100_000, expect="Charging", first=3)
+    roaming.operations("tokens", "add", "LOCAL")
+    roaming.charge("--id-tag", "LOCAL", *ENDLESS, expect="Charging", first=3)
     codes = {number: roaming.start(number)["code"] for number in (1, 2, 3, 4, 5, 6)}
     assert codes == {1: "700", 2: "700", 3: "602", 4: "501", 5: "604", 6: "603"}
+    roaming.has_status("OutOfService", 1)
+    roaming.has_status("OutOfService", 2)
+    roaming.has_status("Occupied", 3)
+    # A session with a card of our own is nothing to the hub.
+    assert {s["code"] for s in roaming.hub.sessions().values()} == set(codes.values())
+    assert roaming.hub.figures()["calls"].keys() == {"evse-data", "evse-status"}
     assert roaming.hub.violations() == []
 
 
 def test_a_start_that_is_accepted_too_late_is_stopped_again(roaming):
     roaming.begin(answer_timeout=1)
-    simulator = roaming.charge(
-        "--wait-for-remote", "--remote-start-delay", 2, "--duration", 100_000
+    simulator = roaming.charge("--wait-for-remote", "--remote-start-delay", 2, *ENDLESS)
+    session = roaming.start()
+    assert session["code"] == "501"
+    assert simulator.report()["sessions_complete"] == 1
+    # The hub knows no such session: it is neither told of it nor billed.
+    roaming.has_status("Available")
+    assert roaming.hub.session(session["session"])["notifications"] == []
+    assert roaming.hub.session(session["session"])["cdr"] is None
+    assert roaming.hub.violations() == []
+
+
+def test_a_driver_whose_car_was_never_plugged_in_is_not_left_with_an_open_session(roaming):
+    roaming.begin(start_timeout=2)
+    roaming.charge("--wait-for-remote", "--remote-start", "no-car", "--stay")
+    session = roaming.start()
+    assert session["code"] == "000"
+    eventually(lambda: not roaming.hub.session(session["session"])["open"], 20)
+    assert not roaming.hub.session(session["session"])["energy_wh"]
+    assert roaming.stop(session["session"])["code"] == "400"
+    assert roaming.hub.violations() == []
+
+
+def test_a_card_is_refused_while_the_hub_is_away(roaming):
+    roaming.begin("--token", CARD)
+    roaming.hub.program.stop()
+    report = roaming.charge("--id-tag", CARD, expect=None).report(code=1)
+    assert "token refused: Invalid" in report["failures"]["SIM00001"]
+
+
+def test_the_hub_sees_a_status_within_five_seconds(roaming):
+    roaming.begin(charging_points=10)
+    roaming.operations("tokens", "add", "LOCAL")
+    roaming.charge("--id-tag", "LOCAL", "--stay", charging_points=10, expect=None)
+    eventually(
+        lambda: [s["status"] for s in roaming.hub.control.get("/statuses")].count("Occupied") == 10,
+        30,
     )
-    assert roaming.start()["code"] == "501"
+    for number in range(1, 11):
+        roaming.has_status("Available", number, 30)
+    seen = {
+        (change["evse"], change["status"]): datetime.fromisoformat(change["at"])
+        for change in roaming.hub.control.get("/statuses")
+    }
+    rows = roaming.database.execute(
+        "SELECT evse_id, status_at FROM evses WHERE evse_number = 1"
+    ).fetchall()
+    lags = [seen[evse, "Available"] - at for evse, at in rows]
+    assert max(lags) < timedelta(seconds=5)
+    assert roaming.hub.violations() == []
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    """Files of a CA, of the hub, of us, and of a stranger; each with its key in it."""
+    authority, other = trustme.CA(), trustme.CA()
+    files = {"ca": tmp_path / "ca.pem"}
+    authority.cert_pem.write_to_path(str(files["ca"]))
+    for name, issuer in (("hub", authority), ("us", authority), ("stranger", other)):
+        files[name] = tmp_path / f"{name}.pem"
+        made = issuer.issue_cert("127.0.0.1")
+        made.private_key_and_cert_chain_pem.write_to_path(str(files[name]))
+    return files
+
+
+def test_the_relay_shows_its_certificate(roaming, certificates):
+    hub_words = (
+        *("--certificate", certificates["hub"], "--key", certificates["hub"]),
+        *("--client-ca", certificates["ca"]),
+    )
+    us = certificates["us"]
+    roaming.begin(*hub_words, hub_certificate=us, hub_key=us, hub_ca=certificates["ca"])
+    roaming.charge("--sessions", 0, "--stay")
+    roaming.has_status("Available")
+    assert roaming.hub.violations() == []
+
+
+def test_a_record_that_may_be_tried_again_arrives_once(roaming):
+    kinds = ["too-many", "error", "timeout", "unavailable", "system-error", "uncertain",
+             "cut-before", "cut-after"]  # fmt: skip
+    roaming.begin()
+    roaming.charge("--wait-for-remote", "--sessions", len(kinds))
+    sessions = []
+    for kind in kinds:
+        roaming.has_status("Available")
+        roaming.hub.misbehave(kind, "cdr")
+        sessions.append(roaming.start()["session"])
+        roaming.billed(sessions[-1])
+    assert roaming.hub.figures()["calls"]["cdr"].keys() == {
+        *("200", "404", "408", "429", "500", "503", "cut")
+    }
+    assert {s: roaming.hub.session(s)["energy_wh"] for s in sessions} == roaming.energy()
+    eventually(lambda: roaming.deliveries("charge-detail-record", "delivered") == len(kinds))
+    assert roaming.hub.violations() == []
+
+
+def test_a_record_that_the_hub_refuses_waits_for_the_operator(roaming):
+    kinds = ["validation", "unauthorized", "forbidden-html", "no-session"]
+    roaming.begin()
+    roaming.charge("--wait-for-remote", "--sessions", len(kinds))
+    for number, kind in enumerate(kinds, 1):
+        roaming.has_status("Available")
+        roaming.hub.misbehave(kind, "cdr")
+        session = roaming.start()["session"]
+        eventually(lambda n=number: roaming.deliveries("charge-detail-record", "parked") == n, 20)
+        assert roaming.hub.session(session)["cdr"] is None
+        assert session in roaming.operations("hub", "parked", "--json")
+    roaming.operations("hub", "requeue", "--all")
+    eventually(lambda: roaming.hub.figures()["sessions_open"] == 0, 20)
+    assert roaming.hub.figures()["energy_wh"] == sum(roaming.energy().values())
+    assert roaming.hub.violations() == []
+
+
+def test_while_the_hub_is_away_nothing_is_lost_and_then_all_comes_in_order(roaming):
+    roaming.begin(charging_points=5, hub_max_backoff=0.5)
+    simulator = roaming.charge("--wait-for-remote", "--duration", 480, charging_points=5)
+    for number in range(1, 6):
+        roaming.has_status("Available", number)
+    sessions = [roaming.start(number)["session"] for number in range(1, 6)]
+    roaming.hub.program.kill()
     report = simulator.report()
-    assert report["sessions_complete"] == 1
+    assert len(report["sessions"]) == 5
+    roaming.hub.start_again()
+    for session in sessions:
+        billed = roaming.billed(session, 30)
+        assert billed["energy_wh"] == roaming.energy()[session]
+        assert roaming.notified(session)[:1] == ["Start"]
+    for number in range(1, 6):
+        eventually(lambda number=number: roaming.hub.statuses()[roaming.evse(number)] != "Reserved")
+    assert roaming.hub.figures()["energy_wh"] == report["energy_wh"]
     assert roaming.hub.violations() == []
