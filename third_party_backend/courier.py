@@ -8,6 +8,7 @@ takes over knows what may have arrived.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import socket
@@ -106,6 +107,7 @@ class Courier(threading.Thread):
         self._pace = Pace(CALLS_PER_MINUTE[queue] * pace)
         self._full_load_next = False
         self._beaten = 0.0
+        self._hub_away_at = -math.inf
 
     def run(self) -> None:
         """Work whenever the queue is ours; outlive the database's absence."""
@@ -132,11 +134,16 @@ class Courier(threading.Thread):
         self._full_load_next = state.full_load_next
         if state.in_flight:
             self._stopped.wait(TAKEOVER_SECONDS)
+        if deliveries.was_put_off(connection, self._queue):
+            self._hub_away_at = time.monotonic()
         while not self._stopped.is_set():
             self.wake.clear()
             self._begin_full_load(connection)
             batch = deliveries.due(
-                connection, self._queue, MAX_RECORDS if self._queue in CATALOGUE else 1
+                connection,
+                self._queue,
+                MAX_RECORDS if self._queue in CATALOGUE else 1,
+                catching_up=time.monotonic() - self._hub_away_at < deliveries.CATCH_UP_SECONDS,
             )
             if batch:
                 action, batch = self._group(batch)
@@ -241,6 +248,8 @@ class Courier(threading.Thread):
             uncertain=answer.uncertain,
             aside_seconds=STEP_ASIDE_SECONDS * random.uniform(0.5, 1) if stubborn else None,  # noqa: S311
         )
+        if answer.busy:
+            self._hub_away_at = time.monotonic()
         seconds = self._backoff.seconds()
         if answer.retry_after is not None:
             seconds = max(seconds, min(answer.retry_after, MAX_RETRY_AFTER_SECONDS))

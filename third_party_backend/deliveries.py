@@ -31,6 +31,8 @@ FULLY_LOADED = frozenset({Queue.EVSE_DATA, Queue.EVSE_STATUS})
 """Queues whose whole is pushed from time to time."""
 NOTIFICATIONS_FIRST_SECONDS = 6
 """How long a charge detail record lets its session's notifications go first."""
+CATCH_UP_SECONDS = 120
+"""… and for how long any of them do after the hub was away, since all have waited too long."""
 
 LATE_NOTIFICATION_SECONDS = 120
 """How long notifications may follow after their session's record."""
@@ -47,6 +49,11 @@ EXISTS (SELECT 1 FROM deliveries AS m
         WHERE m.queue = 'evse-data' AND m.key = split_part(d.key, '/', 1)
           AND m.delivered IS NOT NULL)
 """
+_NOTIFIED = """
+NOT EXISTS (SELECT 1 FROM deliveries AS m
+            WHERE m.hub_session_id = d.hub_session_id
+              AND m.queue = 'notification' AND m.state = 'waiting')
+"""
 READY = {
     Queue.EVSE_DATA: """
         (d.payload IS NOT NULL OR NOT EXISTS (
@@ -58,9 +65,7 @@ READY = {
     Queue.NOTIFICATION: "true",
     Queue.CHARGE_DETAIL_RECORD: f"""
         (d.queued_at < now() - make_interval(secs => {NOTIFICATIONS_FIRST_SECONDS})
-         OR NOT EXISTS (SELECT 1 FROM deliveries AS m
-                        WHERE m.hub_session_id = d.hub_session_id
-                          AND m.queue = 'notification' AND m.state = 'waiting'))
+         OR {_NOTIFIED})
     """,
     Queue.PRICING_PRODUCTS: "true",
     Queue.EVSE_PRICING: f"""
@@ -357,8 +362,25 @@ def begin_full_load(connection: Connection, queue: Queue) -> bool:
     return True
 
 
-def due(connection: Connection, queue: Queue, limit: int) -> list[Delivery]:
-    """Return what may go now, oldest first."""
+def was_put_off(connection: Connection, queue: Queue) -> bool:
+    """Return whether something waits that the hub has not taken when it was tried."""
+    row = connection.execute(
+        "SELECT 1 FROM deliveries WHERE queue = %s AND state = 'waiting' AND attempts > 0 LIMIT 1",
+        [queue.value],
+    ).fetchone()
+    return row is not None
+
+
+def due(
+    connection: Connection, queue: Queue, limit: int, *, catching_up: bool = False
+) -> list[Delivery]:
+    """Return what may go now, oldest first.
+
+    catching_up: no charge detail record goes before its session's notifications.
+    """
+    ready = READY[queue]
+    if catching_up and queue is Queue.CHARGE_DETAIL_RECORD:
+        ready = _NOTIFIED
     order = "d.queued_at, d.delivery_id" if queue in CATALOGUE else "d.delivery_id"
     rows = connection.execute(
         f"""
@@ -366,7 +388,7 @@ def due(connection: Connection, queue: Queue, limit: int) -> list[Delivery]:
                d.uncertain, extract(epoch FROM now() - d.queued_at)::float
         FROM deliveries AS d
         WHERE d.queue = %s AND d.state = 'waiting' AND d.next_attempt_at <= now()
-          AND {READY[queue]}
+          AND {ready}
         ORDER BY {order} LIMIT %s
         """.encode(),
         [queue.value, limit],

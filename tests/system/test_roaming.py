@@ -366,8 +366,10 @@ def test_while_the_hub_is_away_nothing_is_lost_and_then_all_comes_in_order(roami
     for session in sessions:
         billed = roaming.billed(session, 30)
         assert billed["energy_wh"] == roaming.energy()[session]
-        assert roaming.notified(session)[:1] == ["Start"]
+        assert roaming.notified(session) == ["Start", "End"]
     for number in range(1, 6):
         eventually(lambda number=number: roaming.hub.statuses()[roaming.evse(number)] != "Reserved")
-    assert roaming.hub.figures()["energy_wh"] == report["energy_wh"]
+    figures = roaming.hub.figures()
+    assert figures["energy_wh"] == report["energy_wh"]
+    assert "cdr: before the End" not in figures["remarks"]
     assert roaming.hub.violations() == []
