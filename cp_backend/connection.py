@@ -224,12 +224,13 @@ class Connection:
         if self._paused:
             return limits.ping_interval  # it has said more than we have heard: it lives
         silence = now - self._last_heard
+        # Silent since before the ping: that is a tick more than the wait for the pong at least.
+        if self._pinged and silence >= limits.pong_timeout + 1:
+            self.abort("pong timed out")
+            return None
         if silence < limits.ping_interval:
             self._pinged = False
             return limits.ping_interval - silence
-        if self._pinged:
-            self.abort("pong timed out")
-            return None
         self._pinged = True
         self._send(_PING)
         return limits.pong_timeout

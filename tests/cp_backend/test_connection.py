@@ -232,6 +232,15 @@ def test_who_says_nothing_and_answers_no_ping_is_dropped(run_node):
     assert client.ended()
 
 
+def test_who_answers_its_pings_stays_however_long_it_may_take_to(run_node):
+    node = run_node(admit_unknown="true", ping_interval="1", pong_timeout="2")
+    client = Raw(node.port)
+    for _ in range(2):
+        assert client.receive() == (PING, b"")
+        client.send(frame(PONG))
+    client.close()
+
+
 def test_who_does_not_read_is_dropped(run_node):
     node = run_node(admit_unknown="true", max_unsent_bytes="2000", max_waiting_calls="1000")
     client = Raw(node.port)

@@ -24,6 +24,8 @@ from scripts.programs import Program, free_port
 from templates.services import REQUEST_IDLE_SECONDS, WEBSOCKET_IDLE_SECONDS
 from tests.system.conftest import recorded, reported
 from tests.waiting import eventually
+from third_party_backend.server import Server
+from third_party_backend.settings import Settings as ThirdPartySettings
 
 # Debian puts it where not everybody looks.
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -193,7 +195,7 @@ def test_pings_hold_a_quiet_charging_point_and_silence_ends_it(run_node, balance
     ping_seconds = Settings().ping_interval
     assert 2 * ping_seconds + Settings().pong_timeout <= WEBSOCKET_IDLE_SECONDS
     idle = round(WEBSOCKET_IDLE_SECONDS / 30)
-    pinging = run_node(**BEHIND_ONE, ping_interval=str(ping_seconds / 30), pong_timeout="1")
+    pinging = run_node(**BEHIND_ONE, ping_interval=str(ping_seconds / 30), pong_timeout="2")
     silent = run_node(**BEHIND_ONE, ping_interval="600")
     options = {"ping_interval": None}  # the client says nothing by itself
     with (
@@ -230,6 +232,11 @@ def third_party_port(database_url, tmp_path):
     with Program(words, tmp_path / "third_party.log", settings) as program:
         program.wait_until_ready(f"http://127.0.0.1:{port}/health/ready")
         yield port
+
+
+def test_the_load_balancer_gives_up_an_idle_request_connection_before_gunicorn_does():
+    """Otherwise it would now and then send a request into a connection that is being closed."""
+    assert Server(ThirdPartySettings(), database_url="").cfg.keepalive > REQUEST_IDLE_SECONDS
 
 
 def test_the_hub_is_answered_through_its_own(third_party_port, balance):
