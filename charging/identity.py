@@ -7,6 +7,7 @@ sentence an operator can act on.
 from __future__ import annotations
 
 import re
+import secrets
 
 MAX_CHARGING_POINT_ID_LENGTH = 48
 MAX_ID_TAG_LENGTH = 36
@@ -17,6 +18,7 @@ _CHARGING_POINT_ID = re.compile(r"[A-Za-z0-9*_=+|@.\- ]{1,48}")
 _EVSE_ID_ISO = re.compile(r"[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?E[A-Za-z0-9*]{1,30}")
 _EVSE_ID_DIN = re.compile(r"\+?[0-9]{1,3}\*[0-9]{3}\*[0-9*]{1,32}")
 
+_HUB_TOKEN = re.compile(r"HUB[0-9A-F]{16}")
 _RFID_UID = re.compile(r"[0-9A-F]{8}|[0-9A-F]{14}|[0-9A-F]{20}")
 
 
@@ -82,6 +84,19 @@ def rfid_uid(id_tag: str) -> str | None:
     """
     uid = re.sub(r"[:\- ]", "", id_tag).upper()
     return uid if _RFID_UID.fullmatch(uid) else None
+
+
+def new_hub_token() -> str:
+    """Return a token for one session of the hub: 19 characters holding 64 random bits.
+
+    OCPP 1.6 allows 20, so the hub's own id does not fit.
+    """
+    return "HUB" + secrets.token_hex(8).upper()
+
+
+def is_hub_token(id_tag: str) -> bool:
+    """Return whether a token is one that we made for a session of the hub."""
+    return _HUB_TOKEN.fullmatch(id_tag) is not None
 
 
 def redact(token: str) -> str:

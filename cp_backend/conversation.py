@@ -221,13 +221,13 @@ class OcppConversation:
         except CallRefusedError as error:
             self._finish(CommandResult(Outcome.FAILED, f"malformed answer: {error.description}"))
         else:
-            self._finish(CommandResult(v16.read_command_answer(frame.payload)))
+            self._finish(CommandResult(v16.read_command_answer(command.action, frame.payload)))
         self._send_next()
 
     def _on_error(self, frame: CallError) -> None:
         if self._in_flight(frame.message_id) is not None:
             detail = f"{frame.code}: {frame.description}"[:255]
-            self._finish(CommandResult(Outcome.FAILED, detail))
+            self._finish(CommandResult(v16.read_command_error(frame.code), detail))
             self._send_next()
 
     def on_second(self, now: int) -> None:

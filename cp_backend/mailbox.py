@@ -15,6 +15,7 @@ from uuid import UUID
 
 import psycopg
 
+from charging.authorization import AUTHORIZATION_ANSWERS_CHANNEL
 from charging.command import COMMANDS_CHANNEL, CommandResult, Outcome
 from cp_backend.conversation import OcppConversation
 from cp_backend.lane import CONNECT_TIMEOUT_SECONDS, DatabaseAwayError
@@ -31,7 +32,8 @@ log = logging.getLogger(__name__)
 class Mailbox:
     """Takes commands from the database to charging points and their answers back.
 
-    displaced: told the charging points that have moved to another node.
+    displaced: told the charging points that have moved to another node. authorized: told the
+    authorizations that the hub has answered, for whichever node.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Mailbox:
         registry: Registry,
         metrics: Metrics,
         displaced: Callable[[list[str]], None],
+        authorized: Callable[[str], None],
     ) -> None:
         self._url = url
         self._node_channel = NODE_CHANNEL_PREFIX + node_id.hex
@@ -49,6 +52,7 @@ class Mailbox:
         self._registry = registry
         self._metrics = metrics
         self._displaced = displaced
+        self._authorized = authorized
         self._wake = asyncio.Event()
 
     async def deliver(self) -> None:
@@ -80,6 +84,7 @@ class Mailbox:
                     application_name="charging-point-backend mailbox",
                 ) as connection:
                     await connection.execute(f"LISTEN {COMMANDS_CHANNEL}")
+                    await connection.execute(f"LISTEN {AUTHORIZATION_ANSWERS_CHANNEL}")
                     await connection.execute(f"LISTEN {self._node_channel}")
                     backoff = 0.1
                     async for notification in connection.notifies():
@@ -92,6 +97,8 @@ class Mailbox:
     def _on_notification(self, channel: str, payload: str) -> None:
         if channel == self._node_channel:
             self._displaced(payload.split("\n"))
+        elif channel == AUTHORIZATION_ANSWERS_CHANNEL:
+            self._authorized(payload)
         elif self._registry.get(payload) is not None:
             self._wake.set()
 

@@ -30,6 +30,7 @@ from cp_backend.mailbox import Mailbox
 from cp_backend.ocpp import v16
 from cp_backend.poller import Poller
 from cp_backend.registry import Registry
+from cp_backend.roaming import Roaming
 from cp_backend.settings import Settings
 from cp_backend.store import NodeBeat, Presence, Store, beat
 from cp_backend.telemetry import Metrics
@@ -66,7 +67,8 @@ class Node:
         self.poller = Poller(asyncio.get_running_loop())
         self.engine = Engine(self.poller, self.wheel, settings, self._on_closed)
         self.store = Store(database_url, self.node_id, settings, self.metrics)
-        self.desk = Desk(self.store, settings, self.metrics)
+        self.roaming = Roaming(self.store, settings)
+        self.desk = Desk(self.store, self.roaming, settings, self.metrics)
         self.listener = Listener(
             settings=settings,
             engine=self.engine,
@@ -84,6 +86,7 @@ class Node:
             self.registry,
             self.metrics,
             self._on_displaced,
+            self.roaming.on_notification,
         )
         self._orphaned = orphaned
         self._stop = asyncio.Event()
@@ -125,6 +128,7 @@ class Node:
         errands = [
             asyncio.create_task(self.mailbox.listen(), name="listen"),
             asyncio.create_task(self.mailbox.deliver(), name="deliver"),
+            asyncio.create_task(self.roaming.run(), name="roaming"),
             asyncio.create_task(self._beat(), name="beat"),
             asyncio.create_task(self._tick(), name="tick"),
             asyncio.create_task(self._measure(), name="measure"),

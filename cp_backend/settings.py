@@ -44,6 +44,13 @@ class Settings:
     admit_unknown_tokens: bool = _setting(
         False, "let tokens charge that nobody registered; for local use"
     )
+    roaming_timeout: float = _setting(
+        8,
+        "seconds the roaming hub has to answer about a card nobody registered; 0: it is not asked",
+    )
+    roaming_without_hub: bool = _setting(
+        False, "let cards that nobody registered charge, unpaid, while the hub cannot be asked"
+    )
     heartbeat_interval: int = _setting(300, "seconds between heartbeats that a boot hands out", 1)
     boot_retry_interval: int = _setting(
         60, "seconds until a charging point that is pending or rejected boots again", 1

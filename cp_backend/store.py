@@ -17,10 +17,18 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from charging.authorization import Authorization, AuthorizationStatus, Token, authorize
+from charging.authorization import (
+    ASKABLE_SECONDS,
+    AUTHORIZATIONS_CHANNEL,
+    Authorization,
+    AuthorizationKind,
+    AuthorizationStatus,
+    Token,
+    authorize,
+)
 from charging.command import COMMAND_ANSWERS_CHANNEL, COMMANDS_CHANNEL, CommandKind, CommandResult
 from charging.event import EVENTS_CHANNEL, EventKind
-from charging.identity import id_tag_key
+from charging.identity import id_tag_key, is_hub_token
 from cp_backend.lane import Lane
 from cp_backend.ocpp.vocabulary import (
     Booted,
@@ -94,6 +102,16 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class HubQuestion:
+    """Whether the hub lets a card charge. session_id: what began with it unasked, if anything."""
+
+    charging_point_id: str
+    uid: str
+    session_id: int | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class NodeBeat:
     """A node's sign of life. It is False, for the row, when the row was gone and is anew."""
 
@@ -148,6 +166,22 @@ class Store:
             From(charging_point_id, (id_tag, self._settings.admit_unknown_tokens)),
             told,
         )
+
+    def ask_hub(self, question: HubQuestion, told: Told) -> None:
+        """Ask the hub about a card → the authorization's id, None where nobody could answer, or
+        an Authorization where the hub is not asked.
+        """
+        self.lookups.submit(ask_hub, question, told)
+
+    async def hub_answers(
+        self, waiting: Sequence[int], over: Sequence[int]
+    ) -> dict[int, Authorization | None]:
+        """Return what the hub has said; None: it could not be asked, or not in time (`over`)."""
+        return await self.lookups.ask(hub_answers, (waiting, over))
+
+    def session_accepted(self, session_id: int, told: Told) -> None:
+        """Note that a session's token may charge after all."""
+        self.facts.submit(accept_sessions, session_id, told)
 
     def connected(self, presence: Presence, told: Told) -> None:
         """Take over a charging point; another node that held it is notified."""
@@ -396,41 +430,170 @@ async def report_status(cursor: Cursor, reports: Sequence[From]) -> list[None]:
 
 async def authorize_tokens(cursor: Cursor, asked: Sequence[From]) -> list[Authorization]:
     """Decide over tokens. said: (id_tag, whether unknown ones may charge)."""
-    return await _authorize(cursor, [(a.charging_point_id, a.said[0], a.said[1]) for a in asked])
+    asked_by = [(a.charging_point_id, a.said[0], a.said[1]) for a in asked]
+    # Shown to begin as well as to end: OCPP 1.6 does not say which.
+    return await _authorize(cursor, asked_by, begin=True, end=True)
 
 
-async def _authorize(cursor: Cursor, asked: Sequence[tuple[str, str, bool]]) -> list[Authorization]:
+async def _authorize(
+    cursor: Cursor, asked: Sequence[tuple[str, str, bool]], *, begin: bool, end: bool
+) -> list[Authorization]:
+    """Decide whether tokens may begin, or end, a session at their charging points."""
     keys = [_key(id_tag) for _, id_tag, _ in asked]
     await cursor.execute(
         "SELECT id_tag, blocked, expires_at, parent_id_tag FROM tokens WHERE id_tag = ANY(%s)",
         [keys],
     )
     tokens = {row[0]: Token(*row) async for row in cursor}
-    strangers = [key for key in keys if key not in tokens]
-    remote: dict[tuple[str, str], bool] = {}
-    if strangers:
-        # A token that the hub's remote start carried is ours to answer, never the hub's.
-        await cursor.execute(
-            "SELECT charging_point_id, id_tag, state IN ('asked', 'accepted') FROM hub_sessions"
-            " WHERE id_tag = ANY(%s)",
-            [strangers],
-        )
-        remote = {(row[0], row[1]): row[2] async for row in cursor}
+    strangers = [
+        (charging_point_id, key)
+        for (charging_point_id, _, _), key in zip(asked, keys, strict=True)
+        if key not in tokens
+    ]
+    of_hub = await _hub_tokens(cursor, strangers) if strangers else {}
     now = datetime.now(UTC)
     answers = []
     for (charging_point_id, _, admit_unknown), key in zip(asked, keys, strict=True):
         if key in tokens:
             answers.append(authorize(tokens[key], now))
-        elif (charging_point_id, key) in remote:
-            accepted = remote[charging_point_id, key]
-            answers.append(_ACCEPTED if accepted else _INVALID)
+            continue
+        may_begin, may_end, group = of_hub.get((charging_point_id, key), (False, False, None))
+        if (begin and may_begin) or (end and may_end):
+            answers.append(Authorization(AuthorizationStatus.ACCEPTED, parent_id_tag=group))
+        elif admit_unknown and not is_hub_token(key):
+            answers.append(_ACCEPTED)
         else:
-            answers.append(_ACCEPTED if admit_unknown else _INVALID)
+            answers.append(_STRANGER)
     return answers
 
 
+async def _hub_tokens(
+    cursor: Cursor, strangers: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[bool, bool, str | None]]:
+    """Return, for tokens of the hub's open sessions: may begin, may end, group.
+
+    These are ours to answer, never the hub's: what its remote start carried, and the cards that
+    it has authorized to begin or to end a session. A group lets a charging point see that one
+    card may end what another began.
+    """
+    await cursor.execute(
+        f"""
+        SELECT t.charging_point_id, t.id_tag,
+               bool_or(h.id_tag = t.id_tag AND h.session_id IS NULL),
+               bool_or(h.state = 'accepted' AND h.session_id IS NOT NULL),
+               min({_GROUP}) FILTER (WHERE h.origin = 'local')
+        FROM (SELECT DISTINCT * FROM unnest(%s::text[], %s::text[]) AS t (charging_point_id, id_tag)
+             ) AS t
+        JOIN hub_sessions AS h ON h.charging_point_id = t.charging_point_id
+        WHERE h.state IN ('asked', 'accepted')
+          AND (h.id_tag = t.id_tag OR t.id_tag = ANY(h.stop_id_tags))
+        GROUP BY 1, 2
+        """.encode(),
+        [[name for name, _ in strangers], [key for _, key in strangers]],
+    )
+    return {(row[0], row[1]): (row[2], row[3], row[4]) async for row in cursor}
+
+
+# Of 20 characters, as OCPP 1.6 allows them.
+_GROUP = "'HUB' || upper(left(replace(h.cpo_partner_session_id, '-', ''), 17))"
 _ACCEPTED = Authorization(AuthorizationStatus.ACCEPTED)
 _INVALID = Authorization(AuthorizationStatus.INVALID)
+_STRANGER = Authorization(AuthorizationStatus.INVALID, stranger=True)
+
+
+async def ask_hub(
+    cursor: Cursor, questions: Sequence[HubQuestion]
+) -> list[int | Authorization | None]:
+    """Write questions to the hub; return their ids, None where no relay could answer.
+
+    Where no EVSE is offered for roaming the hub is none of our drivers' business: refused. A card is taken to end a session when all EVSEs are busy and one of them with the hub's
+    session; otherwise to begin one.
+    """
+    await cursor.execute(
+        "SELECT DISTINCT charging_point_id FROM evses WHERE roaming AND charging_point_id = ANY(%s)",
+        [[question.charging_point_id for question in questions]],
+    )
+    roaming = {row[0] async for row in cursor}
+    asked: list[int | Authorization | None] = []
+    for question in questions:
+        if question.charging_point_id not in roaming:
+            asked.append(_INVALID)
+            continue
+        await cursor.execute(
+            """
+            INSERT INTO authorizations (kind, charging_point_id, id_tag, session_id, deadline)
+            SELECT CASE WHEN going.session_id IS NULL THEN %(start)s ELSE %(stop)s END,
+                   %(charging_point)s, %(uid)s,
+                   coalesce(going.session_id, %(session)s::int), now() + %(within)s
+            FROM (SELECT 1) AS one
+            LEFT JOIN LATERAL (
+                SELECT h.session_id FROM hub_sessions AS h
+                WHERE h.charging_point_id = %(charging_point)s AND h.state = 'accepted'
+                  AND h.session_id IS NOT NULL AND %(session)s::int IS NULL
+                  AND NOT EXISTS (
+                      SELECT 1 FROM evses AS e
+                      WHERE e.charging_point_id = h.charging_point_id AND e.evse_number > 0
+                        AND e.status IN ('Available', 'Preparing', 'Reserved'))
+                ORDER BY h.session_id DESC LIMIT 1) AS going ON true
+            WHERE EXISTS (SELECT 1 FROM hub_queues
+                          WHERE queue = %(start)s AND beaten_at > now() - %(askable)s)
+            RETURNING authorization_id, pg_notify(%(channel)s, '')
+            """,
+            {
+                "start": AuthorizationKind.START.value,
+                "stop": AuthorizationKind.STOP.value,
+                "charging_point": question.charging_point_id,
+                "uid": question.uid,
+                "session": question.session_id,
+                "within": timedelta(seconds=question.seconds),
+                "askable": timedelta(seconds=ASKABLE_SECONDS),
+                "channel": AUTHORIZATIONS_CHANNEL,
+            },
+        )
+        row = await cursor.fetchone()
+        asked.append(row[0] if row is not None else None)
+    return asked
+
+
+async def hub_answers(
+    cursor: Cursor, looks: Sequence[tuple[Sequence[int], Sequence[int]]]
+) -> list[dict[int, Authorization | None]]:
+    """Return answers that are there, and give up those that nobody waits for any more."""
+    waiting, over = looks[0]
+    if over:
+        await cursor.execute(
+            "UPDATE authorizations SET state = 'expired'"
+            " WHERE authorization_id = ANY(%s) AND state = 'asked'",
+            [list(over)],
+        )
+    await cursor.execute(
+        f"""
+        SELECT a.authorization_id, CASE WHEN a.state = 'answered' THEN a.accepted END,
+               CASE WHEN h.origin = 'local' THEN {_GROUP} END
+        FROM authorizations AS a
+        LEFT JOIN hub_sessions AS h ON h.hub_session_id = a.hub_session_id
+        WHERE a.authorization_id = ANY(%s) AND a.state <> 'asked'
+        """.encode(),
+        [list(waiting)],
+    )
+    answers: dict[int, Authorization | None] = {}
+    async for number, accepted, group in cursor:
+        if accepted is None:
+            answers[number] = None
+        elif accepted:
+            answers[number] = Authorization(AuthorizationStatus.ACCEPTED, parent_id_tag=group)
+        else:
+            answers[number] = _INVALID
+    return [answers, *({} for _ in looks[1:])]
+
+
+async def accept_sessions(cursor: Cursor, session_ids: Sequence[int]) -> list[None]:
+    """Note that sessions' tokens may charge, for a charging point that asks again."""
+    await cursor.execute(
+        "UPDATE sessions SET start_status = 'Accepted' WHERE session_id = ANY(%s)",
+        [list(session_ids)],
+    )
+    return [None] * len(session_ids)
 
 
 def _key(id_tag: str) -> str:
@@ -447,7 +610,10 @@ async def start_sessions(cursor: Cursor, started: Sequence[From]) -> list[Sessio
     together are it. A repeated start finds the first one's row, and its answer.
     """
     authorizations = await _authorize(
-        cursor, [(s.charging_point_id, s.said[0].id_tag, s.said[1]) for s in started]
+        cursor,
+        [(s.charging_point_id, s.said[0].id_tag, s.said[1]) for s in started],
+        begin=True,
+        end=False,
     )
     columns = {
         "ids": [s.charging_point_id for s in started],
@@ -495,6 +661,7 @@ async def start_sessions(cursor: Cursor, started: Sequence[From]) -> list[Sessio
                 AuthorizationStatus(status),
                 authorization.expires_at,
                 authorization.parent_id_tag,
+                authorization.stranger and status == AuthorizationStatus.INVALID,
             ),
         )
         for (_, session_id, status), authorization in zip(rows, authorizations, strict=True)
@@ -506,13 +673,29 @@ async def _tell_of_new_sessions(cursor: Cursor, new: dict[int, Any]) -> None:
     session_ids = list(new)
     await cursor.execute(
         """
-        UPDATE hub_sessions AS h SET session_id = s.session_id
+        UPDATE hub_sessions AS h
+        SET session_id = s.session_id, evse_number = coalesce(h.evse_number, s.evse_number)
         FROM sessions AS s
         WHERE s.session_id = ANY(%s) AND h.id_tag = s.id_tag
           AND h.charging_point_id = s.charging_point_id
           AND h.session_id IS NULL AND h.state IN ('asked', 'accepted')
         """,
         [session_ids],
+    )
+    await cursor.execute(
+        """
+        WITH used AS (
+            UPDATE reservations AS r SET state = 'used', ended_at = now()
+            FROM sessions AS s
+            WHERE s.session_id = ANY(%s) AND r.charging_point_id = s.charging_point_id
+              AND r.evse_number = s.evse_number AND r.id_tag = s.id_tag AND r.state = 'reserved'
+            RETURNING r.reservation_id, r.charging_point_id
+        )
+        INSERT INTO events (kind, charging_point_id, payload, occurred_at)
+        SELECT %s, charging_point_id, jsonb_build_object('reservation_id', reservation_id), now()
+        FROM used
+        """,
+        [session_ids, EventKind.RESERVATION_ENDED.value],
     )
     # A remote start that was given up, and which the charging point carried out all the same; or
     # one that has been used already.
@@ -560,6 +743,8 @@ async def end_sessions(cursor: Cursor, ended: Sequence[From]) -> list[SessionEnd
     authorizations = await _authorize(
         cursor,
         [(e.charging_point_id, e.said[0].id_tag or "", e.said[1]) for e in ended],
+        begin=False,
+        end=True,
     )
     statuses = [
         a.status.value if e.said[0].id_tag is not None else None
@@ -711,11 +896,13 @@ async def claim_commands(cursor: Cursor, nodes: Sequence[UUID]) -> list[list[Cla
         UPDATE commands AS c SET state = 'sent', node_id = k.node_id, sent_at = now()
         FROM connections AS k
         WHERE c.state = 'queued' AND c.deadline > now()
+          -- a newer service may ask what this node does not know yet
+          AND c.kind = ANY(%s)
           AND k.charging_point_id = c.charging_point_id AND k.node_id = %s
         RETURNING c.command_id, c.charging_point_id, c.kind, c.arguments,
                   extract(epoch FROM c.deadline - now())::float
         """,
-        [nodes[0]],
+        [[kind.value for kind in CommandKind], nodes[0]],
     )
     claimed = []
     async for command_id, charging_point_id, kind, arguments, seconds_left in cursor:

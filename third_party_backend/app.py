@@ -7,12 +7,15 @@ import logging
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
+from third_party_backend.access import Access
 from third_party_backend.answers import Answers
 from third_party_backend.oicp.messages import MessageError, acknowledgment
 from third_party_backend.oicp.status import StatusCode
-from third_party_backend.routes import health, remote
+from third_party_backend.reservations import Reservations
+from third_party_backend.routes import health, remote, reservation
 from third_party_backend.settings import Settings
 from third_party_backend.store import Store
+from third_party_backend.telemetry import tell_regularly, web_metrics
 
 MAX_REQUEST_BYTES = 256 * 1024
 
@@ -26,9 +29,13 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     store = Store(database_url, settings.threads, settings.presence_timeout)
     app.extensions["settings"] = settings
     app.extensions["store"] = store
+    app.extensions["reservations"] = Reservations(store)
     app.extensions["answers"] = Answers(database_url, store)
-    app.register_blueprint(health.blueprint)
-    app.register_blueprint(remote.blueprint)
+    app.extensions["metrics"] = metrics = web_metrics()
+    tell_regularly(metrics, settings.environment, settings.metrics_interval)
+    Access(settings, metrics).guard(app)
+    for routes in (health, remote, reservation):
+        app.register_blueprint(routes.blueprint)
     app.register_error_handler(MessageError, _on_message_error)
     app.register_error_handler(Exception, _on_error)
     return app

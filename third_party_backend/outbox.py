@@ -445,8 +445,8 @@ class Outbox(threading.Thread):
                 AND begun.key = h.hub_session_id || '/start' AND begun.state = 'delivered'
             LEFT JOIN deliveries AS last ON last.queue = 'notification'
                 AND last.key = h.hub_session_id || '/progress'
-            LEFT JOIN evses AS e ON e.charging_point_id = s.charging_point_id
-                AND e.evse_number = s.evse_number
+            LEFT JOIN evses AS e ON e.charging_point_id = h.charging_point_id
+                AND e.evse_number = h.evse_number
             CROSS JOIN LATERAL (
                 SELECT sampled_at, energy_wh FROM meter_values AS m
                 WHERE m.session_id = s.session_id AND m.charging_point_id = s.charging_point_id
@@ -483,6 +483,11 @@ class Outbox(threading.Thread):
         connection.execute(
             "DELETE FROM events WHERE event_id IN (SELECT event_id FROM events"
             " WHERE relayed_at < now() - %s LIMIT %s)",
+            [before, _PRUNE_BATCH],
+        )
+        connection.execute(
+            "DELETE FROM authorizations WHERE authorization_id IN (SELECT authorization_id"
+            " FROM authorizations WHERE asked_at < now() - %s ORDER BY 1 LIMIT %s)",
             [before, _PRUNE_BATCH],
         )
         connection.execute(
@@ -618,8 +623,8 @@ def _hub_sessions(
                s.ended_at, s.meter_stop_wh, s.stop_reason
         FROM sessions AS s
         JOIN hub_sessions AS h USING (session_id)
-        LEFT JOIN evses AS e ON e.charging_point_id = s.charging_point_id
-            AND e.evse_number = s.evse_number
+        LEFT JOIN evses AS e ON e.charging_point_id = h.charging_point_id
+            AND e.evse_number = h.evse_number
         WHERE s.session_id = ANY(%s) ORDER BY s.session_id
         """,
         [list(session_ids)],

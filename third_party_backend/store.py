@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,15 +12,15 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
 from charging.command import COMMANDS_CHANNEL, CommandKind, Outcome
-from charging.identity import evse_id_key
+from charging.event import EVENTS_CHANNEL, EventKind
+from charging.identity import evse_id_key, new_hub_token
+from charging.session import Unstarted
 from third_party_backend.oicp.messages import RemoteStart, RemoteStop, provider_key
 from third_party_backend.oicp.status import StatusCode, of_evse_status
 
 Connection = psycopg.Connection[Any]
 
-POOL_TIMEOUT_SECONDS = 3.0
-# 64 random bits in 16 characters: OCPP 1.6 allows 20, so the hub's GUID does not fit.
-_ID_TAG_BYTES = 8
+POOL_TIMEOUT_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,38 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """An EVSE, and what stands against using it now.
+
+    in_use: a session charges. reservation_*: of the one that holds it, if any does.
+    """
+
+    charging_point_id: str
+    evse_number: int
+    roaming: bool
+    status: str | None
+    whole_status: str | None
+    in_use: bool
+    online: bool
+    details: dict[str, Any] | None
+    reservation_session_id: str | None
+    reservation_provider_id: str | None
+    reservation_identification: dict[str, Any] | None
+    reservation_id_tag: str | None
+
+    def reserved_for(self, provider_id: str, identification: Any, session_id: str) -> bool:
+        """Return whether the reservation that holds it is this contract's."""
+        if self.reservation_provider_id is None or (
+            provider_key(self.reservation_provider_id) != provider_key(provider_id)
+        ):
+            return False
+        return (
+            self.reservation_session_id == session_id
+            or self.reservation_identification == identification
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """The same request was answered before; this was the answer."""
 
@@ -55,7 +86,7 @@ class Store:
 
     def __init__(self, url: str, threads: int, presence_timeout: float) -> None:
         self._presence = timedelta(seconds=presence_timeout)
-        self._pool: ConnectionPool[Connection] = ConnectionPool(
+        self.pool: ConnectionPool[Connection] = ConnectionPool(
             url,
             min_size=1,
             # A waiting remote start holds no connection, so few are enough for many threads.
@@ -65,18 +96,18 @@ class Store:
             kwargs={
                 "connect_timeout": 3,
                 "application_name": "third-party-backend",
-                "options": "-c statement_timeout=5s -c timezone=UTC",
+                "options": "-c statement_timeout=3s -c timezone=UTC",
             },
             check=ConnectionPool.check_connection,
         )
 
     def close(self) -> None:
         """Let go of all connections."""
-        self._pool.close()
+        self.pool.close()
 
     def ping(self) -> None:
         """Ask the database whether it is there."""
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             connection.execute("SELECT 1")
 
     def begin_remote_start(
@@ -87,7 +118,7 @@ class Store:
         The hub's session is committed before the charging point hears anything, in the same
         transaction as the command. A repeated request starts nothing twice.
         """
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             known = connection.execute(
                 "SELECT provider_id, start_answer, start_command_id FROM hub_sessions"
                 " WHERE hub_session_id = %s",
@@ -95,20 +126,25 @@ class Store:
             ).fetchone()
             if known is not None:
                 return _again(request, known)
-            evse = self._evse(connection, request.evse_id)
-            refusal = _why_not(evse)
+            place = self.place(connection, request.evse_id)
+            if place is None:
+                return Decided(StatusCode.UNKNOWN_EVSE)
+            ours = place.reserved_for(
+                request.provider_id, request.identification, request.session_id
+            )
+            refusal = why_not_start(place, reserved=ours)
             if refusal is not None:
                 return refusal
-            assert evse is not None
-            charging_point_id, evse_number = evse[:2]
-            id_tag = "HUB" + secrets.token_hex(_ID_TAG_BYTES).upper()
+            charging_point_id, evse_number = place.charging_point_id, place.evse_number
+            # The charging point keeps a reserved EVSE for the token of its reservation.
+            id_tag = (place.reservation_id_tag if ours else None) or new_hub_token()
             inserted = connection.execute(
                 """
                 INSERT INTO hub_sessions (
                     hub_session_id, provider_id, evse_id, charging_point_id, evse_number,
                     identification, id_tag, cpo_partner_session_id, emp_partner_session_id
                 ) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-                ON CONFLICT (hub_session_id) DO NOTHING
+                ON CONFLICT DO NOTHING
                 """,
                 [
                     request.session_id,
@@ -123,15 +159,17 @@ class Store:
                 ],
             )
             if inserted.rowcount == 0:
-                # Its twin came between our look and our insert, and has committed by now.
+                # Its twin came between our look and our insert, and has committed by now; or
+                # another start is using the same reservation.
                 known = connection.execute(
                     "SELECT provider_id, start_answer, start_command_id FROM hub_sessions"
                     " WHERE hub_session_id = %s",
                     [request.session_id],
                 ).fetchone()
-                assert known is not None
+                if known is None:
+                    return Decided(StatusCode.EVSE_IN_USE, "the reservation is being used")
                 return _again(request, known)
-            command_id = _queue(
+            command_id = queue(
                 connection,
                 charging_point_id,
                 CommandKind.REMOTE_START,
@@ -151,7 +189,7 @@ class Store:
         start all the same is stopped by the node that hears of it.
         """
         state = "accepted" if answer["Result"] else "refused"
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             connection.execute(
                 "UPDATE hub_sessions SET start_answer = %s, state = %s"
                 " WHERE hub_session_id = %s AND start_answer IS NULL",
@@ -168,7 +206,7 @@ class Store:
 
     def begin_remote_stop(self, request: RemoteStop, seconds: float) -> Asked | Decided:
         """Queue the stop of a hub's session, or say why not."""
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             row = connection.execute(
                 """
                 SELECT h.provider_id, h.state, h.charging_point_id, h.session_id, s.state
@@ -187,14 +225,21 @@ class Store:
             if session_id is None:
                 # Started, but no car was plugged in: from now on none will charge on it.
                 connection.execute(
-                    "UPDATE hub_sessions SET state = 'refused' WHERE hub_session_id = %s",
+                    "UPDATE hub_sessions SET state = 'ended', ended_at = now()"
+                    " WHERE hub_session_id = %s",
                     [request.session_id],
                 )
+                tell(
+                    connection,
+                    EventKind.HUB_SESSION_CLOSED,
+                    charging_point_id,
+                    {"hub_session_id": request.session_id, "why": Unstarted.STOPPED.value},
+                )
                 return Decided(StatusCode.SUCCESS)
-            if not self._is_online(connection, charging_point_id):
+            if not self.is_online(connection, charging_point_id):
                 return Decided(StatusCode.NO_COMMUNICATION, "the charging point is offline")
             return Asked(
-                _queue(
+                queue(
                     connection,
                     charging_point_id,
                     CommandKind.REMOTE_STOP,
@@ -205,7 +250,7 @@ class Store:
 
     def answer_of(self, command_id: int) -> tuple[Outcome, str] | None:
         """Return the outcome and detail of a command, None while it has none."""
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             row = connection.execute(
                 "SELECT state, outcome, detail FROM commands WHERE command_id = %s", [command_id]
             ).fetchone()
@@ -213,7 +258,7 @@ class Store:
 
     def give_up(self, command_id: int) -> tuple[Outcome, str]:
         """Wait for a command no longer; return its outcome, should it have come just now."""
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             connection.execute(
                 "UPDATE commands SET state = 'expired'"
                 " WHERE command_id = %s AND state IN ('queued', 'sent')",
@@ -226,7 +271,7 @@ class Store:
 
     def partner_sessions(self, session_id: str) -> tuple[str | None, str | None]:
         """Return our and the provider's own session ids of a hub's session."""
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             row = connection.execute(
                 "SELECT cpo_partner_session_id, emp_partner_session_id FROM hub_sessions"
                 " WHERE hub_session_id = %s",
@@ -234,9 +279,9 @@ class Store:
             ).fetchone()
         return (row[0], row[1]) if row else (None, None)
 
-    def _evse(self, connection: Connection, evse_id: str) -> tuple[Any, ...] | None:
-        """Return charging point, EVSE number, roaming, statuses, in use, online of an EVSE."""
-        return connection.execute(
+    def place(self, connection: Connection, evse_id: str) -> Place | None:
+        """Look up an EVSE by any spelling of its id."""
+        row = connection.execute(
             """
             SELECT e.charging_point_id, e.evse_number, e.roaming, e.status, whole.status,
                    EXISTS (SELECT 1 FROM sessions AS s
@@ -244,16 +289,25 @@ class Store:
                              AND s.evse_number = e.evse_number AND s.state = 'charging'),
                    EXISTS (SELECT 1 FROM connections AS c JOIN nodes AS n USING (node_id)
                            WHERE c.charging_point_id = e.charging_point_id
-                             AND n.heartbeat_at > now() - %s)
+                             AND n.heartbeat_at > now() - %s),
+                   d.details, r.hub_session_id, r.provider_id, r.identification, r.id_tag
             FROM evses AS e
+            LEFT JOIN evse_details AS d USING (charging_point_id, evse_number)
             LEFT JOIN evses AS whole ON whole.charging_point_id = e.charging_point_id
                                     AND whole.evse_number = 0
+            LEFT JOIN LATERAL (
+                SELECT * FROM reservations AS r
+                WHERE r.charging_point_id = e.charging_point_id AND r.evse_number = e.evse_number
+                  AND r.state IN ('asked', 'reserved') AND r.expires_at > now()
+                ORDER BY r.reservation_id DESC LIMIT 1) AS r ON true
             WHERE e.evse_id_key = %s
             """,
             [self._presence, evse_id_key(evse_id)],
         ).fetchone()
+        return None if row is None else Place(*row)
 
-    def _is_online(self, connection: Connection, charging_point_id: str) -> bool:
+    def is_online(self, connection: Connection, charging_point_id: str) -> bool:
+        """Return whether a living node holds the charging point's socket."""
         row = connection.execute(
             "SELECT 1 FROM connections JOIN nodes USING (node_id)"
             " WHERE charging_point_id = %s AND heartbeat_at > now() - %s",
@@ -272,7 +326,7 @@ class Store:
             [session_id],
         ).fetchone()
         if row is not None:
-            _queue(connection, row[0], CommandKind.REMOTE_STOP, {"session_id": row[1]}, 30)
+            queue(connection, row[0], CommandKind.REMOTE_STOP, {"session_id": row[1]}, 30)
 
 
 def _again(request: RemoteStart, known: tuple[Any, ...]) -> Asked | Decided | Stored:
@@ -282,29 +336,57 @@ def _again(request: RemoteStart, known: tuple[Any, ...]) -> Asked | Decided | St
     return Stored(answer) if answer is not None else Asked(command_id)
 
 
-def _why_not(evse: tuple[Any, ...] | None) -> Decided | None:
-    if evse is None:
-        return Decided(StatusCode.UNKNOWN_EVSE)
-    _, _, roaming, status, whole_status, in_use, online = evse
-    if not roaming:
+def why_not_start(place: Place, *, reserved: bool) -> Decided | None:
+    """Return what stands against a start. reserved: it is held for whoever wants to start."""
+    refusal = why_not(place, reserved=reserved)
+    if refusal is not None:
+        return refusal
+    vehicle_first = bool((place.details or {}).get("vehicle_first"))
+    if vehicle_first and place.status in ("Available", "Reserved"):
+        return Decided(StatusCode.NO_VEHICLE, "connect the vehicle first")
+    return None
+
+
+def why_not(place: Place, *, reserved: bool) -> Decided | None:
+    """Return what stands against using an EVSE at all."""
+    if not place.roaming:
         return Decided(StatusCode.NO_ROAMING)
-    if not online:
+    if not place.online:
         return Decided(StatusCode.NO_COMMUNICATION, "the charging point is offline")
     # What the charging point says of itself as a whole holds for all its EVSEs.
-    for reported in (whole_status, status):
+    for reported in (place.whole_status, place.status):
         code = of_evse_status(reported)
+        if code is StatusCode.EVSE_RESERVED and reserved:
+            continue
         if code is not StatusCode.SUCCESS:
             return Decided(code)
-    return Decided(StatusCode.EVSE_IN_USE) if in_use else None
+    if place.in_use:
+        return Decided(StatusCode.EVSE_IN_USE)
+    if place.reservation_provider_id is not None and not reserved:
+        return Decided(StatusCode.EVSE_RESERVED)
+    return None
 
 
-def _queue(
+def tell(
+    connection: Connection, kind: EventKind, charging_point_id: str, payload: dict[str, Any]
+) -> None:
+    """Write an event for the outbox, in the transaction of what it tells of."""
+    connection.execute(
+        "INSERT INTO events (kind, charging_point_id, payload, occurred_at)"
+        " VALUES (%s, %s, %s, now())",
+        [kind.value, charging_point_id, Jsonb(payload)],
+    )
+    connection.execute("SELECT pg_notify(%s, '')", [EVENTS_CHANNEL])
+
+
+def queue(
     connection: Connection,
     charging_point_id: str,
     kind: CommandKind,
     arguments: dict[str, Any],
     seconds: float,
 ) -> int:
+    """Queue a command that is answered within so many seconds; return its id."""
     row = connection.execute(
         "INSERT INTO commands (charging_point_id, kind, arguments, requested_by, deadline)"
         " VALUES (%s, %s, %s, 'hub', now() + %s) RETURNING command_id",

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from cp_backend.ocpp.errors import CallRefusedError
 from cp_backend.ocpp.vocabulary import Answer, Registration
+from cp_backend.roaming import Roaming
 from cp_backend.settings import Settings
 from cp_backend.store import Store
 from cp_backend.telemetry import Metrics
@@ -31,12 +32,15 @@ class Reply(Protocol):
 
 
 class Desk:
-    """A node's store, settings and figures, shared by all its conversations."""
+    """A node's store, hub, settings and figures, shared by all its conversations."""
 
-    __slots__ = ("_message_ids", "metrics", "settings", "store")
+    __slots__ = ("_message_ids", "metrics", "roaming", "settings", "store")
 
-    def __init__(self, store: Store, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, store: Store, roaming: Roaming, settings: Settings, metrics: Metrics
+    ) -> None:
         self.store = store
+        self.roaming = roaming
         self.settings = settings
         self.metrics = metrics
         prefix = secrets.token_hex(8)

@@ -94,12 +94,41 @@ def write_command(kind: CommandKind, arguments: dict[str, Any]) -> tuple[str, di
             }
         case CommandKind.REMOTE_STOP:
             return "RemoteStopTransaction", {"transactionId": int(arguments["session_id"])}
+        case CommandKind.RESERVE:
+            return "ReserveNow", {
+                "connectorId": int(arguments["evse_number"]),
+                "expiryDate": write_time(datetime.fromisoformat(arguments["expires_at"])),
+                "idTag": str(arguments["id_tag"]),
+                "reservationId": int(arguments["reservation_id"]),
+            }
+        case CommandKind.CANCEL_RESERVATION:
+            return "CancelReservation", {"reservationId": int(arguments["reservation_id"])}
     raise ValueError(f"OCPP 1.6 has no {kind}")
 
 
-def read_command_answer(payload: dict[str, Any]) -> Outcome:
-    """Turn the (valid) answer to one of our commands into its outcome."""
-    return Outcome.ACCEPTED if payload.get("status") == "Accepted" else Outcome.REJECTED
+def read_command_answer(action: str, payload: dict[str, Any]) -> Outcome:
+    """Turn the (valid) answer to one of our commands into its outcome.
+
+    A charging point that rejects ReserveNow does not take reservations at all. Source: OCPP 1.6
+    section 5.13.
+    """
+    match payload.get("status"):
+        case "Accepted":
+            return Outcome.ACCEPTED
+        case "Occupied":
+            return Outcome.OCCUPIED
+        case "Faulted" | "Unavailable":
+            return Outcome.OUT_OF_SERVICE
+        case "Rejected" if action == "ReserveNow":
+            return Outcome.NOT_OFFERED
+        case _:
+            return Outcome.REJECTED
+
+
+def read_command_error(code: str) -> Outcome:
+    """Turn the code of a CALLERROR to one of our commands into its outcome."""
+    unknown = (ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.value)
+    return Outcome.NOT_OFFERED if code in unknown else Outcome.FAILED
 
 
 def write_time(time: datetime) -> str:

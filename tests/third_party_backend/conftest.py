@@ -6,6 +6,7 @@ import json
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 
 from operations.__main__ import main as operations
 from scripts.programs import Program, free_port
+from tests.station import Station, ago, iso
+from tests.waiting import eventually
 
 EVSE = "DE*VNI*E1*1"
 PROVIDER = "DE-DCB"
@@ -169,3 +172,56 @@ def import_evses(operate: Callable[..., int], database: Any, tmp_path: Path) -> 
 def hub(run_third_party: Callable[..., Hub]) -> Hub:
     """A hub whose patience ends after two seconds."""
     return run_third_party(answer_timeout="2")
+
+
+@pytest.fixture
+def background() -> Iterator[ThreadPoolExecutor]:
+    """Threads for requests that wait for a charging point."""
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+@pytest.fixture
+def simulator(run_hub_simulator: Any, hub: Hub) -> Any:
+    """A hub that calls `hub`, our web service."""
+    return run_hub_simulator("--no-limits", operator_port=hub.port)
+
+
+@pytest.fixture
+def station(node: Any, import_evses: Any, database: Any) -> Iterator[Station]:
+    """CP1 with two EVSEs that are offered to the hub, booted and online."""
+    import_evses(*(evse_row(n, value_added_services="Reservation") for n in (1, 2)))
+    with Station(node.port) as station:
+        station.boot()
+        eventually(lambda: database.execute("SELECT 1 FROM connections").fetchone())
+        yield station
+
+
+@pytest.fixture
+def start_remotely(simulator: Any, station: Station, background: Any) -> Callable[..., Any]:
+    """Start through hub and web; return the hub's session and the token it has here."""
+
+    def start(evse: str = EVSE) -> tuple[str, str]:
+        answer = background.submit(
+            simulator.control.post, "/start", evse_id=evse, provider_id="DE-EMP"
+        )
+        _, message_id, _, payload = station.receive()
+        station.send([3, message_id, {"status": "Accepted"}])
+        answer = answer.result()
+        assert answer["code"] == "000"
+        return answer["session"], payload["idTag"]
+
+    return start
+
+
+def status(station: Station, status: str, number: int = 1, error: str = "NoError") -> None:
+    """Have the charging point report the status of a connector."""
+    station.call(
+        "StatusNotification",
+        {
+            "connectorId": number,
+            "status": status,
+            "errorCode": error,
+            "timestamp": iso(ago()),
+        },
+    )

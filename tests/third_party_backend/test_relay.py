@@ -2,64 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
-import pytest
-
-from tests.station import Station, ago, iso
-from tests.third_party_backend.conftest import EVSE, evse_row
+from tests.station import ago, iso
+from tests.third_party_backend.conftest import EVSE, status
 from tests.waiting import eventually
-
-
-@pytest.fixture
-def background():
-    with ThreadPoolExecutor(8) as pool:
-        yield pool
-
-
-@pytest.fixture
-def simulator(run_hub_simulator, hub):
-    """A hub that calls `hub`, our web service."""
-    return run_hub_simulator("--no-limits", operator_port=hub.port)
-
-
-@pytest.fixture
-def station(node, import_evses, database):
-    """CP1 with two EVSEs that are offered to the hub, booted and online."""
-    import_evses(evse_row(1), evse_row(2))
-    with Station(node.port) as station:
-        station.boot()
-        eventually(lambda: database.execute("SELECT 1 FROM connections").fetchone())
-        yield station
-
-
-@pytest.fixture
-def start_remotely(simulator, station, background):
-    """Start through hub and web; return the hub's session and the token it has here."""
-
-    def start(evse=EVSE):
-        answer = background.submit(
-            simulator.control.post, "/start", evse_id=evse, provider_id="DE-EMP"
-        )
-        _, message_id, _, payload = station.receive()
-        station.send([3, message_id, {"status": "Accepted"}])
-        answer = answer.result()
-        assert answer["code"] == "000"
-        return answer["session"], payload["idTag"]
-
-    return start
-
-
-def status(station, status, number=1, error="NoError"):
-    station.call(
-        "StatusNotification",
-        {
-            "connectorId": number,
-            "status": status,
-            "errorCode": error,
-            "timestamp": iso(ago()),
-        },
-    )
 
 
 def test_evses_and_their_status_reach_the_hub_data_first(station, simulator, run_relay):

@@ -84,6 +84,21 @@ class RemoteStop(_Request):
     """AuthorizeRemoteStop v2.1."""
 
 
+class ReservationStart(RemoteStart):
+    """AuthorizeRemoteReservationStart v1.1. The hub may leave session and duration to us."""
+
+    session_id: SessionId | None = Field(  # type: ignore[assignment]
+        None, validation_alias="SessionID"
+    )
+    duration_minutes: Annotated[int, Field(ge=1, le=99)] | None = Field(
+        None, validation_alias="Duration"
+    )
+
+
+class ReservationStop(_Request):
+    """AuthorizeRemoteReservationStop v1.1."""
+
+
 Message = TypeVar("Message", bound=_Request)
 
 

@@ -53,7 +53,12 @@ DESCRIPTIONS = {
 
 
 def of_outcome(outcome: Outcome) -> StatusCode:
-    """Return how the outcome of a command is told to the hub."""
+    """Return how the outcome of a start or a stop is told to the hub."""
+    return StatusCode.SUCCESS if outcome is Outcome.ACCEPTED else StatusCode.NO_COMMUNICATION
+
+
+def of_reservation(outcome: Outcome) -> StatusCode:
+    """Return how the outcome of a reservation is told to the hub."""
     match outcome:
         case Outcome.ACCEPTED:
             return StatusCode.SUCCESS

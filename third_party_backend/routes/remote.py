@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
+from charging.telemetry import Metrics
 from third_party_backend.answers import Answers
 from third_party_backend.oicp.messages import RemoteStart, RemoteStop, acknowledgment, read
 from third_party_backend.oicp.status import of_outcome
@@ -27,6 +29,7 @@ def start(provider_id: str) -> Response:
     """Start a session at an EVSE on behalf of a provider's driver."""
     store: Store = current_app.extensions["store"]
     settings: Settings = current_app.extensions["settings"]
+    started = time.perf_counter()
     message = read(RemoteStart, request.get_json(force=True, silent=True), provider_id)
     partner_session_id = new_partner_session_id()
     begun = store.begin_remote_start(message, partner_session_id, settings.answer_timeout)
@@ -42,7 +45,9 @@ def start(provider_id: str) -> Response:
             )
         case Asked(command_id):
             answers: Answers = current_app.extensions["answers"]
-            outcome, detail = answers.wait(command_id, settings.answer_timeout)
+            # What the look-ups took is not the charging point's any more.
+            left = settings.answer_timeout - (time.perf_counter() - started)
+            outcome, detail = answers.wait(command_id, max(0, left))
             ours, theirs = store.partner_sessions(message.session_id)
             answer = store.finish_remote_start(
                 message.session_id,
@@ -54,6 +59,9 @@ def start(provider_id: str) -> Response:
                     emp_partner_session_id=theirs,
                 ),
             )
+    metrics: Metrics = current_app.extensions["metrics"]
+    metrics.count("RemoteStarts", answer["StatusCode"]["Code"])
+    metrics.sample("RemoteStartLatency", (time.perf_counter() - started) * 1000)
     _log("remote start", message, answer)
     return jsonify(answer)
 
@@ -79,6 +87,7 @@ def stop(provider_id: str) -> Response:
         cpo_partner_session_id=ours,
         emp_partner_session_id=theirs,
     )
+    current_app.extensions["metrics"].count("RemoteStops", code.value)
     _log("remote stop", message, answer)
     return jsonify(answer)
 

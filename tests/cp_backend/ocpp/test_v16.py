@@ -135,5 +135,14 @@ def test_what_we_ask_fits_the_schema(kind, arguments, action):
 
 
 def test_only_accepted_is_accepted():
-    assert v16.read_command_answer({"status": "Accepted"}) is Outcome.ACCEPTED
-    assert v16.read_command_answer({"status": "Rejected"}) is Outcome.REJECTED
+    def read(action, status):
+        return v16.read_command_answer(action, {"status": status})
+
+    assert read("RemoteStartTransaction", "Accepted") is Outcome.ACCEPTED
+    assert read("RemoteStartTransaction", "Rejected") is Outcome.REJECTED
+    assert read("ReserveNow", "Rejected") is Outcome.NOT_OFFERED
+    assert read("ReserveNow", "Occupied") is Outcome.OCCUPIED
+    assert read("ReserveNow", "Faulted") is Outcome.OUT_OF_SERVICE
+    assert read("CancelReservation", "Rejected") is Outcome.REJECTED
+    assert v16.read_command_error("NotImplemented") is Outcome.NOT_OFFERED
+    assert v16.read_command_error("InternalError") is Outcome.FAILED
