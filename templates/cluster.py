@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from troposphere import GetAtt, If, Parameter, Ref, Sub, Template, ecs, logs
 
-from templates import database
+from templates import database, hub
 from templates.containers import (
     WITHOUT_COMPUTE_SPECIFICS,
     arn_of_log_group,
@@ -80,6 +80,7 @@ def build() -> Template:
         )
         for part in (*SERVICES, MIGRATIONS)
     }
+    secret = hub.add_secret(template)
     starter = role(
         template,
         "ExecutionRole",
@@ -89,12 +90,17 @@ def build() -> Template:
                 *(imported("registry", f"{camel(service)}RepositoryArn") for service in SERVICES)
             ),
             "write-logs": write_logs(*(arn_of_log_group(part) for part in groups)),
-            "read-secrets": read_secrets(imported("database", "ApplicationSecret")),
+            "read-secrets": read_secrets(
+                imported("database", "ApplicationSecret"), GetAtt(secret, "Id")
+            ),
         },
     )
     _add_migrations(template, architecture, Ref(groups[MIGRATIONS]))
     offer(template, STACK, "Name", Ref(cluster), "Name of the cluster")
     offer(template, STACK, "Arn", GetAtt(cluster, "Arn"), "ARN of the cluster")
+    offer(
+        template, STACK, "HubSecret", GetAtt(secret, "Id"), "Secret of our certificate at the hub"
+    )
     offer(template, STACK, "ExecutionRole", GetAtt(starter, "Arn"), "What starts tasks")
     return template
 

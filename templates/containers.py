@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from troposphere import Join, Ref, Sub, ecs
+from troposphere import AWS_NO_VALUE, If, Join, Ref, Sub, ecs
 
 from templates.names import camel, imported
 
@@ -23,14 +23,22 @@ def container(
     environment: Mapping[str, object],
     secrets: Mapping[str, object],
     log_group: object,
+    name: str = "",
+    optional_secrets: Mapping[str, tuple[str, object]] | None = None,
     **more: object,
 ) -> ecs.ContainerDefinition:
-    """Return the one container of a task: an image of a service with a command.
+    """Return a container of a task: an image of a service with a command.
 
-    secrets: variable → ``valueFrom``. more: ports, health check.
+    secrets: variable → ``valueFrom``; optional_secrets: variable → (condition, ``valueFrom``).
+    name: the service's where empty. more: ports, health check.
     """
+    given: list[object] = [ecs.Secret(Name=k, ValueFrom=v) for k, v in sorted(secrets.items())]
+    given += [
+        If(condition, ecs.Secret(Name=k, ValueFrom=v), Ref(AWS_NO_VALUE))
+        for k, (condition, v) in sorted((optional_secrets or {}).items())
+    ]
     return ecs.ContainerDefinition(
-        Name=service,
+        Name=name or service,
         Image=Join(
             ":",
             [
@@ -41,7 +49,7 @@ def container(
         Command=command,
         Essential=True,
         Environment=[ecs.Environment(Name=k, Value=v) for k, v in sorted(environment.items())],
-        Secrets=[ecs.Secret(Name=k, ValueFrom=v) for k, v in sorted(secrets.items())],
+        Secrets=given,
         User=USER,
         ReadonlyRootFilesystem=True,
         LinuxParameters=ecs.LinuxParameters(InitProcessEnabled=True),
@@ -52,7 +60,7 @@ def container(
             Options={
                 "awslogs-group": log_group,
                 "awslogs-region": Ref("AWS::Region"),
-                "awslogs-stream-prefix": service,
+                "awslogs-stream-prefix": name or service,
                 # A slow log must not stop charging points; a full buffer drops lines instead.
                 "mode": "non-blocking",
                 "max-buffer-size": "25m",
@@ -62,14 +70,23 @@ def container(
     )
 
 
-def secret_key(secret_arn: object, key: str) -> Join:
-    """Return ``valueFrom`` of one key of a JSON secret."""
-    return Join("", [secret_arn, f":{key}::"])
+def secret_key(secret_arn: object, key: str, version: object = "") -> Join:
+    """Return ``valueFrom`` of one key of a JSON secret. version: its id; the current one if empty."""
+    return Join("", [secret_arn, f":{key}::", version])
 
 
 def database_environment(name: str) -> dict[str, object]:
     """Return where the database is, for a container."""
     return {"DATABASE_HOST": imported("database", "Endpoint"), "DATABASE_NAME": name}
+
+
+def database_secrets() -> dict[str, object]:
+    """Return how the services log in to the database, for a container."""
+    secret = imported("database", "ApplicationSecret")
+    return {
+        "DATABASE_USER": secret_key(secret, "username"),
+        "DATABASE_PASSWORD": secret_key(secret, "password"),
+    }
 
 
 def runtime(architecture: object) -> ecs.RuntimePlatform:

@@ -22,7 +22,7 @@ from troposphere import (
 from troposphere import applicationautoscaling as scaling
 from troposphere import elasticloadbalancingv2 as elb
 
-from templates import database
+from templates import database, hub
 from templates.alarms import (
     CHARGING_POINT_METRICS,
     FIVE_MINUTES,
@@ -36,8 +36,8 @@ from templates.containers import (
     WITHOUT_COMPUTE_SPECIFICS,
     container,
     database_environment,
+    database_secrets,
     runtime,
-    secret_key,
 )
 from templates.names import (
     CHARGING_POINT,
@@ -93,6 +93,7 @@ class Service:
     scale_in_seconds: int
     errors_in_five_minutes: int
     environment: dict[str, Any] = field(default_factory=dict)
+    beside: list[ecs.ContainerDefinition] = field(default_factory=list)
     balancer: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -107,6 +108,7 @@ def build() -> Template:
     add_zones(template)
     add_architecture(template)
     add_runbook(template)
+    hub.add_parameters(template)
     text(template, "CertificateArn", "Certificate of both load balancers, in ACM")
     switch(template, "AllowExec", False, "Let people open a shell in a task")
     yes_or_no(template, "Protected", False, "Refuse to delete load balancers")
@@ -154,7 +156,8 @@ def build() -> Template:
             REQUEST_DRAIN_SECONDS,
             scale_in_seconds=300,
             errors_in_five_minutes=10,
-            environment={"THIRD_PARTY_HOST": ALL_ADDRESSES},
+            environment={"THIRD_PARTY_HOST": ALL_ADDRESSES} | hub.web_environment(),
+            beside=[hub.relay()],
         ),
     ):
         _add_service(template, service)
@@ -257,7 +260,6 @@ def _add_task(template: Template, service: Service) -> ecs.TaskDefinition:
         optional={"be-entered": ("IsAllowExec", be_entered())},
         tag=service.name,
     )
-    secret = imported("database", "ApplicationSecret")
     alive = (
         "import urllib.request as r;"
         f"r.urlopen('http://127.0.0.1:{service.port}/health/live', timeout=4)"
@@ -276,10 +278,7 @@ def _add_task(template: Template, service: Service) -> ecs.TaskDefinition:
                     service.name,
                     command=service.command,
                     environment=service.environment | database_environment(database.NAME),
-                    secrets={
-                        "DATABASE_USER": secret_key(secret, "username"),
-                        "DATABASE_PASSWORD": secret_key(secret, "password"),
-                    },
+                    secrets=database_secrets(),
                     log_group=log_group_name(service.name),
                     PortMappings=[ecs.PortMapping(ContainerPort=service.port, Protocol="tcp")],
                     # ECS does not read the image's own HEALTHCHECK.
@@ -290,7 +289,8 @@ def _add_task(template: Template, service: Service) -> ecs.TaskDefinition:
                         Retries=3,
                         StartPeriod=30,
                     ),
-                )
+                ),
+                *service.beside,
             ],
             Tags=tags(service.name),
             **WITHOUT_COMPUTE_SPECIFICS,

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from scripts.cloud import containers, delivery, environment, images, inputs, watching
+from scripts.cloud import containers, delivery, environment, hub, images, inputs, watching
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.inputs import InputError, Target
@@ -89,18 +89,19 @@ def _connect(target: Target) -> Aws:
 
 def _deploy(_: argparse.Namespace) -> int:
     target = _target()
-    hub = inputs.whitelist(os.environ)
+    cidrs = inputs.whitelist(os.environ)
+    told = hub.read(os.environ, cidrs)
     names = inputs.certificate_names(os.environ)
     sight = inputs.sight(os.environ)
     tags = {service: images.tag_of(image) for service, image in images.IMAGES.items()}
     aws = _connect(target)
-    if inputs.admits_everybody(hub):
+    if inputs.admits_everybody(cidrs):
         print(
             "Warning: WHITELIST_IP admits everybody to the roaming hub's service; "
             "only its own check of addresses and certificates is left.",
             file=sys.stderr,
         )
-    environment.deploy(aws, hub, tags, names, sight)
+    environment.deploy(aws, told, tags, names, sight)
     return 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from scripts.cloud import delivery, migration, stacks
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.certificates import Certificates
+from scripts.cloud.hub import Hub, keep, secret_parameters
 from scripts.cloud.images import IMAGES, missing, push
 from scripts.cloud.stacks import NO_CHANGES
 from scripts.cloud.steps import Work, run
@@ -19,15 +20,15 @@ from templates.names import CHARGING_POINT, camel
 
 def deploy(
     aws: Aws,
-    hub: list[str],
+    hub: Hub,
     tags: Mapping[str, str],
     more_names: list[str],
     sight: Mapping[str, str],
 ) -> None:
     """Bring the whole environment up to date, from an empty account if need be.
 
-    hub: CIDRs of the roaming hub. tags: service → image tag. sight: `inputs.sight`. Raises
-    InputError before anything is touched where an image would have to be built and cannot.
+    tags: service → image tag. sight: `inputs.sight`. Raises InputError before anything is touched
+    where an image would have to be built and cannot.
     """
     lacking = missing(aws, tags)
     certificates = Certificates(aws)
@@ -36,30 +37,38 @@ def deploy(
     def stack(name: str, parameters: Mapping[str, str] | None = None) -> dict[str, Work]:
         return {name: lambda: stacks.deploy(aws, name, parameters)}
 
-    def certified(name: str, parameters: Mapping[str, str]) -> dict[str, Work]:
-        # There is a certificate only when the steps before have been done.
-        return {
-            name: lambda: stacks.deploy(
-                aws, name, {**parameters, "CertificateArn": str(certificates.arn)}
-            )
-        }
+    def services() -> str:
+        return stacks.deploy(
+            aws,
+            "services",
+            {
+                **images,
+                **sight,
+                **hub.parameters,
+                **secret_parameters(aws, hub),
+                "CertificateArn": str(certificates.arn),
+            },
+        )
 
     protection = {"protection": lambda: _protect(aws)}
     run(
         {
             **stack("boundary"),
             **stack("network"),
-            **stack("firewall", hub_parameters(hub)),
+            **stack("firewall", hub_parameters(hub.cidrs)),
             **stack("registry"),
             **stack("alerts", sight),
             **{f"image {s}": _image(aws, s, tags[s], s in lacking) for s in IMAGES},
             "certificate": lambda: certificates.create(more_names),
             **stack("database"),
             **stack("cluster", images),
+            "certificate at the hub": lambda: keep(aws, hub),
             "migration": lambda: migration.migrate(aws, tags[CHARGING_POINT]),
-            **certified("services", {**images, **sight}),
+            "services": services,
             **stack("accelerator"),
-            **certified("observability", sight),
+            "observability": lambda: stacks.deploy(
+                aws, "observability", {**sight, "CertificateArn": str(certificates.arn)}
+            ),
             # Only now are the names and addresses known that clients will ask for.
             "names in certificate": lambda: certificates.create(public_names(aws)),
             **(protection if sizes(aws.target.environment).protected else {}),

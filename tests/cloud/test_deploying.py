@@ -5,18 +5,21 @@ The tests are a story and run in order: both are built, looked at, repeated, cha
 
 import json
 import re
+from pathlib import Path
 
 import psycopg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from scripts.cloud.certificates import Authority
 from templates.__main__ import OPTIONAL, STACKS
 from tests.conftest import _with_database
 
 pytestmark = pytest.mark.xdist_group("cloud")
 
 HUB = ["198.51.100.0/24", "203.0.113.7/32"]
+ENVIRONMENTS = ("staging", "production")
 SERVICES = ("charging-point", "third-party")
 
 
@@ -26,8 +29,27 @@ def staging(account):
 
 
 @pytest.fixture(scope="module")
-def production(account, staging):
-    return account.deploy("production", WHITELIST_IP="192.0.2.1")
+def hub_files(tmp_path_factory):
+    """Our certificate at the hub and its key, in files."""
+    directory = tmp_path_factory.mktemp("hub")
+    pems = Authority.new("hub").issue(["vni.example"])
+    files = {}
+    for name, pem in zip(("HUB_CERTIFICATE", "HUB_KEY"), pems, strict=True):
+        files[name] = str(directory / name)
+        (directory / name).write_bytes(pem)
+    return files
+
+
+@pytest.fixture(scope="module")
+def production(account, staging, hub_files):
+    return account.deploy(
+        "production",
+        WHITELIST_IP="192.0.2.1",
+        HUB_URL="https://hub.example",
+        OPERATOR_ID="DE*VNI",
+        OPERATOR_NAME="Venerable Inertia",
+        **hub_files,
+    )
 
 
 @pytest.fixture
@@ -303,6 +325,33 @@ def test_a_task(account, staging, service, cpu, memory):
     assert {group["retentionInDays"] for group in logs["logGroups"]} == {30}
 
 
+def test_the_relay_knows_the_hub_by_a_version_of_the_secret(
+    account, staging, production, hub_files
+):
+    tasks = {e: definition(account, services(account, e)["third-party"]) for e in ENVIRONMENTS}
+    relays = {e: task["containerDefinitions"][1] for e, task in tasks.items()}
+    told = {e: {v["name"]: v["value"] for v in relay["environment"]} for e, relay in relays.items()}
+    assert told["staging"]["THIRD_PARTY_HUB_URL"] == ""
+    assert told["production"]["THIRD_PARTY_HUB_URL"] == "https://hub.example"
+    assert told["production"]["THIRD_PARTY_OPERATOR_NAME"] == "Venerable Inertia"
+    secret = account.client("secretsmanager").get_secret_value(SecretId="vni-cpo-production-hub")
+    kept = json.loads(secret["SecretString"])
+    assert kept["key"].encode() == Path(hub_files["HUB_KEY"]).read_bytes()
+    names = {s["name"]: s["valueFrom"] for s in relays["production"]["secrets"]}
+    version = f"::{secret['VersionId']}"
+    assert names["THIRD_PARTY_HUB_KEY"] == f"{secret['ARN']}:key{version}"
+    assert names["THIRD_PARTY_HUB_CERTIFICATE"] == f"{secret['ARN']}:certificate{version}"
+    assert "THIRD_PARTY_HUB_CA" not in names
+    assert {s["name"] for s in relays["staging"]["secrets"]} == {
+        "DATABASE_USER",
+        "DATABASE_PASSWORD",
+    }
+    web = {
+        v["name"]: v["value"] for v in tasks["staging"]["containerDefinitions"][0]["environment"]
+    }
+    assert web["THIRD_PARTY_ALLOWED_CIDRS"] == ",".join(HUB)
+
+
 def test_load_balancers(account, staging, production):
     elb = account.client("elbv2")
     certificate = account.client("ssm").get_parameter(Name="/vni/staging/certificate-arn")
@@ -384,7 +433,7 @@ def test_the_accelerators_lead_to_the_load_balancers(account, staging, productio
         led[names[listeners[properties["ListenerArn"]]]] = endpoint["EndpointId"]
     assert led == {
         f"vni-cpo-{environment}-{service}": arn
-        for environment in ("staging", "production")
+        for environment in ENVIRONMENTS
         for service, arn in balancers(account, environment).items()
     }
 
@@ -470,13 +519,13 @@ def test_a_second_run_changes_nothing_and_says_so(account, staging, production):
 
 
 def test_an_update_rolls_only_what_changed(account, staging, production):
-    before = {e: services(account, e) for e in ("staging", "production")}
+    before = {e: services(account, e) for e in ENVIRONMENTS}
     settings = account.project / "third_party_backend/__init__.py"
     settings.write_text(settings.read_text() + "\n# changed\n")
     account.commit("Change the hub's service")
     said = account.deploy("staging", target="deploy-third-party-backend")
     assert re.search(r"^third-party runs [0-9a-f]{12} in \d+ s\.$", said, re.MULTILINE)
-    after = {e: services(account, e) for e in ("staging", "production")}
+    after = {e: services(account, e) for e in ENVIRONMENTS}
     assert after["production"] == before["production"]
     assert after["staging"]["charging-point"] == before["staging"]["charging-point"]
     old, new = (

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from scripts.cloud import images
+from scripts.cloud import hub, images
+from scripts.cloud.certificates import Authority
 from scripts.cloud.inputs import InputError, certificate_names, target, whitelist
 
 pytestmark = pytest.mark.xdist_group("cloud")
@@ -145,6 +146,39 @@ def test_names_for_the_certificate():
     assert certificate_names(words) == ["*.example.org", "cp.example.com"]
     with pytest.raises(InputError, match="no name in DNS"):
         certificate_names({"CERTIFICATE_NAMES": "https://example.com"})
+
+
+def test_a_hub_is_said_whole(tmp_path):
+    one, other = (Authority.new("hub").issue(["vni.example"]) for _ in range(2))
+    files = {}
+    for name, pem in (("certificate", one[0]), ("key", one[1]), ("another", other[1])):
+        (tmp_path / name).write_bytes(pem)
+        files[name] = str(tmp_path / name)
+    words = {
+        "HUB_URL": "https://hub.example",
+        "OPERATOR_ID": "DE*VNI",
+        "OPERATOR_NAME": "VNI",
+        "HUB_CERTIFICATE": files["certificate"],
+        "HUB_KEY": files["key"],
+    }
+    said = hub.read(words, ["192.0.2.1/32"])
+    assert said.parameters["HubUrl"] == "https://hub.example"
+    assert set(said.secret) == {"certificate", "key"}
+    assert hub.read({}, ["192.0.2.1/32"]).parameters == {"HubCidrs": "192.0.2.1/32"}
+    for wrong, why in (
+        ({"HUB_URL": "http://hub.example"}, "give https:// and the hub's name"),
+        ({"HUB_URL": "https://hub.example/api/oicp"}, "give https:// and the hub's name"),
+        ({"OPERATOR_ID": "VNI"}, "give one such as DE*VNI"),
+        ({"OPERATOR_NAME": ""}, "give all three"),
+        ({"OPERATOR_NAME": "x" * 101}, "more than 100 characters"),
+        ({"HUB_KEY": ""}, "give both files"),
+        ({"HUB_KEY": files["another"]}, "HUB_KEY is not the key of HUB_CERTIFICATE"),
+        ({"HUB_KEY": files["certificate"]}, "HUB_KEY is no private key"),
+        ({"HUB_CERTIFICATE": files["key"]}, "is no certificate in PEM"),
+        ({"HUB_CA": str(tmp_path / "missing")}, "which cannot be read"),
+    ):
+        with pytest.raises(InputError, match=re.escape(why)):
+            hub.read({**words, **wrong}, [])
 
 
 def test_an_image_has_the_name_of_what_is_in_it():

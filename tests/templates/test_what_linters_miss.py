@@ -81,7 +81,8 @@ def test_containers(task, container):
 @pytest.mark.parametrize(("task", "container"), containers())
 def test_what_a_container_sets_is_a_setting(task, container):
     """An unknown variable of ours keeps a program from starting."""
-    named = {e["Name"] for e in [*container["Environment"], *container["Secrets"]]}
+    named = {e["Name"] for e in container["Environment"]}
+    named |= {s["Name"] for s in walk(container["Secrets"]) if "ValueFrom" in s}
     for module in (cp_backend.settings, third_party_backend.settings):
         known = {variable for variable, _, _ in module.table()}
         assert {name for name in named if name.startswith(module.PREFIX)} <= known
