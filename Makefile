@@ -39,7 +39,7 @@ demo: setup ## Run the whole backend with 25 charging points, remote start inclu
 
 .PHONY: test
 test: setup ## Run all tests
-	@$(PYTHON) -m pytest -n $(TEST_WORKERS) --dist loadgroup $(PYTEST)
+	@$(PYTHON) -m pytest -n $(TEST_WORKERS) $(PYTEST)
 
 TEST_WORKERS ?= 2
 PYTEST ?=

@@ -12,12 +12,32 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from charging.database.address import state_directory
 from charging.database.embedded import EmbeddedServer
 from charging.database.migrate import upgrade
 from scripts.programs import Program, free_port
 from tests.hub import HubSimulator
+
+
+class OneWorkerForAnEnvironment(LoadScopeScheduling):
+    """Shares tests out one by one, but those of a file in `tests/cloud` go to one worker.
+
+    They share an environment in an emulated cloud, which takes half a minute to build.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.split("::")[0] if nodeid.startswith("tests/cloud/") else nodeid
+
+
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer
+) -> OneWorkerForAnEnvironment | None:
+    """Share the tests out where xdist would by its default."""
+    return OneWorkerForAnEnvironment(config, log) if config.getvalue("dist") == "load" else None
+
 
 # Beside the developer's own local database, never in it.
 TEST_SERVER = state_directory() / "postgres-test"

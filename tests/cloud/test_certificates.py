@@ -8,8 +8,6 @@ from cryptography import x509
 
 from scripts.cloud.certificates import Authority, names_in, own_names
 
-pytestmark = pytest.mark.xdist_group("cloud")
-
 SECRET = "vni-cpo-staging-certificate-authority"
 
 

@@ -16,8 +16,6 @@ from scripts.cloud.certificates import Authority
 from templates.__main__ import OPTIONAL, STACKS
 from tests.conftest import _with_database
 
-pytestmark = pytest.mark.xdist_group("cloud")
-
 HUB = ["198.51.100.0/24", "203.0.113.7/32"]
 ENVIRONMENTS = ("staging", "production")
 SERVICES = ("charging-point", "third-party")
