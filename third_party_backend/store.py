@@ -20,6 +20,10 @@ from third_party_backend.oicp.status import StatusCode, of_evse_status
 
 Connection = psycopg.Connection[Any]
 
+PLUG_IN_SECONDS = 60
+"""How long an EVSE is kept for whoever was let start there and has yet to plug in."""
+_STARTS = 0x564E4A
+"""The advisory locks of remote starts, one for each EVSE."""
 POOL_TIMEOUT_SECONDS = 1.5
 
 
@@ -42,7 +46,7 @@ class Decided:
 class Place:
     """An EVSE, and what stands against using it now.
 
-    in_use: a session charges. reservation_*: of the one that holds it, if any does.
+    in_use: a session charges, or one was asked for just now. reservation_*: of the one that holds it, if any does.
     """
 
     charging_point_id: str
@@ -119,6 +123,11 @@ class Store:
         transaction as the command. A repeated request starts nothing twice.
         """
         with self.pool.connection() as connection:
+            # Of two drivers at one EVSE, and of a request and its repetition, the second sees the first.
+            connection.execute(
+                "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
+                [_STARTS, evse_id_key(request.evse_id)],
+            )
             known = connection.execute(
                 "SELECT provider_id, start_answer, start_command_id FROM hub_sessions"
                 " WHERE hub_session_id = %s",
@@ -286,7 +295,12 @@ class Store:
             SELECT e.charging_point_id, e.evse_number, e.roaming, e.status, whole.status,
                    EXISTS (SELECT 1 FROM sessions AS s
                            WHERE s.charging_point_id = e.charging_point_id
-                             AND s.evse_number = e.evse_number AND s.state = 'charging'),
+                             AND s.evse_number = e.evse_number AND s.state = 'charging')
+                   OR EXISTS (SELECT 1 FROM hub_sessions AS h
+                              WHERE h.charging_point_id = e.charging_point_id
+                                AND h.evse_number = e.evse_number AND h.session_id IS NULL
+                                AND h.state IN ('asked', 'accepted')
+                                AND h.created_at > now() - make_interval(secs => %s)),
                    EXISTS (SELECT 1 FROM connections AS c JOIN nodes AS n USING (node_id)
                            WHERE c.charging_point_id = e.charging_point_id
                              AND n.heartbeat_at > now() - %s),
@@ -302,7 +316,7 @@ class Store:
                 ORDER BY r.reservation_id DESC LIMIT 1) AS r ON true
             WHERE e.evse_id_key = %s
             """,
-            [self._presence, evse_id_key(evse_id)],
+            [PLUG_IN_SECONDS, self._presence, evse_id_key(evse_id)],
         ).fetchone()
         return None if row is None else Place(*row)
 
