@@ -34,7 +34,7 @@ $(CHECKOV)/.installed: requirements/checkov.txt | $(INSTALLED)
 	@touch $@
 
 .PHONY: demo
-demo: setup ## Run the whole backend with 25 charging points, remote start included (≤ 2 minutes)
+demo: setup ## Run the whole backend with 25 charging points and a roaming hub, compare all books (≤ 2 minutes)
 	@$(PYTHON) -m scripts.demo
 
 .PHONY: test
