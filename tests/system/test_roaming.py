@@ -263,11 +263,74 @@ def test_a_driver_whose_car_was_never_plugged_in_is_not_left_with_an_open_sessio
     assert roaming.hub.violations() == []
 
 
+def test_a_card_that_the_hub_vouches_for_charges_and_is_billed(roaming):
+    roaming.begin("--token", CARD)
+    simulator = roaming.charge("--id-tag", CARD, expect=None)
+    (charged,) = simulator.report()["sessions"]
+    (session,) = eventually(roaming.hub.sessions)
+    billed = roaming.billed(session)
+    assert billed["origin"] == "rfid"
+    assert billed["energy_wh"] == charged["energy_wh"] > 0
+    assert roaming.notified(session) == ["Start", "End"]
+    assert billed["cdr"]["Identification"] == {"RFIDMifareFamilyIdentification": {"UID": CARD}}
+    assert roaming.energy() == {session: charged["energy_wh"]}
+    assert roaming.hub.violations() == []
+
+
+@pytest.mark.parametrize("token", [CARD, "NO-UID"])
+def test_a_card_that_nobody_vouches_for_does_not_charge(roaming, token):
+    roaming.begin()
+    report = roaming.charge("--id-tag", token, expect=None).report(code=1)
+    assert "token refused: Invalid" in report["failures"]["SIM00001"]
+    asked = roaming.hub.figures()["calls"].get("authorize-start")
+    # What is no UID is never sent as one.
+    assert asked == ({"200": 1} if token == CARD else None)
+    assert roaming.hub.sessions() == {}
+    assert roaming.energy() == {}
+    assert roaming.hub.violations() == []
+
+
 def test_a_card_is_refused_while_the_hub_is_away(roaming):
     roaming.begin("--token", CARD)
     roaming.hub.program.stop()
     report = roaming.charge("--id-tag", CARD, expect=None).report(code=1)
     assert "token refused: Invalid" in report["failures"]["SIM00001"]
+
+
+def test_a_reservation_keeps_others_away_and_is_used(roaming):
+    roaming.begin()
+    simulator = roaming.charge("--wait-for-remote")
+    hub = roaming.hub
+    reserved = hub.control.post(
+        "/reserve", evse_id=roaming.evse(), provider_id=PROVIDER, minutes=15
+    )
+    assert reserved["code"] == "000", reserved
+    roaming.has_status("Reserved")
+    other = roaming.start(evco_id="DE-EMP-C00000002-X")
+    assert other["code"] == "601"
+    started = roaming.start()
+    assert started["code"] == "000", started
+    (charged,) = simulator.report()["sessions"]
+    assert roaming.billed(started["session"])["energy_wh"] == charged["energy_wh"]
+    # The reservation is over, and says so too.
+    assert not roaming.billed(reserved["session"])["energy_wh"]
+    assert hub.violations() == []
+
+
+def test_a_reservation_that_is_cancelled_frees_the_evse(roaming):
+    roaming.begin()
+    roaming.charge("--wait-for-remote", "--stay")
+    hub = roaming.hub
+    reserved = hub.control.post("/reserve", evse_id=roaming.evse(), provider_id=PROVIDER)
+    assert reserved["code"] == "000", reserved
+    roaming.has_status("Reserved")
+    cancelled = hub.control.post("/cancel", session_id=reserved["session"])
+    assert cancelled["code"] == "000", cancelled
+    roaming.has_status("Available")
+    assert not roaming.billed(reserved["session"])["energy_wh"]
+    again = hub.control.post("/cancel", session_id=reserved["session"])
+    assert again["code"] == "000"  # a repeated request gets the answer of the first
+    assert hub.violations() == []
 
 
 def test_the_hub_sees_a_status_within_five_seconds(roaming):
