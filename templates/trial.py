@@ -154,7 +154,9 @@ def build() -> Template:
         _add_test_service(template, service, load_balancer, tasks, starter, secret)
     _add_test_database(template, secret)
     offer(template, STACK, "Builds", Ref(builds), "Security group of builds that test and migrate")
-    offer(template, STACK, "Secret", Ref(secret), "Secret of the tests' user of the database")
+    offer(
+        template, STACK, "Secret", GetAtt(secret, "Id"), "Secret of the tests' user of the database"
+    )
     offer(template, STACK, "Host", GetAtt(load_balancer, "DNSName"), "Where tests connect to")
     template.add_output(
         Output("TasksGroup", Description="Security group of tasks under test", Value=Ref(tasks))
@@ -244,7 +246,7 @@ def _add_execution_role(template: Template, secret: secretsmanager.Secret) -> ob
                     *(imported("registry", f"{s.title}RepositoryArn") for s in DELIVERED)
                 ),
                 "write-logs": write_logs(*(arn_of_log_group(s.test) for s in DELIVERED)),
-                "read-secrets": read_secrets(Ref(secret)),
+                "read-secrets": read_secrets(GetAtt(secret, "Id")),
             },
         ),
         "Arn",
@@ -307,7 +309,7 @@ def _add_test_service(
                     service.name,
                     command=service.command,
                     environment=service.environment | database_environment(DATABASE),
-                    secrets=of_the_test(Ref(secret)),
+                    secrets=of_the_test(GetAtt(secret, "Id")),
                     log_group=log_group_name(service.test),
                     PortMappings=[ecs.PortMapping(ContainerPort=service.port, Protocol="tcp")],
                 )
@@ -388,7 +390,7 @@ def _add_test_database(template: Template, secret: secretsmanager.Secret) -> Non
             ),
             "write-logs": write_logs(arn_of_log_group("test-database")),
             # No build has these: code that nobody has approved never sees the owner's password.
-            "read-secrets": read_secrets(master, Ref(secret)),
+            "read-secrets": read_secrets(master, GetAtt(secret, "Id")),
         },
     )
     definition = template.add_resource(
@@ -407,8 +409,8 @@ def _add_test_database(template: Template, secret: secretsmanager.Secret) -> Non
                     secrets={
                         "DATABASE_USER": secret_key(master, "username"),
                         "DATABASE_PASSWORD": secret_key(master, "password"),
-                        "APPLICATION_USER": secret_key(Ref(secret), "username"),
-                        "APPLICATION_PASSWORD": secret_key(Ref(secret), "password"),
+                        "APPLICATION_USER": secret_key(GetAtt(secret, "Id"), "username"),
+                        "APPLICATION_PASSWORD": secret_key(GetAtt(secret, "Id"), "password"),
                     },
                     log_group=log_group_name("test-database"),
                 )

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ os.environ |= {
 import psycopg
 from ministack import app
 from ministack.core.responses import get_account_id
-from ministack.services import ecs
+from ministack.services import cloudwatch_logs, ecs
 from ministack.services.cloudformation import provisioners
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
@@ -76,6 +78,9 @@ def _run_container(
     variables["DATABASE_URL"] = _database(server, f"{get_account_id()}_{cluster}", variables)
     program, *words = container["command"]
     assert program == "python"
+    if "create" in words:
+        # On a server that others use too, a database of a task's own needs a name of its own.
+        words[-1] = f"{get_account_id()}_{cluster}_{words[-1]}"
     run = subprocess.run(
         [sys.executable, *words],
         cwd=ROOT,
@@ -102,15 +107,43 @@ def _database(server: psycopg.Connection[Any], name: str, variables: dict[str, s
     user, password = variables["DATABASE_USER"], variables["DATABASE_PASSWORD"]
     parts = conninfo_to_dict(os.environ["TASK_DATABASE_URL"])
     for looked_for, exists, create in (
-        (user, "SELECT 1 FROM pg_roles WHERE rolname = %s", "CREATE ROLE {0} LOGIN CREATEROLE"),
+        (
+            user,
+            "SELECT 1 FROM pg_roles WHERE rolname = %s",
+            "CREATE ROLE {0} LOGIN",
+        ),
         (name, "SELECT 1 FROM pg_database WHERE datname = %s", "CREATE DATABASE {1} OWNER {0}"),
     ):
         if not server.execute(exists, (looked_for,)).fetchone():
             server.execute(sql.SQL(create).format(sql.Identifier(user), sql.Identifier(name)))
     server.execute(
-        sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(password))
+        sql.SQL("ALTER ROLE {} CREATEROLE CREATEDB PASSWORD {}").format(
+            sql.Identifier(user), sql.Literal(password)
+        )
     )
     return f"postgresql://{user}:{password}@/{name}?host={parts['host']}&port={parts.get('port', 5432)}"
+
+
+# --- logs ---------------------------------------------------------------------------------
+
+_pattern = cloudwatch_logs._compile_filter_pattern
+
+
+def filter_pattern(raw: str) -> Callable[[str], bool]:
+    """Return whether a log line fits a pattern; ministack takes every line for one of JSON's."""
+    found = re.fullmatch(r'\{ \$\.(\w+) = "([^"]*)" \}', raw)
+    if not found:
+        fits: Callable[[str], bool] = _pattern(raw)
+        return fits
+    field, wanted = found.groups()
+
+    def matches(line: str) -> bool:
+        try:
+            return bool(json.loads(line).get(field) == wanted)
+        except (ValueError, AttributeError):
+            return False
+
+    return matches
 
 
 # --- the process --------------------------------------------------------------------------
@@ -126,10 +159,35 @@ async def emulator(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["path"] == "/_recorded":
             await _answer(send, list(RECORDS.values()))
             return
+        if action == "DescribeImageScanFindings":
+            await _answer(send, scan_findings(json.loads(await _body(receive))))
+            return
         if service == "AnyScaleFrontendService":
             await _answer(send, describe_scaling(action))
             return
     await _ministack(scope, receive, send)
+
+
+def scan_findings(asked: dict[str, Any]) -> dict[str, Any]:
+    """Answer for ECR, which ministack lets scan nothing: an image is bad when its tag says so."""
+    bad = asked["imageId"]["imageTag"].startswith("bad")
+    finding = {"name": "CVE-2026-0001", "severity": "CRITICAL" if bad else "MEDIUM"}
+    return {
+        "imageScanStatus": {"status": "COMPLETE"},
+        "imageScanFindings": {
+            "findings": [finding],
+            "findingSeverityCounts": {finding["severity"]: 1},
+        },
+    }
+
+
+async def _body(receive: Any) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
 
 
 async def _answer(send: Any, value: object) -> None:
@@ -143,6 +201,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     provisioners._RESOURCE_HANDLERS.update(HANDLERS)
     ecs._ACTION_MAP["RunTask"] = run_task
+    cloudwatch_logs._compile_filter_pattern = filter_pattern
     app.app = emulator
     sys.argv = ["ministack"]
     app.main()

@@ -163,6 +163,22 @@ def _delete_egress(physical: str, properties: dict[str, Any]) -> None:
         group["IpPermissionsEgress"].remove(rule)
 
 
+def _create_ingress(
+    logical: str, properties: dict[str, Any], stack: str
+) -> tuple[str, dict[str, Any]]:
+    group = ec2._security_groups[properties["GroupId"]]
+    (rule,) = provisioners._ec2_sg_permissions([properties])
+    group["IpPermissions"].append(rule)
+    return f"sgr-{next(_numbers):017x}", {}
+
+
+def _delete_ingress(physical: str, properties: dict[str, Any]) -> None:
+    group = ec2._security_groups.get(properties["GroupId"])
+    (rule,) = provisioners._ec2_sg_permissions([properties])
+    if group and rule in group["IpPermissions"]:
+        group["IpPermissions"].remove(rule)
+
+
 def _create_group(
     logical: str, properties: dict[str, Any], stack: str
 ) -> tuple[str, dict[str, Any]]:
@@ -407,6 +423,7 @@ HANDLERS: dict[str, dict[str, Any]] = {
     "AWS::EC2::FlowLog": {"create": _create_flow_log, "delete": _delete_flow_log},
     "AWS::EC2::NatGateway": {"create": _create_nat_gateway, "delete": _delete_nat_gateway},
     "AWS::EC2::SecurityGroupEgress": {"create": _create_egress, "delete": _delete_egress},
+    "AWS::EC2::SecurityGroupIngress": {"create": _create_ingress, "delete": _delete_ingress},
     "AWS::IAM::Group": {
         "create": _create_group,
         "update": _update_group,
@@ -430,6 +447,8 @@ HANDLERS: dict[str, dict[str, Any]] = {
             "AWS::GlobalAccelerator::Accelerator": _accelerator,
             "AWS::GlobalAccelerator::Listener": _listener,
             "AWS::GlobalAccelerator::EndpointGroup": _endpoint_group,
+            "AWS::CodePipeline::Pipeline": lambda _, p: (p["Name"], {"Version": "1"}),
+            "AWS::CodePipeline::Webhook": lambda name, _: (name, {"Url": f"https://hooks/{name}"}),
             "AWS::Logs::QueryDefinition": lambda name, _: (name, {"QueryDefinitionId": name}),
         }.items()
     },
