@@ -169,7 +169,7 @@ def decimal(least: str, most: str, places: int) -> Callable[[Any], Decimal]:
             number = Decimal(str(cell))
         except InvalidOperation:
             raise ValueError(f"{str(cell)!r} is no number") from None
-        if not low <= number <= high:
+        if not number.is_finite() or not low <= number <= high:
             raise ValueError(f"{cell} is not between {least} and {most}")
         if number != round(number, places):
             raise ValueError(f"{cell} has more than {places} decimals")

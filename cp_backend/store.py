@@ -795,7 +795,8 @@ async def end_sessions(cursor: Cursor, ended: Sequence[From]) -> list[SessionEnd
         await _keep_unassigned(cursor, [ended[place] for place in strange])
     if new:
         await cursor.execute(
-            "UPDATE hub_sessions SET state = 'ended', ended_at = now() WHERE session_id = ANY(%s)",
+            "UPDATE hub_sessions SET state = 'ended', ended_at = now()"
+            " WHERE session_id = ANY(%s) AND state <> 'refused'",
             [list(new)],
         )
         await _write_session_events(cursor, EventKind.SESSION_ENDED, "ended_at", list(new))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -179,6 +179,14 @@ def park_event(connection: Connection, event_id: int, reason: str) -> None:
         "INSERT INTO deliveries (queue, key, state, reason) VALUES (%s, %s, 'parked', %s)"
         " ON CONFLICT (queue, key) DO UPDATE SET state = 'parked', reason = excluded.reason",
         [OUTBOX, str(event_id), reason],
+    )
+
+
+def forget_unread(connection: Connection, days: float) -> None:
+    """Delete events that nobody has read in so many days."""
+    connection.execute(
+        "DELETE FROM events WHERE relayed_at IS NULL AND recorded_at < now() - %s",
+        [timedelta(days=days)],
     )
 
 

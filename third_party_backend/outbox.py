@@ -613,7 +613,11 @@ def _by_provider(
 def _hub_sessions(
     connection: Connection, session_ids: Sequence[int]
 ) -> list[tuple[HubSession, dict[str, Any]]]:
-    """Return those of our sessions that are the hub's, in order."""
+    """Return those of our sessions that are the hub's, in order.
+
+    One whose start the hub was told has failed is none of them, though it may have begun in the
+    very moment.
+    """
     if not session_ids:
         return []
     rows = connection.execute(
@@ -625,7 +629,7 @@ def _hub_sessions(
         JOIN hub_sessions AS h USING (session_id)
         LEFT JOIN evses AS e ON e.charging_point_id = h.charging_point_id
             AND e.evse_number = h.evse_number
-        WHERE s.session_id = ANY(%s) ORDER BY s.session_id
+        WHERE s.session_id = ANY(%s) AND h.state <> 'refused' ORDER BY s.session_id
         """,
         [list(session_ids)],
     ).fetchall()

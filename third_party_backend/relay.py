@@ -10,6 +10,7 @@ import logging
 import random
 import signal
 import threading
+import time
 from types import FrameType
 
 import psycopg
@@ -29,6 +30,7 @@ from third_party_backend.telemetry import dimensions, relay_metrics
 LISTEN_SECONDS = 1.0
 FIGURES_SECONDS = 10.0
 STOP_SECONDS = 15.0
+PRUNE_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -108,17 +110,29 @@ class Relay:
     def _watch(self) -> bool:
         """Tell figures until stopped; return whether a thread died, which none ever should."""
         waited = self._settings.metrics_interval
+        prune_at = 0.0
         while not self._stopped.wait(min(FIGURES_SECONDS, self._settings.metrics_interval)):
             if dead := [thread.name for thread in self._threads if not thread.is_alive()]:
                 log.error("a thread died", extra={"threads": dead})
                 return True
             if not self._threads:
+                if time.monotonic() >= prune_at:
+                    self._forget()
+                    prune_at = time.monotonic() + PRUNE_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311
                 continue
             waited += min(FIGURES_SECONDS, self._settings.metrics_interval)
             if waited >= self._settings.metrics_interval:
                 waited = 0.0
                 self._measure(self._metrics)
         return False
+
+    def _forget(self) -> None:
+        """Without a hub, events are for nobody: they are kept for one that may come, not for ever."""
+        try:
+            with deliveries.connect(self._url, "idle") as connection:
+                deliveries.forget_unread(connection, self._settings.retention_days)
+        except psycopg.Error as error:
+            log.warning("old events not forgotten", extra={"error": str(error)[:300]})
 
     def _measure(self, metrics: Metrics) -> None:
         try:

@@ -1,0 +1,96 @@
+"""What the hub answers, in all its forms, and what follows from it."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from third_party_backend.oicp.answers import Verdict, judge, lost
+
+
+def answer(http, body=b"", retry_after=None):
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return judge(http, text, retry_after, "p-1")
+
+
+def acknowledgment(code, **more):
+    return {"Result": code == "000", "StatusCode": {"Code": code, "Description": None}, **more}
+
+
+VALIDATION = {
+    "message": "Error parsing/validating JSON.",
+    "validationErrors": [{"fieldReference": "SessionID", "errorMessage": "must not be null"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("http", "body", "verdict"),
+    [
+        (200, acknowledgment("000"), Verdict.DONE),
+        (
+            200,
+            {"AuthorizationStatus": "NotAuthorized", "StatusCode": {"Code": "102"}},
+            Verdict.DONE,
+        ),
+        (200, acknowledgment("001"), Verdict.AGAIN),
+        (200, acknowledgment("009"), Verdict.AGAIN),
+        (200, acknowledgment("022"), Verdict.REFUSED),
+        (200, acknowledgment("018"), Verdict.REFUSED),
+        (200, b"<html>", Verdict.AGAIN),
+        (400, VALIDATION, Verdict.REFUSED),
+        (401, acknowledgment("017"), Verdict.REFUSED),
+        (403, b"<html>Forbidden</html>", Verdict.REFUSED),
+        (403, acknowledgment("210"), Verdict.REFUSED),
+        (404, acknowledgment("300"), Verdict.REFUSED),
+        (404, acknowledgment("400"), Verdict.REFUSED),
+        (408, b"", Verdict.AGAIN),
+        (429, b"", Verdict.AGAIN),
+        (500, acknowledgment("001"), Verdict.AGAIN),
+        (503, b"<html>", Verdict.AGAIN),
+        (302, b"", Verdict.REFUSED),
+    ],
+)
+def test_what_to_do(http, body, verdict):
+    assert answer(http, body).verdict is verdict
+    assert answer(http, body).process_id == "p-1"
+
+
+def test_the_reason_says_what_an_operator_needs():
+    assert answer(400, VALIDATION).reason == (
+        "HTTP 400; Error parsing/validating JSON.; SessionID: must not be null"
+    )
+    assert answer(403, b"<html>no</html>").reason == "HTTP 403; the hub does not admit our address"
+    assert answer(200, acknowledgment("022")).reason == "022 Data error"
+    told = {"Result": False, "StatusCode": {"Code": 17, "AdditionalInfo": "not you"}}
+    assert answer(401, told).reason == "HTTP 401; 017 Not authorized to do this; not you"
+    assert len(answer(404, b"x" * 100_000).reason) <= 1000
+
+
+def test_it_may_have_arrived_unless_it_surely_has_not():
+    assert answer(500).uncertain
+    assert answer(408).uncertain
+    assert not answer(429).uncertain
+    assert not answer(503).uncertain
+    assert lost("ReadTimeout", sent=True).uncertain
+    assert not lost("ConnectError", sent=False).uncertain
+
+
+def test_whether_it_is_us_or_the_message():
+    assert answer(401, acknowledgment("017")).whole
+    assert answer(403, b"<html>").whole
+    assert not answer(400, VALIDATION).whole
+    # A message that upsets the hub is not the same as a hub that is away.
+    assert not answer(500).busy
+    assert answer(503).busy
+
+
+def test_a_session_that_the_hub_knows_or_does_not():
+    assert answer(404, acknowledgment("400")).says_known
+    assert answer(200, acknowledgment("400")).says_known
+    assert not answer(404, acknowledgment("300")).says_known
+
+
+def test_numbers_are_exact_and_waiting_times_are_read():
+    assert answer(200, b'{"Result": true, "x": 0.1}').body["x"] == Decimal("0.1")
+    assert answer(429, retry_after="7").retry_after == 7
+    assert answer(429, retry_after="soon").retry_after is None

@@ -1,0 +1,119 @@
+"""Records and notifications are right, or are not written."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from third_party_backend.oicp import records
+from third_party_backend.oicp.records import Charged, HubSession, RecordError
+from third_party_backend.oicp.status import evse_status
+
+START = datetime(2026, 1, 1, 10, tzinfo=UTC)
+SESSION = HubSession(
+    "b2688855-7f00-0002-6d8e-48d883f6abb6",
+    "DE*VNI*E1",
+    {"RemoteIdentification": {"EvcoID": "DE-DCB-C12345678-X"}},
+    "ours",
+    None,
+)
+
+
+def charged(start=1000, stop=2234, minutes=60, **more):
+    return Charged(START, start, START + timedelta(minutes=minutes), stop, **more)
+
+
+@given(st.integers(0, 10**9), st.integers(0, 1_000_000))
+def test_energy_is_exactly_the_difference_of_the_meter(start, energy):
+    record = records.charge_detail_record(SESSION, charged(start, start + energy))
+    assert record["ConsumedEnergy"] == record["MeterValueEnd"] - record["MeterValueStart"]
+    assert record["ConsumedEnergy"] == Decimal(energy) / 1000
+    assert -record["ConsumedEnergy"].as_tuple().exponent <= 3
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (charged(2000, 1000), "backwards"),
+        (charged(-5, 1000), "below zero"),
+        (charged(0, 1_000_001), "more than the 1000"),
+        (charged(minutes=-1), "before it began"),
+    ],
+)
+def test_what_would_be_wrong_is_not_written(what, said):
+    with pytest.raises(RecordError, match=said):
+        records.charge_detail_record(SESSION, what)
+
+
+def test_a_connector_without_a_name_cannot_be_billed():
+    nameless = HubSession("s", None, {}, "ours", None)
+    with pytest.raises(RecordError, match="evses import"):
+        records.charge_detail_record(nameless, charged())
+
+
+def test_readings_between_rise_and_are_not_too_many():
+    read = [1000, 1100, 1050, 1200, 5000]
+    record = records.charge_detail_record(SESSION, charged(readings_wh=read))
+    assert record["MeterValueInBetween"] == {"meterValues": [Decimal("1.100"), Decimal("1.200")]}
+    many = charged(0, 100_000, readings_wh=list(range(1, 99_999, 7)))
+    values = records.charge_detail_record(SESSION, many)["MeterValueInBetween"]["meterValues"]
+    assert len(values) == records.MAX_READINGS
+    assert values == sorted(values)
+
+
+def test_a_clock_that_is_ahead_is_waited_for_or_refused():
+    now = START + timedelta(minutes=58)
+    assert records.due(charged(), now) == START + timedelta(minutes=60)
+    assert records.due(charged(), START + timedelta(hours=2)) == START + timedelta(hours=2)
+    with pytest.raises(RecordError, match="future"):
+        records.due(charged(), START)
+
+
+def test_progress_counts_milliseconds():
+    word = records.progress_notification(
+        SESSION, "DE*VNI", START, 1000, START + timedelta(minutes=5), 1500
+    )
+    assert word["ChargingDuration"] == 300_000
+    assert word["ConsumedEnergyProgress"] == Decimal("0.500")
+
+
+def test_a_fault_is_told_as_an_error():
+    assert charged(stop_reason="EmergencyStop").broken_off
+    assert not charged(stop_reason="EVDisconnected").broken_off
+    word = records.error_notification(SESSION, "DE*VNI", "x" * 300, critical=True)
+    assert word["ErrorType"] == "CriticalError"
+    assert len(word["ErrorAdditionalInfo"]) == 250
+
+
+def test_signed_readings_are_few_and_in_order():
+    samples = [
+        ("Transaction.Begin", "a"),
+        *(("Sample.Periodic", str(n)) for n in range(20)),
+        ("Sample.Periodic", "x" * 3001),
+        ("Transaction.End", "z"),
+    ]
+    chosen = records.signed_values(samples)
+    assert len(chosen) == 10
+    assert [status for status, _ in chosen] == ["Start", *["Progress"] * 8, "End"]
+    assert records.signed_values([("Transaction.End", "x" * 3001)]) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "whole", "absent", "told"),
+    [
+        ("Available", "Available", False, "Available"),
+        ("Available", None, True, "OutOfService"),
+        ("Available", "Faulted", False, "OutOfService"),
+        ("Preparing", None, False, "Occupied"),
+        ("SuspendedEVSE", None, False, "Occupied"),
+        ("Finishing", None, False, "Occupied"),
+        ("Reserved", None, False, "Reserved"),
+        ("Unavailable", None, False, "OutOfService"),
+        (None, None, False, "Unknown"),
+        (None, "Unavailable", False, "OutOfService"),
+    ],
+)
+def test_the_status_of_an_evse(status, whole, absent, told):
+    assert evse_status(status, whole, absent=absent) == told
