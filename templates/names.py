@@ -57,8 +57,10 @@ def new_template(description: str) -> Template:
             "Environment",
             Type="String",
             Description="Name of the environment, such as staging or production",
-            AllowedPattern="[a-z][a-z0-9-]{1,19}",
-            ConstraintDescription="2 to 20 lower-case letters, digits and hyphens",
+            # No hyphen: else `vni-cpo-staging-…` would also be what an environment
+            # `staging-2` has, for policies and for people.
+            AllowedPattern="[a-z][a-z0-9]{1,19}",
+            ConstraintDescription="2 to 20 lower-case letters and digits, a letter first",
         )
     )
     return template

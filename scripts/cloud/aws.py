@@ -47,7 +47,9 @@ class Aws:
             "AWS_CLI_AUTO_PROMPT": "off",
         }
         self.stacks: dict[str, dict[str, Any]] | None = None
-        """The environment's stacks as `stacks.look` saw them last; None: look again."""
+        """The environment's stacks as `stacks.look` saw them last, or None before that."""
+        self.changed: set[str] = set()
+        """The stacks that have changed since."""
         self.region = self._region()
         self._environment["AWS_DEFAULT_REGION"] = self.region
 

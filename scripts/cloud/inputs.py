@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from templates.firewall import MAX_HUB_ADDRESSES
 
-_ENVIRONMENT = re.compile(r"[a-z](-?[a-z0-9]){1,19}")
+# No hyphen: see `templates.names.new_template`.
+_ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{1,19}")
 _ACCOUNT = re.compile(r"\d{12}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
@@ -40,13 +41,8 @@ def target(variables: Mapping[str, str]) -> Target:
         raise InputError(f"ACCOUNT_ID is {account!r}, but an account has twelve digits")
     if not _ENVIRONMENT.fullmatch(environment):
         raise InputError(
-            f"ENVIRONMENT is {environment!r}; use 2 to 20 lower-case letters, digits and hyphens, "
-            "a letter first, no hyphen last"
-        )
-    if environment.endswith("-test"):
-        raise InputError(
-            f"ENVIRONMENT is {environment!r}, but names in -test are for the pipeline's own test "
-            "services; choose another"
+            f"ENVIRONMENT is {environment!r}; use 2 to 20 lower-case letters and digits, a letter "
+            "first"
         )
     return Target(profile, account, environment)
 

@@ -35,12 +35,14 @@ def name_of(aws: Aws, stack: str) -> str:
     return f"vni-cpo-{stack}-{aws.target.environment}"
 
 
-def look(aws: Aws) -> dict[str, dict[str, Any]]:
+def look(aws: Aws, *, at: str = "") -> dict[str, dict[str, Any]]:
     """Return the environment's stacks as CloudFormation describes them, in order of deployment.
 
-    They are looked at once, and again after something changed them.
+    They are looked at once, and again after something changed them; with `at`, only when that
+    one was changed.
     """
-    if aws.stacks is None:
+    if aws.stacks is None or (at in aws.changed if at else aws.changed):
+        aws.changed.clear()
         answer = aws("cloudformation", "describe-stacks")
         described = {stack["StackName"]: stack for stack in answer["Stacks"]}
         names = {stack: name_of(aws, stack) for stack in STACKS}
@@ -50,7 +52,7 @@ def look(aws: Aws) -> dict[str, dict[str, Any]]:
 
 def outputs(aws: Aws, stack: str) -> dict[str, str]:
     """Return a stack's outputs. Raises StackError where there is no such stack."""
-    described = look(aws).get(stack)
+    described = look(aws, at=stack).get(stack)
     if described is None:
         raise StackError(
             f"{name_of(aws, stack)} does not exist; `make deploy-backend-services` makes it"
@@ -81,43 +83,43 @@ def deploy(aws: Aws, stack: str, parameters: Mapping[str, str] | None = None) ->
             *(f"{name}={value}" for name, value in wanted.items() if name in declared),
         )
     except AwsError as error:
-        aws.stacks = None
+        aws.changed.add(stack)
         raise StackError(_reasons(aws, stack, error)) from None
     if "No changes to deploy" in said:
         return NO_CHANGES
-    aws.stacks = None
+    aws.changed.add(stack)
     return "deployed"
 
 
 def _settle(aws: Aws, stack: str) -> None:
     """See that a stack can be deployed."""
-    status = look(aws).get(stack, {}).get("StackStatus", "")
+    status = look(aws, at=stack).get(stack, {}).get("StackStatus", "")
     if waiter := _WAITERS.get(status):
         # What became of it is seen at the next look.
         with suppress(AwsError):
             aws("cloudformation", "wait", waiter, "--stack-name", name_of(aws, stack))
-        aws.stacks = None
-        status = look(aws).get(stack, {}).get("StackStatus", "")
+        aws.changed.add(stack)
+        status = look(aws, at=stack).get(stack, {}).get("StackStatus", "")
     if status in _HUSKS:
         delete(aws, stack)
 
 
 def protect(aws: Aws, stack: str, protected: bool) -> bool:
     """Let a stack refuse its deletion, or not; return whether that was a change."""
-    if look(aws)[stack].get("EnableTerminationProtection", False) == protected:
+    if look(aws, at=stack)[stack].get("EnableTerminationProtection", False) == protected:
         return False
     word = "--enable-termination-protection" if protected else "--no-enable-termination-protection"
     aws(
         "cloudformation", "update-termination-protection", word, "--stack-name", name_of(aws, stack)
     )
-    look(aws)[stack]["EnableTerminationProtection"] = protected
+    look(aws, at=stack)[stack]["EnableTerminationProtection"] = protected
     return True
 
 
 def delete(aws: Aws, stack: str) -> None:
     """Take a stack away, and wait until it is gone. Raises StackError."""
     name = name_of(aws, stack)
-    aws.stacks = None
+    aws.changed.add(stack)
     try:
         aws("cloudformation", "delete-stack", "--stack-name", name)
         aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", name)

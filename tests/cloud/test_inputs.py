@@ -127,7 +127,7 @@ def test_addresses_that_are_none(text, why):
         whitelist({"WHITELIST_IP": text})
 
 
-@pytest.mark.parametrize("name", ["s", "-a", "a-", "a--b", "A1", "a_b", "a" * 21, "staging-test"])
+@pytest.mark.parametrize("name", ["s", "1a", "a-b", "A1", "a_b", "a" * 21])
 def test_names_that_no_environment_can_have(name):
     with pytest.raises(InputError, match="ENVIRONMENT is"):
         target({**EVERYWHERE, "ENVIRONMENT": name})

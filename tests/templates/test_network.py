@@ -52,6 +52,6 @@ def test_nothing_gets_a_public_address_by_itself(resources):
 
 
 def test_an_environment_nobody_listed_is_a_small_one():
-    assert sizes("feature-x") is STAGING
+    assert sizes("featurex") is STAGING
     assert sizes("production") is ENVIRONMENTS["production"]
     assert sizes("production").nat_per_zone
