@@ -225,7 +225,8 @@ def plan_state(connection: Connection, queue: Queue, wanted: dict[str, Json]) ->
         SELECT %s, key, payload::jsonb FROM unnest(%s::text[], %s::text[]) AS t (key, payload)
         ON CONFLICT (queue, key) DO UPDATE
         SET payload = excluded.payload,
-            state = CASE WHEN deliveries.delivered = excluded.payload
+            -- what was sent without an answer may be there in the place of `delivered`
+            state = CASE WHEN deliveries.delivered = excluded.payload AND NOT deliveries.uncertain
                          THEN 'delivered' ELSE 'waiting' END,
             queued_at = now(), next_attempt_at = now(), attempts = 0, reason = ''
         WHERE deliveries.payload IS DISTINCT FROM excluded.payload
@@ -243,7 +244,10 @@ def plan_removal(connection: Connection, queue: Queue, keys: Sequence[str]) -> N
         """
         UPDATE deliveries
         SET payload = NULL, queued_at = now(), next_attempt_at = now(), attempts = 0, reason = '',
-            state = CASE WHEN delivered IS NULL THEN 'delivered' ELSE 'waiting' END
+            -- a delete names what may be there
+            delivered = CASE WHEN uncertain THEN coalesce(delivered, payload) ELSE delivered END,
+            state = CASE WHEN delivered IS NULL AND NOT uncertain
+                         THEN 'delivered' ELSE 'waiting' END
         WHERE queue = %s AND key = ANY(%s) AND payload IS NOT NULL
         """,
         [queue.value, list(keys)],
@@ -318,6 +322,16 @@ def open_queue(connection: Connection, queue: Queue, worker: str) -> QueueState:
             "  SELECT unnest(in_flight) FROM hub_queues WHERE queue = %s)",
             [queue.value],
         )
+        # Inserted perhaps, and removed again before anybody knew: only a full load tells.
+        lost = connection.execute(
+            "UPDATE deliveries SET state = 'delivered', uncertain = false"
+            " WHERE queue = %s AND state = 'waiting' AND payload IS NULL AND delivered IS NULL",
+            [queue.value],
+        ).rowcount
+        if lost and queue in FULLY_LOADED:
+            connection.execute(
+                "UPDATE hub_queues SET full_load_wanted = true WHERE queue = %s", [queue.value]
+            )
         state = look(connection, queue)
         connection.execute(
             "UPDATE hub_queues SET in_flight = '{}', worker = %s, beaten_at = now()"
@@ -456,12 +470,31 @@ def put_off(
 ) -> None:
     """Note that it must be tried again. aside_seconds: others may go first for so long."""
     with connection.transaction():
+        # What was to be inserted may have been removed meanwhile: then only what may be there
+        # all the same is worth another call, a delete.
         connection.execute(
-            "UPDATE deliveries SET state = 'waiting', attempts = attempts + 1,"
-            " uncertain = uncertain OR %s, reason = %s, process_id = coalesce(%s, process_id),"
-            " next_attempt_at = coalesce(now() + make_interval(secs => %s), next_attempt_at)"
-            " WHERE delivery_id = ANY(%s)",
-            [uncertain, reason, process_id, aside_seconds, [d.delivery_id for d in deliveries]],
+            """
+            UPDATE deliveries AS d
+            SET state = CASE WHEN d.payload IS NULL AND d.delivered IS NULL AND NOT %(uncertain)s
+                             THEN 'delivered' ELSE 'waiting' END,
+                delivered = CASE WHEN d.payload IS NULL AND %(uncertain)s
+                                 THEN coalesce(d.delivered, t.payload::jsonb)
+                                 ELSE d.delivered END,
+                attempts = attempts + 1, uncertain = uncertain OR %(uncertain)s,
+                reason = %(reason)s, process_id = coalesce(%(process_id)s, process_id),
+                next_attempt_at =
+                    coalesce(now() + make_interval(secs => %(aside)s), next_attempt_at)
+            FROM unnest(%(ids)s::bigint[], %(payloads)s::text[]) AS t (delivery_id, payload)
+            WHERE d.delivery_id = t.delivery_id
+            """,
+            {
+                "uncertain": uncertain,
+                "reason": reason,
+                "process_id": process_id,
+                "aside": aside_seconds,
+                "ids": [d.delivery_id for d in deliveries],
+                "payloads": [_dump(d.payload) for d in deliveries],
+            },
         )
         connection.execute("UPDATE hub_queues SET in_flight = '{}' WHERE queue = %s", [queue.value])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -105,3 +106,59 @@ def test_a_hub_that_forgot_everything_is_told_again(roaming):  # noqa: F811
     session = roaming.start()["session"]
     assert roaming.billed(session)["energy_wh"] == roaming.energy()[session]
     assert roaming.hub.violations() == []
+
+
+def test_a_status_that_came_and_went_while_its_answer_was_lost_is_put_right(roaming):  # noqa: F811
+    roaming.begin()
+    roaming.charge("--wait-for-remote", "--stay", "--time-compression", 5000)
+    roaming.has_status("Available")
+    # The hub hears Occupied and does not say so; before the next try it is over.
+    roaming.hub.misbehave("uncertain", "evse-status")
+    roaming.billed(roaming.start()["session"])
+    assert "Occupied" in {change["status"] for change in roaming.hub.control.get("/statuses")}
+    roaming.has_status("Available")
+    assert roaming.hub.violations() == []
+
+
+def test_a_hub_that_errs_in_every_way_is_told_everything_once(roaming):  # noqa: F811
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    charging_points, each = 8, 5
+    roaming.begin(
+        *("--no-limits", "--seed", seed, "--token", CARD),
+        charging_points=charging_points,
+        hub_pace=100,
+        hub_max_backoff=0.2,
+    )
+    for kind in ("error", "cut-before", "cut-after", "uncertain", "timeout", "unavailable",
+                 "system-error", "too-many"):  # fmt: skip
+        roaming.hub.misbehave(kind, calls=None, share=0.06)
+    simulator = roaming.charge(
+        *("--wait-for-remote", "--sessions", each, "--time-compression", 600),
+        charging_points=charging_points,
+    )
+
+    def drive(number):
+        accepted = []
+        while len(accepted) < each:
+            answer = roaming.start(number)
+            if answer["code"] == "000":
+                accepted.append(answer["session"])
+                eventually(lambda: "End" in roaming.notified(accepted[-1]), 60)
+        return accepted
+
+    with ThreadPoolExecutor(charging_points) as pool:
+        driving = [pool.submit(drive, number) for number in range(1, charging_points + 1)]
+        accepted = {session for drove in driving for session in drove.result()}
+    report = simulator.report()
+    eventually(lambda: roaming.hub.figures()["sessions_open"] == 0, 60)
+    roaming.hub.control.delete("/faults")
+    for number in range(1, charging_points + 1):
+        roaming.has_status("Available", number)
+    billed = {n: s["energy_wh"] for n, s in roaming.hub.sessions().items() if s["cdr"]}
+    assert billed == roaming.energy()
+    assert billed.keys() == accepted
+    assert sum(billed.values()) == report["energy_wh"]
+    assert roaming.hub.violations() == []
+    assert roaming.deliveries("charge-detail-record", "parked") == 0
+    print(roaming.hub.figures())
