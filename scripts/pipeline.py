@@ -89,9 +89,12 @@ def _deliver(aws: Aws, image: Image) -> None:
     known = images.holds(aws, repository, tag)
     print(f"{tag} is in the registry" if known else images.push(aws, image, tag, uri))
     _read_scan(aws, repository, tag)
-    definitions = [{"name": image.service, "imageUri": f"{uri}:{tag}"}]
-    (RESULTS / "imagedefinitions.json").write_text(json.dumps(definitions))
-    changes = _changes_url(aws, commit)
+    running = _running(aws, uri)
+    # The test is the one container; beside the real service's may stand more of the same image.
+    for file, names in (("-test", [image.service]), ("", [c["name"] for c in running])):
+        definitions = [{"name": name, "imageUri": f"{uri}:{tag}"} for name in names]
+        (RESULTS / f"imagedefinitions{file}.json").write_text(json.dumps(definitions))
+    changes = _changes_url(commit, running[0]["image"].rsplit(":", 1)[-1])
     (RESULTS / "variables").write_text(f"export IMAGE_TAG={tag}\nexport CHANGES_URL={changes}\n")
     print(f"What will change: {changes}")
 
@@ -113,25 +116,27 @@ def _read_scan(aws: Aws, repository: str, tag: str) -> None:
         )
 
 
-def _changes_url(aws: Aws, commit: str) -> str:
-    """Return where a person sees what would change: from what runs to this commit."""
+def _changes_url(commit: str, running: str) -> str:
+    """Return where a person sees what would change: from the running image to this commit."""
     repository = f"https://github.com/{_given('REPOSITORY')}"
-    running = _running_tag(aws, _given("CLUSTER"), _given("LIVE_SERVICE"))
-    if not running or running == commit[:_TAG_LENGTH]:
+    if running == commit[:_TAG_LENGTH]:
         return f"{repository}/commit/{commit}"
     return f"{repository}/compare/{running}...{commit}"
 
 
-def _running_tag(aws: Aws, cluster: str, service: str) -> str:
+def _running(aws: Aws, uri: str) -> list[dict[str, Any]]:
+    """Return the containers of the real service that run an image of this repository."""
+    cluster, service = _given("CLUSTER"), _given("LIVE_SERVICE")
     found = aws("ecs", "describe-services", "--cluster", cluster, "--services", service)
-    if not found["services"]:
-        return ""
-    definition: Any = aws(
+    definition = aws(
         *("ecs", "describe-task-definition"),
         *("--task-definition", found["services"][0]["taskDefinition"]),
     )
-    image: str = definition["taskDefinition"]["containerDefinitions"][0]["image"]
-    return image.rsplit(":", 1)[-1]
+    containers: list[dict[str, Any]] = definition["taskDefinition"]["containerDefinitions"]
+    ours = [c for c in containers if c["image"].rsplit(":", 1)[0] == uri]
+    if not ours:
+        raise PipelineError(f"{service} runs no image of {uri}")
+    return ours
 
 
 def _test(image: Image) -> None:

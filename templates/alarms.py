@@ -59,7 +59,7 @@ def alarm(
     comparison: str = "GreaterThanThreshold",
     period: int = MINUTE,
     periods: int = 5,
-    missing: str = "notBreaching",
+    missing: object = "notBreaching",
     **more: object,
 ) -> cloudwatch.Alarm:
     """Give a template the alarm ``vni-cpo-<environment>-<name>``.

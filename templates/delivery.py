@@ -125,7 +125,9 @@ def _add_pipeline(template: Template, service: Delivered) -> None:
                 _stage(
                     "Test",
                     _build_action("Migrate", MIGRATE_TEST, 1),
-                    _deploy_action(service_name_of_test(service.name), 2),
+                    _deploy_action(
+                        service_name_of_test(service.name), 2, "imagedefinitions-test.json"
+                    ),
                     _build_action("Charge", testing, 3),
                 ),
                 _stage("Approve", _approval(service)),
@@ -251,7 +253,9 @@ def _commit() -> str:
     return '[{"name":"COMMIT_ID","value":"#{Source.CommitId}","type":"PLAINTEXT"}]'
 
 
-def _deploy_action(service: object, order: int) -> codepipeline.Actions:
+def _deploy_action(
+    service: object, order: int, file: str = "imagedefinitions.json"
+) -> codepipeline.Actions:
     return _action(
         "Deploy",
         "Deploy",
@@ -261,7 +265,7 @@ def _deploy_action(service: object, order: int) -> codepipeline.Actions:
         Configuration={
             "ClusterName": imported("cluster", "Name"),
             "ServiceName": service,
-            "FileName": "imagedefinitions.json",
+            "FileName": file,
             "DeploymentTimeout": "30",
         },
         RunOrder=order,

@@ -15,6 +15,7 @@ from templates.alarms import (
     CHARGING_POINT_METRICS,
     DAY,
     FIVE_MINUTES,
+    THIRD_PARTY_METRICS,
     Metric,
     add_runbook,
     alarm,
@@ -23,9 +24,11 @@ from templates.alarms import (
 from templates.names import (
     CHARGING_POINT,
     SERVICES,
+    THIRD_PARTY,
     add_nat_conditions,
     add_zones,
     camel,
+    given,
     imported,
     log_group_name,
     named,
@@ -93,6 +96,7 @@ def build() -> Template:
     add_runbook(template)
     _add_service_alarms(template)
     _add_charging_alarms(template)
+    _add_hub_alarms(template)
     _add_database_alarms(template)
     text(template, "CertificateArn", "Certificate of the load balancers, in ACM")
     alarm(
@@ -186,6 +190,38 @@ def _add_charging_alarms(template: Template) -> None:
     )
 
 
+def _add_hub_alarms(template: Template) -> None:
+    text(template, "HubUrl", "Address of the hub; empty for none", Default="")
+    relayed = given(template, "HubUrl")
+    alarm(
+        template,
+        "hub-outbox-age",
+        "Something has waited for more than five minutes to be told to the hub",
+        own(THIRD_PARTY_METRICS, "OutboxAge", "Maximum"),
+        300,
+        periods=2,
+        # Where nothing is told at all, no relay runs; without a hub none has anything to tell.
+        missing=If(relayed, "breaching", "notBreaching"),
+    )
+    alarm(
+        template,
+        "hub-deliveries-parked",
+        "The hub refuses something for good, and it waits for a person",
+        own(THIRD_PARTY_METRICS, "DeliveriesParked", "Maximum"),
+        0,
+        periods=1,
+    )
+    alarm(
+        template,
+        "hub-callers-refused",
+        "Somebody who is not the hub calls the hub's service again and again",
+        own(THIRD_PARTY_METRICS, "CallersRefused"),
+        50,
+        period=FIVE_MINUTES,
+        periods=1,
+    )
+
+
 def _add_database_alarms(template: Template) -> None:
     connections = number(
         template, "DatabaseConnectionsLimit", 700, "Connections of the database that alarm", 1
@@ -248,6 +284,13 @@ QUERIES: dict[str, tuple[str, str]] = {
         """fields @timestamp, charging_point, kind, outcome, milliseconds
 | filter event = "command answered" and milliseconds > 2000
 | sort milliseconds desc
+| limit 200""",
+    ),
+    "parked hub deliveries": (
+        THIRD_PARTY,
+        """fields @timestamp, queue, key, records, reason, hub_process
+| filter event = "parked"
+| sort @timestamp desc
 | limit 200""",
     ),
 }
@@ -364,7 +407,7 @@ def _add_dashboard(template: Template) -> None:
 
 
 def _draw(board: _Board) -> None:
-    cp = CHARGING_POINT_METRICS
+    cp, hub = CHARGING_POINT_METRICS, THIRD_PARTY_METRICS
     board.graph("Connections", ("charging points", own(cp, "Connections")))
     board.graph(
         "Messages a minute",
@@ -397,6 +440,20 @@ def _draw(board: _Board) -> None:
         ("in progress", own(cp, "SessionsInProgress", "Maximum")),
         ("started a minute", own(cp, "SessionsStarted")),
         ("ended a minute", own(cp, "SessionsEnded")),
+    )
+    board.graph("Hub: age of the outbox", ("oldest, seconds", own(hub, "OutboxAge", "Maximum")))
+    board.graph(
+        "Hub: deliveries",
+        ("sent", own(hub, "DeliveriesSent")),
+        ("failed", own(hub, "DeliveriesFailed")),
+        ("parked", own(hub, "DeliveriesParked", "Maximum")),
+    )
+    board.graph(
+        "Hub: drivers",
+        ("remote starts", own(hub, "RemoteStarts")),
+        ("remote stops", own(hub, "RemoteStops")),
+        ("cards asked about", own(hub, "AuthorizationsAsked")),
+        ("remote start, 99%, ms", own(hub, "RemoteStartLatency", "p99")),
     )
     for service in SERVICES:
         board.graph(

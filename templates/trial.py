@@ -94,7 +94,13 @@ DELIVERED = (
         THIRD_PARTY_PORT,
         8443,
         ["python", "-m", "third_party_backend"],
-        {"THIRD_PARTY_HOST": ALL_ADDRESSES},
+        {
+            "THIRD_PARTY_HOST": ALL_ADDRESSES,
+            "THIRD_PARTY_ENVIRONMENT": Sub("${Environment}-test"),
+            "THIRD_PARTY_FORWARDED_HOPS": "1",
+            # Builds play the hub, from within the network.
+            "THIRD_PARTY_ALLOWED_CIDRS": imported("network", "VpcCidr"),
+        },
     ),
 )
 

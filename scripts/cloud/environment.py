@@ -67,7 +67,9 @@ def deploy(
             "services": services,
             **stack("accelerator"),
             "observability": lambda: stacks.deploy(
-                aws, "observability", {**sight, "CertificateArn": str(certificates.arn)}
+                aws,
+                "observability",
+                {**sight, **hub.parameters, "CertificateArn": str(certificates.arn)},
             ),
             # Only now are the names and addresses known that clients will ask for.
             "names in certificate": lambda: certificates.create(public_names(aws)),

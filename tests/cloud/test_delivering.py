@@ -413,7 +413,7 @@ def test_deployments_are_taken_back_by_alarms(account, staging):
 DELIVER = """
 from scripts import pipeline
 pipeline.RESULTS.mkdir(parents=True, exist_ok=True)
-pipeline._deliver(pipeline._connect(), pipeline.IMAGES["charging-point"])
+pipeline._deliver(pipeline._connect(), pipeline.IMAGES["third-party"])
 """
 
 
@@ -428,7 +428,7 @@ def build_variables(account, service, commit):
 
 def deliver(account, commit):
     """Do the part of the build that lint and tests come before, and that talks to AWS."""
-    variables = build_variables(account, "charging-point", commit)
+    variables = build_variables(account, "third-party", commit)
     return subprocess.run(
         [sys.executable, "-c", DELIVER],
         cwd=account.project,
@@ -443,11 +443,13 @@ def test_what_is_built_is_pushed_scanned_and_handed_on(account, pipelines):
     run = deliver(account, "0123456789abcdef0123456789abcdef01234567")
     assert run.returncode == 0, run.stderr
     results = account.project / "build/pipeline"
-    (image,) = json.loads((results / "imagedefinitions.json").read_text())
-    assert image["name"] == "charging-point"
-    assert image["imageUri"].endswith("vni-backend-charging-point-staging:0123456789ab")
+    for file, names in (("-test", ["third-party"]), ("", ["third-party", "relay"])):
+        handed = json.loads((results / f"imagedefinitions{file}.json").read_text())
+        assert [image["name"] for image in handed] == names
+        for image in handed:
+            assert image["imageUri"].endswith("vni-backend-third-party-staging:0123456789ab")
     images = account.client("ecr").describe_images(
-        repositoryName="vni-backend-charging-point-staging",
+        repositoryName="vni-backend-third-party-staging",
         imageIds=[{"imageTag": "0123456789ab"}],
     )
     assert len(images["imageDetails"]) == 1

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import cp_backend.telemetry
+import third_party_backend.telemetry
+from scripts.programs import Program, free_port
 from templates import observability, services
 from templates.alarms import PROGRAMS
 from tests.emf import documents, problems
@@ -39,17 +41,61 @@ def test_a_nodes_documents_keep_the_rules_of_the_format(said):
     assert [problems(document) for document in written] == [[]] * len(written)
     assert max(document["SessionsInProgress"] for document in written) == 1
     assert sum(document["HandshakesRefused"] for document in written) >= 1
-    emitted = {
-        metric["Name"]
-        for document in written
-        for directive in document["_aws"]["CloudWatchMetrics"]
-        for metric in directive["Metrics"]
-    }
+    emitted = metrics_in(written)
     # No command was given here.
     assert emitted == set(cp_backend.telemetry.METRICS) - {"CommandLatency"}
     for document in written:
         (directive,) = document["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == cp_backend.telemetry.NAMESPACE
+        assert document["Service"] == PROGRAMS[directive["Namespace"]]
+
+
+def metrics_in(written):
+    return {
+        metric["Name"]
+        for document in written
+        for directive in document["_aws"]["CloudWatchMetrics"]
+        for metric in directive["Metrics"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("mode", "metrics", "samples"),
+    [
+        (
+            "web",
+            third_party_backend.telemetry.WEB_METRICS,
+            third_party_backend.telemetry.WEB_SAMPLES,
+        ),
+        (
+            "relay",
+            third_party_backend.telemetry.RELAY_METRICS,
+            third_party_backend.telemetry.RELAY_SAMPLES,
+        ),
+    ],
+)
+def test_the_hubs_programs_documents_keep_the_rules_too(
+    database_url, tmp_path, mode, metrics, samples
+):
+    port = free_port()
+    variables = {
+        "DATABASE_URL": database_url,
+        "THIRD_PARTY_METRICS_INTERVAL": "1",
+        "THIRD_PARTY_PORT": str(port),
+        # A hub that nobody plays: nothing waits to be told to it.
+        "THIRD_PARTY_HUB_URL": f"http://127.0.0.1:{free_port()}",
+        "THIRD_PARTY_OPERATOR_ID": "DE*VNI",
+        "THIRD_PARTY_OPERATOR_NAME": "VNI",
+    }
+    log = tmp_path / "log"
+    with Program(["third_party_backend", mode], log, variables):
+        written = eventually(lambda: documents(log.read_text()), 30)
+    assert [problems(document) for document in written] == [[]] * len(written)
+    # Nothing happened that a sample could be of.
+    assert metrics_in(written) == set(metrics) - samples
+    for document in written:
+        (directive,) = document["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == third_party_backend.telemetry.NAMESPACE
         assert document["Service"] == PROGRAMS[directive["Namespace"]]
 
 
@@ -117,7 +163,11 @@ def test_a_document_against_the_rules_is_found_out(change):
 
 def _emitted():
     """Namespace → metrics that a program emits, by its own account, which other tests hold it to."""
-    return {cp_backend.telemetry.NAMESPACE: set(cp_backend.telemetry.METRICS)}
+    hub = third_party_backend.telemetry
+    return {
+        cp_backend.telemetry.NAMESPACE: set(cp_backend.telemetry.METRICS),
+        hub.NAMESPACE: {*hub.WEB_METRICS, *hub.RELAY_METRICS},
+    }
 
 
 def _named_in_alarms():
@@ -164,7 +214,7 @@ def test_the_dashboard_is_whole():
     assert set(re.findall(r"\$\{(Value\d+)\}", text)) == set(values)
     titles = " ".join(widget["properties"]["title"].lower() for widget in board["widgets"])
     for subject in (
-        *("connections", "messages", "errors", "latencies", "sessions"),
+        *("connections", "messages", "errors", "latencies", "sessions", "age of the outbox"),
         *("processors and memory", "load balancer", "database", "nat", "alarms"),
     ):
         assert subject in titles
