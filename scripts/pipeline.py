@@ -23,7 +23,7 @@ from scripts.cloud.stacks import StackError
 from templates.names import CHARGING_POINT, SERVICES, THIRD_PARTY
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "build" / "pipeline"
+RESULTS = Path(os.environ.get("PIPELINE_RESULTS") or ROOT / "build" / "pipeline")
 PROFILE = "pipeline"
 REFUSED_SEVERITIES = ("CRITICAL",)
 """What a scan may not find; lesser findings are printed, since a base image always has some."""
@@ -146,7 +146,7 @@ def _test(image: Image) -> None:
     module = image.service.replace("-", "_")
     run = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", f"tests/acceptance/test_{module}.py", "-v"),
+            *(sys.executable, "-m", "pytest", f"tests/acceptance/test_{module}.py", "-v", "-x"),
             f"--junitxml={RESULTS / 'acceptance.xml'}",
         ],
         cwd=ROOT,

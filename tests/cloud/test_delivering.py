@@ -7,9 +7,11 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -417,26 +419,33 @@ pipeline._deliver(pipeline._connect(), pipeline.IMAGES["third-party"])
 """
 
 
-def build_variables(account, service, commit):
-    """What CodeBuild gives the build of a service, by the project that was made."""
-    (project,) = [p for p in codebuild(account) if p["name"] == f"vni-cpo-staging-{service}-build"]
-    return {v["name"]: v["value"] for v in project["environment"]["environmentVariables"]} | {
-        "CODEBUILD_BUILD_ID": "1",
-        "COMMIT_ID": commit,
+def in_codebuild(account, project, program, **more):
+    """Run a piece of Python as CodeBuild would, with the variables of the project that was made."""
+    (made,) = [p for p in codebuild(account) if p["name"] == f"vni-cpo-staging-{project}"]
+    variables = {
+        v["name"]: v["value"]
+        for v in made["environment"]["environmentVariables"]
+        if v["type"] == "PLAINTEXT"
     }
-
-
-def deliver(account, commit):
-    """Do the part of the build that lint and tests come before, and that talks to AWS."""
-    variables = build_variables(account, "third-party", commit)
     return subprocess.run(
-        [sys.executable, "-c", DELIVER],
+        [sys.executable, "-c", program],
         cwd=account.project,
-        env={**account.variables, **variables, "PYTHONPATH": str(account.project)},
+        env={
+            **account.variables,
+            **variables,
+            "CODEBUILD_BUILD_ID": "1",
+            "PYTHONPATH": str(account.project),
+            **more,
+        },
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def deliver(account, commit):
+    """Do the part of the build that lint and tests come before, and that talks to AWS."""
+    return in_codebuild(account, "third-party-build", DELIVER, COMMIT_ID=commit)
 
 
 def test_what_is_built_is_pushed_scanned_and_handed_on(account, pipelines):
@@ -465,6 +474,38 @@ def test_what_a_scan_finds_stops_the_commit(account, pipelines):
     run = deliver(account, "bad3456789abcdef0123456789abcdef01234567")
     assert run.returncode == 1
     assert "CVE-2026-0001" in run.stderr
+
+
+WHERE = """
+import json
+from scripts import pipeline
+pipeline.RESULTS.mkdir(parents=True, exist_ok=True)
+print(json.dumps(pipeline._where_the_test_is(pipeline._connect())))
+"""
+
+
+def test_the_test_knows_whom_to_trust_and_what_to_drain(account, pipelines):
+    run = in_codebuild(account, "charging-point-test", WHERE)
+    assert run.returncode == 0, run.stderr
+    where = json.loads(run.stdout)
+    authority = account.project / "var/certificates/staging/ca.pem"
+    assert Path(where["ACCEPTANCE_CA_FILE"]).read_text() == authority.read_text()
+    assert where["ACCEPTANCE_HOST"] == account.outputs("vni-cpo-test-services-staging")["Host"]
+    assert where["ACCEPTANCE_TLS_NAME"] == "charging-point.staging.vni.internal"
+    ecs, name = account.client("ecs"), "vni-backend-charging-point-staging-test"
+
+    def deployment():
+        answer = ecs.describe_services(cluster="vni-cpo-staging", services=[name])
+        return answer["services"][0]["deployments"][0]["id"]
+
+    before = deployment()
+    subprocess.run(
+        shlex.split(where["ACCEPTANCE_DRAIN"]),
+        env={**account.variables, **where},
+        check=True,
+        capture_output=True,
+    )
+    assert deployment() != before
 
 
 # --- a new token, people, and the end -----------------------------------------------------
