@@ -6,6 +6,7 @@ appends the caller to X-Forwarded-For, and cuts off what is silent for too long.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from cp_backend.settings import Settings
 from scripts.cloud.certificates import Authority, own_names
@@ -30,6 +31,8 @@ from third_party_backend.settings import Settings as ThirdPartySettings
 # Debian puts it where not everybody looks.
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 ENVIRONMENT = "staging"
+HUB = "127.0.0.8"
+SESSION = "b2688855-7f00-0002-6d8e-48d883f6abb6"
 CHARGING_POINT_NAME, THIRD_PARTY_NAME = own_names(ENVIRONMENT)
 BEHIND_ONE = {
     "admit_unknown": "true",
@@ -56,13 +59,14 @@ class LoadBalancer:
         return ssl.create_default_context(cafile=self.ca)
 
     def connect(self, identity="CP1", *, source="127.0.0.1", **options):
-        """Open a WebSocket to it from an address of this machine."""
+        """Open a WebSocket to it from an address of this machine: an async context manager."""
         return connect(
             f"wss://127.0.0.1:{self.port}/{identity}",
             ssl=self.context(),
             server_hostname=self.name,
-            source_address=(source, 0),
+            local_addr=(source, 0),
             subprotocols=["ocpp1.6"],
+            proxy=None,
             **options,
         )
 
@@ -172,25 +176,30 @@ def test_only_who_has_the_ca_file_and_the_name_trusts_it(
 
 
 @pytest.mark.parametrize("forged", [None, "6.6.6.6", "6.6.6.6, 7.7.7.7"])
-def test_a_charging_points_own_address_is_recorded_and_a_forged_one_is_not(
+async def test_a_charging_points_own_address_is_recorded_and_a_forged_one_is_not(
     run_node, balance, forged
 ):
     node = run_node(**BEHIND_ONE)
     headers = {"X-Forwarded-For": forged} if forged else {}
-    with balance(node.port).connect(source="127.0.0.7", additional_headers=headers):
-        line = eventually(lambda: node.logged("connected"))[0]
-    assert line["remote_address"] == "127.0.0.7"
+    async with balance(node.port).connect(source="127.0.0.7", additional_headers=headers):
+        assert await address_of_who_came(node) == "127.0.0.7"
 
 
-def test_a_node_that_is_not_told_of_the_load_balancer_believes_no_header(run_node, balance):
+async def test_a_node_that_is_not_told_of_the_load_balancer_believes_no_header(run_node, balance):
     node = run_node(admit_unknown="true", drain_time="1")
     headers = {"X-Forwarded-For": "6.6.6.6"}
-    with balance(node.port).connect(source="127.0.0.7", additional_headers=headers):
-        line = eventually(lambda: node.logged("connected"))[0]
-    assert line["remote_address"] == "127.0.0.1"
+    async with balance(node.port).connect(source="127.0.0.7", additional_headers=headers):
+        assert await address_of_who_came(node) == "127.0.0.1"
 
 
-def test_pings_hold_a_quiet_charging_point_and_silence_ends_it(run_node, balance):
+async def address_of_who_came(node):
+    """The only charging point's address, as the node logs it."""
+    return (await asyncio.to_thread(eventually, lambda: node.logged("connected")))[0][
+        "remote_address"
+    ]
+
+
+async def test_pings_hold_a_quiet_charging_point_and_silence_ends_it(run_node, balance):
     """The templates' idle timeout and the service's ping interval, thirty times faster."""
     ping_seconds = Settings().ping_interval
     assert 2 * ping_seconds + Settings().pong_timeout <= WEBSOCKET_IDLE_SECONDS
@@ -198,36 +207,41 @@ def test_pings_hold_a_quiet_charging_point_and_silence_ends_it(run_node, balance
     pinging = run_node(**BEHIND_ONE, ping_interval=str(ping_seconds / 30), pong_timeout="2")
     silent = run_node(**BEHIND_ONE, ping_interval="600")
     options = {"ping_interval": None}  # the client says nothing by itself
-    with (
+    async with (
         balance(pinging.port, idle).connect("HELD", **options) as held,
         balance(silent.port, idle).connect("CUT", **options) as cut,
     ):
-        with pytest.raises(ConnectionClosed):
-            cut.recv(30)
-        # By now the other has been as quiet for as long, and a little later is there still.
-        with pytest.raises(TimeoutError):
-            held.recv(1)
+        async with asyncio.timeout(60):
+            with pytest.raises(ConnectionClosed):
+                await cut.recv()
+        # By now the other has been as quiet for as long, and is there still.
         boot = {"chargePointVendor": "V", "chargePointModel": "M"}
-        held.send(json.dumps([2, "1", "BootNotification", boot]))
-        assert json.loads(held.recv(10))[:2] == [3, "1"]
-    assert eventually(lambda: silent.logged("disconnected"))
+        await held.send(json.dumps([2, "1", "BootNotification", boot]))
+        async with asyncio.timeout(30):
+            assert json.loads(await held.recv())[:2] == [3, "1"]
+    assert await asyncio.to_thread(eventually, lambda: silent.logged("disconnected"))
 
 
-def test_a_stopping_node_says_come_back_through_it(run_node, balance):
+async def test_a_stopping_node_says_come_back_through_it(run_node, balance):
     node = run_node(**BEHIND_ONE)
-    with balance(node.port).connect() as charging_point:
-        eventually(lambda: node.logged("connected"))
-        assert node.program.stop() == 0
+    async with balance(node.port).connect() as charging_point:
+        await address_of_who_came(node)
+        assert await asyncio.to_thread(node.program.stop) == 0
         with pytest.raises(ConnectionClosed) as closed:
-            charging_point.recv(10)
+            await charging_point.recv()
     assert closed.value.rcvd.code == 1012
 
 
 @pytest.fixture
 def third_party_port(database_url, tmp_path):
-    """The port of a running third-party-backend."""
+    """The port of a running third-party-backend that admits the hub, as its task does."""
     port = free_port()
-    settings = {"DATABASE_URL": database_url, "THIRD_PARTY_WORKERS": "1"}
+    settings = {
+        "DATABASE_URL": database_url,
+        "THIRD_PARTY_WORKERS": "1",
+        "THIRD_PARTY_ALLOWED_CIDRS": f"{HUB}/32",
+        "THIRD_PARTY_FORWARDED_HOPS": "1",
+    }
     words = ["third_party_backend", "--port", str(port)]
     with Program(words, tmp_path / "third_party.log", settings) as program:
         program.wait_until_ready(f"http://127.0.0.1:{port}/health/ready")
@@ -239,25 +253,29 @@ def test_the_load_balancer_gives_up_an_idle_request_connection_before_gunicorn_d
     assert Server(ThirdPartySettings(), database_url="").cfg.keepalive > REQUEST_IDLE_SECONDS
 
 
-def test_the_hub_is_answered_through_its_own(third_party_port, balance):
+def test_only_the_hub_is_answered_through_its_own(third_party_port, balance):
     balancer = balance(third_party_port, REQUEST_IDLE_SECONDS, THIRD_PARTY_NAME)
-    with httpx.Client(
-        base_url=f"https://127.0.0.1:{balancer.port}",
-        headers={"Host": THIRD_PARTY_NAME},
-        verify=balancer.context(),
-        trust_env=False,
-    ) as client:
-        extensions = {"sni_hostname": THIRD_PARTY_NAME}
-        for _ in range(2):  # on one connection, kept alive
-            answer = client.post(
-                "/api/oicp/charging/v21/providers/DE-DCB/authorize-remote/start",
-                json={
-                    "SessionID": "b2688855-7f00-0002-6d8e-48d883f6abb6",
-                    "ProviderID": "DE-DCB",
-                    "EvseID": "DE*VNI*E404*1",
-                    "Identification": {"RemoteIdentification": {"EvcoID": "DE-DCB-C12345678-X"}},
-                },
-                extensions=extensions,
-            )
+
+    def ask(source, **headers):
+        """Answers to two requests on one connection, which is kept alive."""
+        with httpx.Client(
+            base_url=f"https://127.0.0.1:{balancer.port}",
+            headers={"Host": THIRD_PARTY_NAME, **headers},
+            transport=httpx.HTTPTransport(verify=balancer.context(), local_address=source),
+            trust_env=False,
+        ) as client:
+            return [
+                client.post(
+                    "/api/oicp/charging/v21/providers/DE-DCB/authorize-remote/stop",
+                    json={"SessionID": SESSION, "ProviderID": "DE-DCB", "EvseID": "DE*VNI*E1*1"},
+                    extensions={"sni_hostname": THIRD_PARTY_NAME},
+                )
+                for _ in range(2)
+            ]
+
+    for headers in ({}, {"X-Forwarded-For": "6.6.6.6"}):
+        for answer in ask(HUB, **headers):
             assert answer.status_code == 200
-            assert answer.json()["StatusCode"]["Code"] == "603"  # no such EVSE
+            assert answer.json()["StatusCode"]["Code"] == "400"  # no such session
+    for headers in ({}, {"X-Forwarded-For": HUB}):
+        assert {answer.status_code for answer in ask("127.0.0.1", **headers)} == {403}
