@@ -65,25 +65,29 @@ def evse_id_key(text: str) -> str:
 def id_tag_key(text: str) -> str:
     """Return what two spellings of one token have in common.
 
-    OCPP's idTag is case-insensitive (CiString20Type), so the key is upper case.
-    Raises InvalidIdentityError for an empty or overlong token.
+    OCPP's idTag is case-insensitive (CiString20Type), so the key is upper case; a card's UID
+    stands in it without separators. Raises InvalidIdentityError for an empty or overlong token.
     """
     key = text.strip().upper()
     if not key or len(key) > MAX_ID_TAG_LENGTH or not key.isprintable():
         raise InvalidIdentityError(
             f"a token has 1 to {MAX_ID_TAG_LENGTH} printable characters, this one has {len(key)}"
         )
-    return key
+    return rfid_uid(key) or key
 
 
 def rfid_uid(id_tag: str) -> str | None:
     """Return a token as a card's UID, None where it has not the form of one.
 
-    4, 7 or 10 bytes in hex, upper case; charging points put colons, dashes or spaces between.
-    Source: OICP 2.3 type UID.
+    4, 7 or 10 bytes in hex, upper case; some charging points put a colon, a dash or a space
+    between the bytes. Source: OICP 2.3 type UID.
     """
-    uid = re.sub(r"[:\- ]", "", id_tag).upper()
-    return uid if _RFID_UID.fullmatch(uid) else None
+    text = id_tag.strip().upper()
+    for separator in ":- ":
+        parts = text.split(separator)
+        if len(parts) > 1 and all(len(part) == 2 for part in parts):
+            text = "".join(parts)
+    return text if _RFID_UID.fullmatch(text) else None
 
 
 def new_hub_token() -> str:

@@ -28,7 +28,7 @@ from charging.authorization import (
 )
 from charging.command import COMMAND_ANSWERS_CHANNEL, COMMANDS_CHANNEL, CommandKind, CommandResult
 from charging.event import EVENTS_CHANNEL, EventKind
-from charging.identity import id_tag_key, is_hub_token
+from charging.identity import id_tag_key, is_hub_token, rfid_uid
 from cp_backend.lane import Lane
 from cp_backend.ocpp.vocabulary import (
     Booted,
@@ -448,7 +448,7 @@ async def _authorize(
     strangers = [
         (charging_point_id, key)
         for (charging_point_id, _, _), key in zip(asked, keys, strict=True)
-        if key not in tokens
+        if key not in tokens and _may_be_of_hub(key)
     ]
     of_hub = await _hub_tokens(cursor, strangers) if strangers else {}
     now = datetime.now(UTC)
@@ -465,6 +465,11 @@ async def _authorize(
         else:
             answers.append(_STRANGER)
     return answers
+
+
+def _may_be_of_hub(id_tag: str) -> bool:
+    """Return whether a token has the form of one that the hub has to do with."""
+    return is_hub_token(id_tag) or rfid_uid(id_tag) is not None
 
 
 async def _hub_tokens(
@@ -669,8 +674,17 @@ async def start_sessions(cursor: Cursor, started: Sequence[From]) -> list[Sessio
 
 
 async def _tell_of_new_sessions(cursor: Cursor, new: dict[int, Any]) -> None:
-    """Bind sessions to the hub's, write their events, stop those nobody wants any more."""
-    session_ids = list(new)
+    """Write sessions' events, and settle those that may be the hub's."""
+    perhaps_hubs = [
+        session_id for session_id, (_, _, id_tag, _) in new.items() if _may_be_of_hub(id_tag)
+    ]
+    if perhaps_hubs:
+        await _settle_with_hub(cursor, perhaps_hubs)
+    await _write_session_events(cursor, EventKind.SESSION_STARTED, "started_at", list(new))
+
+
+async def _settle_with_hub(cursor: Cursor, session_ids: Sequence[int]) -> None:
+    """Bind sessions to the hub's, end reservations that they use, stop what nobody wants."""
     await cursor.execute(
         """
         UPDATE hub_sessions AS h
@@ -707,7 +721,8 @@ async def _tell_of_new_sessions(cursor: Cursor, new: dict[int, Any]) -> None:
         FROM sessions AS s
         JOIN hub_sessions AS h USING (charging_point_id, id_tag)
         WHERE s.session_id = ANY(%s) AND h.state IN ('refused', 'ended')
-          AND h.origin = 'remote' AND h.session_id IS DISTINCT FROM s.session_id
+          AND h.origin = 'remote'
+          AND NOT EXISTS (SELECT 1 FROM hub_sessions AS b WHERE b.session_id = s.session_id)
         RETURNING pg_notify(%s, charging_point_id)
         """,
         [
@@ -717,7 +732,6 @@ async def _tell_of_new_sessions(cursor: Cursor, new: dict[int, Any]) -> None:
             COMMANDS_CHANNEL,
         ],
     )
-    await _write_session_events(cursor, EventKind.SESSION_STARTED, "started_at", session_ids)
 
 
 async def _write_session_events(

@@ -15,6 +15,7 @@ from charging.identity import (
     parse_charging_point_id,
     parse_evse_id,
     redact,
+    rfid_uid,
 )
 from charging.session import energy_wh
 
@@ -72,6 +73,12 @@ def test_two_spellings_of_an_evse_id_compare_equal():
 
 def test_tokens_are_compared_without_case():
     assert id_tag_key(" aBc ") == "ABC"
+    # A card's UID, with or without what charging points put between its bytes.
+    for spelling in ("04a1b2c3", "04:A1:B2:C3", "04-a1-b2-c3", "04 A1 B2 C3"):
+        assert id_tag_key(spelling) == rfid_uid(spelling) == "04A1B2C3"
+    for other in ("04A1-B2C3", "04:A1:B2", "GG:A1:B2:C3", "04A1B2C3D4"):
+        assert id_tag_key(other) == other
+        assert rfid_uid(other) is None
     for bad in ("", " ", "x" * 37, "a\nb"):
         with pytest.raises(InvalidIdentityError):
             id_tag_key(bad)

@@ -55,7 +55,7 @@ def test_a_card_of_another_provider_charges_and_is_billed_once(world, database):
     assert (session["provider"], session["evse"]) == ("DE-EMP", EVSE)
     # Shown again it is known by now; the hub is asked once.
     assert shown(station, CARD)["status"] == "Accepted"
-    started = station.start(CARD, 5000)
+    started = station.start("04:A1:B2:C3", 5000)
     assert started["idTagInfo"]["status"] == "Accepted"
     bound = database.execute("SELECT session_id, origin FROM hub_sessions").fetchall()
     assert bound == [(started["transactionId"], "local")]
