@@ -157,7 +157,8 @@ class Bill:
             * self._hours("public_address_hour"),
             "Data to charging points": self.load.gb_out * self._price("data_out_gb"),
             "Logs, metrics, alarms": self._sight(),
-            "Secrets and images": 3 * self._price("secret_month")
+            "Secrets, keys, images": self.tables.assumed["secrets"] * self._price("secret_month")
+            + self.tables.assumed["keys"] * self._price("key_month")
             + self.tables.assumed["images_kept"]
             * self.tables.assumed["image_gb"]
             * self._price("registry_gb_month"),

@@ -30,17 +30,16 @@ def text(tables: Tables) -> str:
     staging = Bill(tables, STAGING, _STAGING_FLEET)
     largest = bills[-1]
     units = largest.load.capacity_units(tables.lcu)
-    kept = PRODUCTION.load_balancer_capacity
-    reserved = largest.load_balancer()
-    unreserved = replace(
-        largest, sizes=replace(PRODUCTION, load_balancer_capacity=0)
-    ).load_balancer()
+    # Where production keeps none ready, a hundred and fifty are the example.
+    kept = PRODUCTION.load_balancer_capacity or 150
+    reserved = _with_capacity(largest, kept).load_balancer()
+    unreserved = _with_capacity(largest, 0).load_balancer()
     storm = kept * tables.lcu["connections_a_second"]
     return f"""# What it costs
 
 <!-- Written by `make cost` from docs/cost.toml and templates/environments.py. -->
 
-An environment of {PRODUCTION_NAME}'s sizes costs about **{_dollars(bills[0].total)} a month with {FLEETS[0]:,} charging points, {_dollars(bills[1].total)} with {FLEETS[1]:,} and {_dollars(bills[2].total)} with {FLEETS[2]:,}**: {_each(bills[0])}, {_each(bills[1])} and {_each(bills[2])} for each. One of staging's sizes with {_STAGING_FLEET} costs {_dollars(staging.total)}.
+An environment of {PRODUCTION_NAME}'s sizes costs about **{_dollars(bills[0].total)} a month with {FLEETS[0]:,} charging points, {_dollars(bills[1].total)} with {FLEETS[1]:,} and {_dollars(bills[2].total)} with {FLEETS[2]:,}**: {_each(bills[0])}, {_each(bills[1])} and {_each(bills[2])} for each. One of staging's sizes with {_STAGING_FLEET} costs {_dollars(staging.total)}.{_on_readiness(bills[0])}
 
 ![How the bill grows](cost.svg)
 
@@ -66,14 +65,25 @@ With {FLEETS[-1]:,} charging points, against {_dollars(largest.total)}:
 
 ### ALB against NLB
 
-Each {tables.lcu["connections"]:,.0f} open WebSockets are a capacity unit of an ALB, however quiet they are: {FLEETS[-1]:,} are {units:.0f} units, {_dollars(unreserved)} a month with the load balancer itself. Keeping {kept} units ready, as {PRODUCTION_NAME} does (`load_balancer_capacity`), makes that {_dollars(reserved)}, whatever the size of the fleet; it lets {storm:,.0f} charging points a second come back, all {FLEETS[-1]:,} in {FLEETS[-1] / storm:.0f} seconds. An NLB counts {tables.nlcu["connections"]:,.0f} a unit: {_dollars(largest.network_load_balancer())}. [Decision 15](decisions/0015-an-application-load-balancer.md) says why it is an ALB all the same.
+Each {tables.lcu["connections"]:,.0f} open WebSockets are a capacity unit of an ALB, however quiet they are: {FLEETS[-1]:,} are {units:.0f} units, {_dollars(unreserved)} a month with the load balancer itself. Keeping {kept} units ready (`load_balancer_capacity`, which is {PRODUCTION.load_balancer_capacity} for {PRODUCTION_NAME}) makes that {_dollars(reserved)}, whatever the size of the fleet; it lets {storm:,.0f} charging points a second come back, all {FLEETS[-1]:,} in {FLEETS[-1] / storm:.0f} seconds. An NLB counts {tables.nlcu["connections"]:,.0f} a unit: {_dollars(largest.network_load_balancer())}. [Decision 15](decisions/0015-an-application-load-balancer.md) says why it is an ALB all the same.
 
-{_table(["Charging points", f"ALB, {kept} LCU kept ready", "ALB", "NLB"], _load_balancers(bills))}
+{_table(["Charging points", f"ALB, {kept} LCU kept ready", "ALB", "NLB"], _load_balancers(bills, kept))}
 
 ## What is not in it
 
-Taxes, support, discounts (a year's commitment takes about a fifth off tasks and database), the free tier, a test's and the pipeline's minutes, keys, buckets, data between zones, the accelerators' own addresses, restoring a backup, backups beyond the database's size.
+Taxes, support, discounts (a year's commitment takes about a fifth off tasks and database), the free tier, the pipeline (its minutes, and a load balancer for the service that it tests), buckets, data between zones, the accelerators' own addresses, restoring a backup, backups beyond the database's size.
 """
+
+
+def _on_readiness(bill: Bill) -> str:
+    """Return a sentence about load balancer capacity that is paid for and not used, if any is."""
+    spared = bill.total - _with_capacity(bill, 0).total
+    if spared < 1:
+        return ""
+    return (
+        f" Of the first, {_dollars(spared)} is a load balancer kept large for a storm, which is a "
+        "choice that can be taken back: [below](#alb-against-nlb)."
+    )
 
 
 def _rows(bills: list[Bill]) -> Iterable[list[str]]:
@@ -82,7 +92,7 @@ def _rows(bills: list[Bill]) -> Iterable[list[str]]:
     yield ["**Total**", *(f"**{_amount(bill.total)}**" for bill in bills)]
     yield [
         "for each charging point",
-        *(f"{bill.total / bill.charging_points:.2f}" for bill in bills),
+        *(_each(bill)[1:] for bill in bills),
     ]
 
 
@@ -127,8 +137,9 @@ def _alternatives(bill: Bill) -> Iterable[list[str]]:
         ),
         ("X86_64", {"architecture": "X86_64"}, "nothing; ARM64 is the default for its price"),
     ):
-        changed = replace(bill, sizes=replace(bill.sizes, **other))
-        yield [name, _difference(changed.total - bill.total), meaning]
+        difference = replace(bill, sizes=replace(bill.sizes, **other)).total - bill.total
+        if abs(difference) >= 1:  # otherwise the environment has it so already
+            yield [name, _difference(difference), meaning]
     yield [
         "an NLB instead of the ALB",
         _difference(bill.network_load_balancer() - bill.load_balancer()),
@@ -150,15 +161,19 @@ def _alternatives(bill: Bill) -> Iterable[list[str]]:
     ]
 
 
-def _load_balancers(bills: list[Bill]) -> Iterable[list[str]]:
+def _load_balancers(bills: list[Bill], kept: int) -> Iterable[list[str]]:
     for bill in bills:
-        plain = replace(bill, sizes=replace(bill.sizes, load_balancer_capacity=0))
         yield [
             f"{bill.charging_points:,}",
-            _amount(bill.load_balancer()),
-            _amount(plain.load_balancer()),
+            _amount(_with_capacity(bill, kept).load_balancer()),
+            _amount(_with_capacity(bill, 0).load_balancer()),
             _amount(bill.network_load_balancer()),
         ]
+
+
+def _with_capacity(bill: Bill, units: int) -> Bill:
+    """Return the bill with so much load balancer capacity kept ready."""
+    return replace(bill, sizes=replace(bill.sizes, load_balancer_capacity=units))
 
 
 def _table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -176,7 +191,8 @@ def _dollars(amount: float) -> str:
 
 
 def _each(bill: Bill) -> str:
-    return f"${bill.total / bill.charging_points:.2f}"
+    each = bill.total / bill.charging_points
+    return f"${each:.2f}" if each >= 0.1 else f"${each:.3f}"
 
 
 def _amount(amount: float) -> str:

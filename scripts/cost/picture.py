@@ -19,7 +19,7 @@ _GROUPS = {
     "Tasks": ("Charging points' tasks", "The hub's tasks"),
     "NAT, accelerators, addresses": ("NAT gateways", "Accelerators", "Public addresses"),
     "Data to charging points": ("Data to charging points",),
-    "The rest": ("The hub's load balancer", "Logs, metrics, alarms", "Secrets and images"),
+    "The rest": ("The hub's load balancer", "Logs, metrics, alarms", "Secrets, keys, images"),
 }
 # Told apart by those who see colours otherwise, too (Okabe and Ito).
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#999999")
