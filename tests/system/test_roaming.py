@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 import trustme
@@ -18,6 +19,7 @@ from tests.waiting import eventually
 FAST = ("--duration", "120", "--meter-values-interval", "30", "--time-compression", "240")
 ENDLESS = ("--duration", 1_000_000)
 CARD = "04A1B2C3"
+EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 
 
 class Roaming:
@@ -78,7 +80,8 @@ class Roaming:
         assert done.returncode == code, done.stderr
         return done.stdout
 
-    def register(self, count, silent):
+    def table(self, count, silent, **more):
+        """A file of EVSEs, as an operator fills it in."""
         table = self.directory / "evses.csv"
         rows = [
             {
@@ -99,6 +102,7 @@ class Roaming:
                 "power_kw": "22",
                 "value_added_services": "Reservation",
                 "hotline": "+4943112345",
+                **more,
             }
             for number in range(1, count + 1)
         ]
@@ -106,12 +110,14 @@ class Roaming:
             writer = csv.DictWriter(lines, rows[0])
             writer.writeheader()
             writer.writerows(rows)
-        for row in rows:
+        return table
+
+    def register(self, count, silent):
+        for number in range(1, count + 1):
             self.database.execute(
-                "INSERT INTO charging_points (charging_point_id) VALUES (%s)",
-                [row["charging_point"]],
+                "INSERT INTO charging_points (charging_point_id) VALUES (%s)", [f"SIM{number:05d}"]
             )
-        self.operations("evses", "import", table)
+        self.operations("evses", "import", self.table(count, silent))
 
     def evse(self, number=1):
         return f"DE*VNI*E{number}*1"
@@ -331,6 +337,25 @@ def test_a_reservation_that_is_cancelled_frees_the_evse(roaming):
     again = hub.control.post("/cancel", session_id=reserved["session"])
     assert again["code"] == "000"  # a repeated request gets the answer of the first
     assert hub.violations() == []
+
+
+def test_prices_reach_the_hub_products_first(roaming):
+    roaming.begin(charging_points=2)
+    roaming.operations("prices", "import", EXAMPLES / "prices.csv")
+    roaming.operations("evses", "import", roaming.table(2, (), prices="AC-STANDARD;DC-FAST"))
+    eventually(
+        lambda: (
+            [evse["products"] for evse in roaming.hub.control.get("/evses")]
+            == [["AC-STANDARD", "DC-FAST"]] * 2
+        ),
+        30,
+    )
+    roaming.operations("evses", "import", roaming.table(1, (), prices="AC-STANDARD"))
+    eventually(
+        lambda: roaming.hub.control.get("/evses")[0]["products"] == ["AC-STANDARD"],
+        30,
+    )
+    assert roaming.hub.violations() == []
 
 
 def test_the_hub_sees_a_status_within_five_seconds(roaming):
