@@ -32,6 +32,8 @@ from third_party_backend.oicp.status import evse_status
 from third_party_backend.settings import Settings
 
 BATCH = 500
+STATUS_BATCH = 2000
+"""Changes of status come in crowds, and only the newest of an EVSE matters."""
 POLL_SECONDS = 1.0
 UNANSWERED_SECONDS = 60
 """After this a start that no web worker answered (it died) starts nothing."""
@@ -62,8 +64,9 @@ class Outbox(threading.Thread):
         self._settings = settings
         self._metrics = metrics
         self._stopped = stopped
+        self._to_reconcile: list[str] = []
         self._errands = [
-            Errand(3.0, self._reconcile),
+            Errand(3.0, self._begin_reconciling),
             Errand(3.0, self._watch_presence),
             Errand(min(2.0, settings.start_timeout), self._close_unstarted),
             Errand(5.0, self._end_reservations),
@@ -94,7 +97,9 @@ class Outbox(threading.Thread):
             if errand.next_at <= now:
                 self._alone(connection, errand.run)
                 errand.next_at = now + errand.every_seconds * random.uniform(0.8, 1.2)  # noqa: S311
-        if read < BATCH:
+        if self._to_reconcile:
+            self._alone(connection, self._reconcile)
+        elif read < BATCH:
             self.wake.wait(POLL_SECONDS)
 
     def _alone(self, connection: Connection, work: Callable[[Connection], None]) -> None:
@@ -114,11 +119,17 @@ class Outbox(threading.Thread):
         with connection.transaction():
             if not deliveries.may_plan(connection):
                 return 0
-            rows = connection.execute(
-                "SELECT event_id, kind, charging_point_id, payload FROM events"
-                " WHERE relayed_at IS NULL ORDER BY event_id LIMIT %s",
-                [BATCH],
-            ).fetchall()
+            # A crowd of changed statuses must not stand in the way of a session's record.
+            rows = [
+                row
+                for condition, limit in (("<>", BATCH), ("=", STATUS_BATCH))
+                for row in connection.execute(
+                    "SELECT event_id, kind, charging_point_id, payload FROM events"
+                    f" WHERE relayed_at IS NULL AND kind {condition} %s"
+                    " ORDER BY event_id LIMIT %s".encode(),
+                    [EventKind.EVSE_STATUS_CHANGED.value, limit],
+                ).fetchall()
+            ]
             if not rows:
                 return 0
             try:
@@ -156,7 +167,8 @@ class Outbox(threading.Thread):
         moved = of(EventKind.EVSE_STATUS_CHANGED)
         if former := [p["former_key"] for _, p in changed if p.get("former_key")]:
             plan_no_evses(connection, former)
-        plan_evses(connection, sorted({name for name, _ in (*changed, *moved)}))
+        plan_evses(connection, sorted({name for name, _ in changed}))
+        plan_statuses(connection, sorted({name for name, _ in moved}))
         if of(EventKind.PRICES_CHANGED):
             plan_prices(connection)
         self._tell_faults(connection, moved)
@@ -327,29 +339,37 @@ class Outbox(threading.Thread):
 
     # What only time tells.
 
-    def _reconcile(self, connection: Connection) -> None:
+    def _begin_reconciling(self, connection: Connection) -> None:
         """Hold everything the hub shall know against what is planned: at first, and daily."""
         state = connection.execute(
             "SELECT 1 FROM hub_queues WHERE queue = 'catalogue'"
             " AND beaten_at > now() - make_interval(secs => %s)",
             [_RECONCILE_SECONDS],
         ).fetchone()
-        if state is not None:
+        if state is not None or self._to_reconcile:
             return
         plan_prices(connection)
-        names = [
+        self._to_reconcile = [
             row[0]
             for row in connection.execute(
                 "SELECT DISTINCT charging_point_id FROM evses WHERE evse_id IS NOT NULL ORDER BY 1"
             )
         ]
-        for start in range(0, len(names), BATCH):
-            plan_evses(connection, names[start : start + BATCH])
-        connection.execute(
-            "INSERT INTO hub_queues (queue, beaten_at) VALUES ('catalogue', now())"
-            " ON CONFLICT (queue) DO UPDATE SET beaten_at = now()"
-        )
-        log.info("catalogue reconciled", extra={"charging_points": len(names)})
+        self._note_reconciled(connection)
+        log.info("reconciling", extra={"charging_points": len(self._to_reconcile)})
+
+    def _reconcile(self, connection: Connection) -> None:
+        """Reconcile some; what happens meanwhile is not kept waiting."""
+        names, self._to_reconcile = self._to_reconcile[:BATCH], self._to_reconcile[BATCH:]
+        plan_evses(connection, names)
+        self._note_reconciled(connection)
+
+    def _note_reconciled(self, connection: Connection) -> None:
+        if not self._to_reconcile:
+            connection.execute(
+                "INSERT INTO hub_queues (queue, beaten_at) VALUES ('catalogue', now())"
+                " ON CONFLICT (queue) DO UPDATE SET beaten_at = now()"
+            )
 
     def _watch_presence(self, connection: Connection) -> None:
         """Tell the hub of charging points that stay away, and of those that are back."""
@@ -378,8 +398,8 @@ class Outbox(threading.Thread):
             [self._settings.offline_grace],
         ).fetchall()
         changed = sorted({row[0] for row in back if row[1]} | {row[0] for row in gone})
-        for start in range(0, len(changed), BATCH):
-            plan_evses(connection, changed[start : start + BATCH])
+        for start in range(0, len(changed), STATUS_BATCH):
+            plan_statuses(connection, changed[start : start + STATUS_BATCH])
 
     def _close_unstarted(self, connection: Connection) -> None:
         """End sessions whose vehicle never came, and starts that nobody answered."""
@@ -538,6 +558,33 @@ def plan_evses(connection: Connection, charging_point_ids: Sequence[str]) -> Non
     deliveries.plan_state(connection, Queue.EVSE_PRICING, prices)
     _plan_no_prices(connection, list(data), keep=list(prices))
     plan_no_evses(connection, gone)
+
+
+def plan_statuses(connection: Connection, charging_point_ids: Sequence[str]) -> None:
+    """Say how the EVSEs of charging points are, of those that the hub shall know."""
+    if not charging_point_ids:
+        return
+    rows = connection.execute(
+        """
+        SELECT e.evse_id, e.evse_id_key, e.status, whole.status, coalesce(a.told, false)
+        FROM evses AS e
+        JOIN evse_details AS d USING (charging_point_id, evse_number)
+        LEFT JOIN evses AS whole ON whole.charging_point_id = e.charging_point_id
+            AND whole.evse_number = 0
+        LEFT JOIN absences AS a ON a.charging_point_id = e.charging_point_id
+        WHERE e.charging_point_id = ANY(%s) AND e.evse_id IS NOT NULL AND e.roaming
+        ORDER BY e.charging_point_id, e.evse_number
+        """,
+        [list(charging_point_ids)],
+    ).fetchall()
+    deliveries.plan_state(
+        connection,
+        Queue.EVSE_STATUS,
+        {
+            key: catalogue.status_record(evse_id, evse_status(status, whole, absent=absent))
+            for evse_id, key, status, whole, absent in rows
+        },
+    )
 
 
 def plan_no_evses(connection: Connection, keys: Sequence[str]) -> None:
