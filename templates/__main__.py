@@ -29,6 +29,7 @@ STACKS = {
     module.STACK: module
     for module in (
         boundary,
+        access,
         network,
         firewall,
         registry,
@@ -41,10 +42,11 @@ STACKS = {
         trial,
         builds,
         delivery,
-        access,
     )
 }
-"""Every stack, in the order in which they are deployed."""
+"""Every stack, in the order in which they are deployed, and taken away the other way round: whoever
+takes an environment away needs their rights to the end.
+"""
 
 OPTIONAL = {
     **{m.STACK: "make deploy-delivery-pipeline" for m in (trial, builds, delivery)},

@@ -265,19 +265,8 @@ def build_in_network(*subnet_arns: object) -> aws.PolicyDocument:
 
 
 def publish_alerts(topic_arn: object) -> aws.PolicyDocument:
-    """Return the policy of the topic: this account's alarms and events publish to it."""
-    return aws.PolicyDocument(
-        Version=VERSION,
-        Statement=[
-            aws.Statement(
-                Effect=aws.Allow,
-                Principal=_SERVICES_THAT_ALERT,
-                Action=[sns.Publish],
-                Resource=[topic_arn],
-                Condition=_FROM_THIS_ACCOUNT,
-            )
-        ],
-    )
+    """Return the policy of the topic: this account's alarms publish to it, and its events."""
+    return aws.PolicyDocument(Version=VERSION, Statement=_let_alert([sns.Publish], topic_arn))
 
 
 def keep_key(*more: aws.Statement) -> aws.PolicyDocument:
@@ -301,15 +290,7 @@ def keep_key(*more: aws.Statement) -> aws.PolicyDocument:
 
 def alerts_key() -> aws.PolicyDocument:
     """Return the policy of the key that encrypts alerts: who publishes them may use it."""
-    return keep_key(
-        aws.Statement(
-            Effect=aws.Allow,
-            Principal=_SERVICES_THAT_ALERT,
-            Action=[kms.Decrypt, kms.GenerateDataKey],
-            Resource=["*"],
-            Condition=_FROM_THIS_ACCOUNT,
-        )
-    )
+    return keep_key(*_let_alert([kms.Decrypt, kms.GenerateDataKey], "*"))
 
 
 def only_encrypted_transport(bucket_arn: object) -> aws.PolicyDocument:
@@ -374,7 +355,20 @@ def boundary() -> aws.PolicyDocument:
     )
 
 
-_SERVICES_THAT_ALERT = aws.Principal(
-    "Service", ["cloudwatch.amazonaws.com", "events.amazonaws.com"]
-)
-_FROM_THIS_ACCOUNT = aws.Condition(aws.StringEquals("aws:SourceAccount", Ref("AWS::AccountId")))
+def _let_alert(actions: list[aws.Action], resource: object) -> list[aws.Statement]:
+    return [
+        aws.Statement(
+            Effect=aws.Allow,
+            Principal=aws.Principal("Service", ["cloudwatch.amazonaws.com"]),
+            Action=actions,
+            Resource=[resource],
+            Condition=aws.Condition(aws.StringEquals("aws:SourceAccount", Ref("AWS::AccountId"))),
+        ),
+        # EventBridge tells SNS nothing that a condition could ask for.
+        aws.Statement(
+            Effect=aws.Allow,
+            Principal=aws.Principal("Service", ["events.amazonaws.com"]),
+            Action=actions,
+            Resource=[resource],
+        ),
+    ]

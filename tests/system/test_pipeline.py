@@ -55,3 +55,21 @@ def test_a_step_that_is_not_one_is_refused():
     )
     assert run.returncode == 2
     assert "invalid choice: 'other'" in run.stderr
+
+
+def test_packed_sources_become_a_repository_again(tmp_path):
+    """As CodePipeline unpacks them: without .git, and nothing may be executed."""
+    for name in ("scripts/unpacked.sh", "scripts/setup.sh", ".ci/run", "Makefile"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+        (tmp_path / name).chmod(0o644)
+    for _ in range(2):
+        subprocess.run(["bash", "scripts/unpacked.sh"], cwd=tmp_path, check=True)
+    known = subprocess.run(
+        ["git", "ls-files"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert set(known.stdout.split()) == {
+        *(".ci/run", "Makefile", "scripts/setup.sh", "scripts/unpacked.sh"),
+    }
+    for name in ("scripts/setup.sh", ".ci/run"):
+        assert (tmp_path / name).stat().st_mode & 0o100

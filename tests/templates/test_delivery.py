@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from templates import builds, delivery, trial
+from templates.__main__ import STACKS
 
 ROOT = Path(__file__).parents[2]
 SPECIFICATIONS = sorted(
@@ -139,3 +140,37 @@ def test_the_test_services_are_called_as_people_look_for_them():
         "vni-backend-charging-point-${Environment}-test",
         "vni-backend-third-party-${Environment}-test",
     }
+
+
+def roles():
+    """The names of all roles of an environment."""
+    return [
+        resource["Properties"]["RoleName"]["Fn::Sub"]
+        for module in STACKS.values()
+        for resource in module.build().to_dict()["Resources"].values()
+        if resource["Type"] == "AWS::IAM::Role"
+    ]
+
+
+def test_roles_are_called_by_names_of_their_own():
+    names = roles()
+    assert len(set(names)) == len(names) > 15
+
+
+def test_the_roles_that_pipelines_hand_to_tasks_exist():
+    handed = set()
+    for role in of_type(delivery, "IAM::Role").values():
+        for policy in role["Policies"]:
+            if policy.get("PolicyName") == "deploy-tasks":
+                (statement,) = [
+                    s
+                    for s in policy["PolicyDocument"]["Statement"]
+                    if s["Action"] == ["iam:PassRole"]
+                ]
+                handed |= {
+                    resource["Fn::Sub"].split(":role/")[1]
+                    for resource in statement["Resource"]
+                    if "Fn::Sub" in resource
+                }
+    assert len(handed) == 5
+    assert handed <= set(roles())
