@@ -13,8 +13,11 @@ from scripts.cloud.certificates import Certificates
 from scripts.cloud.inputs import InputError, Target
 from scripts.cloud.stacks import StackError
 from scripts.cloud.tasks import TaskError
+from templates.builds import BUILDS
+from templates.cluster import MIGRATIONS
 from templates.environments import sizes
 from templates.names import SERVICES
+from templates.trial import DELIVERED
 
 INTERRUPTED = 130
 
@@ -53,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(work=work)
         if name in _OF_A_SERVICE:
-            added.add_argument("service", choices=SERVICES)
+            added.add_argument("service", choices=LOGS if name == "tail-logs" else SERVICES)
         if name == "run":
             added.add_argument("arguments", nargs=argparse.REMAINDER, help="for the program in it")
 
@@ -73,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+# What writes logs besides the services: the tests and builds of the delivery pipeline too.
+LOGS = (*SERVICES, MIGRATIONS, *(service.test for service in DELIVERED), BUILDS)
 _OF_A_SERVICE = ("deploy-service", "tail-logs", "open-shell", "build", "run")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from scripts.cloud.__main__ import LOGS
 from templates.__main__ import OPTIONAL
 from tests.conftest import _with_database
 from tests.templates.test_access import policies_of
@@ -572,6 +573,12 @@ def test_logs_can_be_followed_for_one_charging_point(account, staging):
         program.terminate()
         program.wait(30)
     assert seen == ["CP1", "CP1"]
+
+
+def test_every_log_that_can_be_followed_is_there(account, pipelines):
+    groups = account.client("logs").describe_log_groups(logGroupNamePrefix="/vni/staging/")
+    names = {g["logGroupName"].removeprefix("/vni/staging/") for g in groups["logGroups"]}
+    assert set(LOGS) <= names
 
 
 DELETE = """

@@ -194,3 +194,19 @@ def test_nodes_show_their_figures(as_json, operate, database):
     assert "3.5" in out
     database.execute("UPDATE nodes SET heartbeat_at = now() - interval '1 minute'")
     assert as_json("nodes")[0]["state"] == "silent"
+
+
+def test_a_command_to_nobody_is_one_clear_sentence(operate, session, database):
+    for words, expected in (
+        (("remote-start", "CP9", "T1"), "no charging point 'CP9'"),
+        (("remote-start", "CP1", "T1", "--timeout", 0), "--timeout must be positive"),
+        (("remote-start", "CP1", "T1", "--timeout", 0.3), "offline (no node has its connection)"),
+        (("remote-stop", 999), "no session 999"),
+        (("remote-stop", session), f"session {session} has ended"),
+    ):
+        code, out, err = operate("commands", *words)
+        assert (code, out) == (1, ""), err
+        assert expected in err
+    # Nobody will carry out what nobody waits for any more.
+    states = database.execute("SELECT state, requested_by FROM commands").fetchall()
+    assert states == [("expired", "operator")]
