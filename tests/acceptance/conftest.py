@@ -52,28 +52,23 @@ class Backend:
 
     def operate(self, *words: object) -> Any:
         """Run `python -m operations … --json`, which must succeed; return what it prints."""
-        run = self.try_to_operate(*words)
-        assert run.returncode == 0, run.stderr
-        return json.loads(run.stdout)
-
-    def try_to_operate(self, *words: object) -> subprocess.CompletedProcess[str]:
-        """Run `python -m operations … --json`."""
-        return subprocess.run(
+        run = subprocess.run(
             [sys.executable, "-m", "operations", *map(str, words), "--json"],
             env={**os.environ, "DATABASE_URL": self.database_url},
             capture_output=True,
             text=True,
             check=False,
         )
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
 
     def register(self, count: int) -> list[str]:
         """Make charging points known, or give those that are a new password; return them."""
         names = [f"ACCEPT{number:05d}" for number in range(1, count + 1)]
+        known = {p["charging_point"] for p in self.operate("charging-points", "list")}
         with self._credentials.open("w", newline="") as lines:
             for name in names:
-                action = "register"
-                if any(p["charging_point"] == name for p in self._listed()):
-                    action = "new-password"
+                action = "new-password" if name in known else "register"
                 made = self.operate("charging-points", action, name)
                 csv.writer(lines).writerow([name, made["password"]])
         return names
@@ -112,32 +107,35 @@ class Backend:
         return dict(answer.json())
 
     def online(self, names: list[str]) -> bool:
-        """Whether these charging points are all connected and have booted."""
-        states = {p["charging_point"]: p for p in self._listed()}
-        return all(
-            states[name]["presence"] == "online"
-            and "1: Available" in (states[name]["status"] or "")
-            for name in names
+        """Whether these charging points are all connected, have booted and are free."""
+        found = self._look(
+            "SELECT charging_point_id FROM connections JOIN evses USING (charging_point_id)"
+            " WHERE charging_point_id = ANY(%s) AND evse_number = 1 AND status = 'Available'",
+            names,
         )
-
-    def sessions(self, name: str) -> list[dict[str, Any]]:
-        """A charging point's sessions that charge, as the operator sees them."""
-        words = ("sessions", "list", "--charging-point", name, "--state", "charging")
-        return list(self.operate(*words))
+        return {name for (name,) in found} == set(names)
 
     def connections(self, names: list[str]) -> dict[str, int | None]:
         """The number of each charging point's connection, None for one that has none."""
-        with psycopg.connect(self.database_url) as database:
-            rows = database.execute(
-                "SELECT charging_point_id, connection_id FROM connections"
-                " WHERE charging_point_id = ANY(%s)",
-                [names],
-            ).fetchall()
+        rows = self._look(
+            "SELECT charging_point_id, connection_id FROM connections"
+            " WHERE charging_point_id = ANY(%s)",
+            names,
+        )
         return dict.fromkeys(names) | dict(rows)
+
+    def charging(self, name: str) -> int | None:
+        """The session that a charging point has open, if any."""
+        rows = self._look(
+            "SELECT session_id FROM sessions WHERE charging_point_id = %s AND state = 'charging'",
+            name,
+        )
+        return rows[0][0] if rows else None
 
     def readings(self, session: int) -> int:
         """How many readings of a session are in the books."""
-        return len(self.operate("sessions", "show", session)["meter_values"])
+        rows = self._look("SELECT count(*) FROM meter_values WHERE session_id = %s", session)
+        return int(rows[0][0])
 
     def books_agree(self, report: dict[str, Any]) -> None:
         """Hold what charging points say they charged against the database."""
@@ -152,8 +150,9 @@ class Backend:
     def _credentials(self) -> Path:
         return self.directory / "credentials.csv"
 
-    def _listed(self) -> list[dict[str, Any]]:
-        return list(self.operate("charging-points", "list"))
+    def _look(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.database_url) as database:
+            return database.execute(query.encode(), values).fetchall()
 
 
 @dataclass
@@ -237,7 +236,7 @@ def backend_here(database_url: str, tmp_path: Path) -> Iterator[Backend]:
             f"http://127.0.0.1:{port}",
             "",
             drain,
-            60,
+            150,
             tmp_path,
         )
     nodes[-1].program.stop()

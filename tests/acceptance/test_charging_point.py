@@ -40,9 +40,9 @@ def test_a_charging_point_starts_and_stops_on_command(backend):
     eventually(lambda: backend.online([name]), backend.patience_seconds)
     answer = backend.operate("commands", "remote-start", name, TOKEN)
     assert answer["outcome"] == "accepted"
-    (session,) = eventually(lambda: backend.sessions(name), backend.patience_seconds)
-    eventually(lambda: backend.readings(session["session"]) >= 2, backend.patience_seconds)
-    answer = backend.operate("commands", "remote-stop", session["session"])
+    session = eventually(lambda: backend.charging(name), backend.patience_seconds)
+    eventually(lambda: backend.readings(session) >= 2, backend.patience_seconds)
+    answer = backend.operate("commands", "remote-stop", session)
     assert answer["outcome"] == "accepted"
     report = simulator.report(backend.patience_seconds)
     assert [s["remote"] for s in report["sessions"]] == [True]
@@ -58,7 +58,7 @@ def test_sessions_survive_a_drain(backend):
     for name in names:
         backend.operate("commands", "remote-start", name, TOKEN)
     running = {
-        name: eventually(lambda n=name: backend.sessions(n), backend.patience_seconds)[0]["session"]
+        name: eventually(lambda n=name: backend.charging(n), backend.patience_seconds)
         for name in names
     }
     before = backend.connections(names)

@@ -30,8 +30,8 @@ def test_a_driver_starts_and_stops_through_the_hub(backend):
     answer = backend.ask_as_hub(f"{PATH}start", request(session, EVSE))
     assert answer["Result"], answer
     assert answer["StatusCode"]["Code"] == "000"
-    (charging,) = eventually(lambda: backend.sessions(name), backend.patience_seconds)
-    eventually(lambda: backend.readings(charging["session"]) >= 2, backend.patience_seconds)
+    charging = eventually(lambda: backend.charging(name), backend.patience_seconds)
+    eventually(lambda: backend.readings(charging) >= 2, backend.patience_seconds)
     stop = {"SessionID": session, "ProviderID": PROVIDER, "EvseID": EVSE}
     answer = backend.ask_as_hub(f"{PATH}stop", stop)
     assert answer["Result"], answer
