@@ -11,7 +11,7 @@ from scripts.cloud.hub import Hub, keep, secret_parameters
 from scripts.cloud.images import IMAGES, missing, push
 from scripts.cloud.stacks import NO_CHANGES
 from scripts.cloud.steps import Work, run
-from templates import builds
+from templates import builds, network
 from templates.__main__ import STACKS
 from templates.environments import sizes
 from templates.firewall import MAX_HUB_ADDRESSES
@@ -204,8 +204,21 @@ def _take_back_protection(aws: Aws, present: list[str]) -> str:
 def _delete(aws: Aws, stack: str) -> str:
     if stack == builds.STACK:
         delivery.make_room(aws)
+    if stack == network.STACK:
+        _free_vpc(aws)
     stacks.delete(aws, stack)
     return "deleted"
+
+
+def _free_vpc(aws: Aws) -> None:
+    """Remove the security group that Global Accelerator makes for itself and leaves behind."""
+    found = aws(
+        *("ec2", "describe-security-groups", "--filters"),
+        f"Name=vpc-id,Values={stacks.outputs(aws, network.STACK)['VpcId']}",
+        "Name=group-name,Values=GlobalAccelerator",
+    )
+    for group in found["SecurityGroups"]:
+        aws("ec2", "delete-security-group", "--group-id", group["GroupId"])
 
 
 def _remove_certificates(aws: Aws) -> str:

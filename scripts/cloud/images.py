@@ -96,7 +96,8 @@ def push(aws: Aws, image: Image, tag: str, uri: str = "") -> str:
     uri = uri or outputs(aws, "registry")[f"{camel(image.service)}RepositoryUri"]
     build(image, f"{uri}:{tag}", engine, _PLATFORMS[sizes(aws.target.environment).architecture])
     password = aws.text("ecr", "get-login-password")
-    _run(engine, "login", "--username", "AWS", "--password-stdin", uri, stdin=password)
+    registry = uri.split("/", 1)[0]
+    _run(engine, "login", "--username", "AWS", "--password-stdin", registry, stdin=password)
     _run(engine, "push", f"{uri}:{tag}")
     return f"{tag} built and pushed"
 

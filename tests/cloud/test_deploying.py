@@ -588,6 +588,18 @@ def test_deletion_wants_to_be_confirmed(account, staging, production):
 
 def test_delete_leaves_nothing_of_it_and_everything_of_the_other(account, staging, production):
     before = left(account, "production")
+    # As Global Accelerator does on AWS, where it would keep the network from being deleted.
+    account.client("ec2").create_security_group(
+        GroupName="GlobalAccelerator",
+        Description="made by the service",
+        VpcId=account.outputs("vni-cpo-network-staging")["VpcId"],
+        TagSpecifications=[
+            {
+                "ResourceType": "security-group",
+                "Tags": [{"Key": "Environment", "Value": "staging"}],
+            }
+        ],
+    )
     run = account.make("delete-environment", ENVIRONMENT="staging", CONFIRM="staging")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "staging is gone in" in run.stdout
