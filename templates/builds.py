@@ -278,7 +278,8 @@ class _Projects:
                         "aws/codebuild/amazonlinux-aarch64-standard:3.0",
                         "aws/codebuild/amazonlinux-x86_64-standard:5.0",
                     ),
-                    ComputeType="BUILD_GENERAL1_SMALL",
+                    # All tests, and an image: 4 processors; the rest waits most of the time.
+                    ComputeType=f"BUILD_GENERAL1_{'MEDIUM' if privileged else 'SMALL'}",
                     # A container engine needs it; what only tests or migrates has none.
                     PrivilegedMode=privileged,
                     EnvironmentVariables=[
