@@ -82,19 +82,27 @@ class Lane:
         """How much waits."""
         return len(self._waiting)
 
-    def submit(self, statement: Statement[Item, Any], item: Item, done: Done) -> None:
+    def submit(
+        self, statement: Statement[Item, Any], item: Item, done: Done, *, urgent: bool = False
+    ) -> None:
         """Have a statement done for an item; `done` is called from the loop, once.
 
-        Never blocks. Beyond max_depth `done` hears DatabaseAwayError at once.
+        Never blocks. Beyond max_depth `done` hears DatabaseAwayError at once. urgent: before
+        all that waits, however much that is.
         """
-        if len(self._waiting) >= self._max_depth:
+        if urgent:
+            self._waiting.appendleft((statement, item, done))
+        elif len(self._waiting) >= self._max_depth:
             done(DatabaseAwayError("too much waits for the database"))
             return
-        self._waiting.append((statement, item, done))
+        else:
+            self._waiting.append((statement, item, done))
         self._idle.clear()
         self._wake.set()
 
-    async def ask(self, statement: Statement[Item, Result], item: Item) -> Result:
+    async def ask(
+        self, statement: Statement[Item, Result], item: Item, *, urgent: bool = False
+    ) -> Result:
         """Submit and wait for the result. Raises what `done` would hear."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
@@ -106,7 +114,7 @@ class Lane:
             else:
                 future.set_result(result)
 
-        self.submit(statement, item, done)
+        self.submit(statement, item, done, urgent=urgent)
         return await future
 
     async def flushed(self) -> None:
@@ -150,12 +158,13 @@ class Lane:
             raise
         except psycopg.Error as error:
             # One item is at fault (a text with NUL, a reference to something deleted): the
-            # others must not suffer for it, so each gets a transaction of its own.
+            # others must not suffer for it. Halves find it in few transactions.
             self._metrics.count("DatabaseFailures", type(error).__name__)
             log.warning("batch split", extra={"lane": self._name, "error": str(error)[:300]})
             if len(batch) == 1:
                 return [error]
-            return [(await self._commit([submission]))[0] for submission in batch]
+            half = len(batch) // 2
+            return [*await self._commit(batch[:half]), *await self._commit(batch[half:])]
 
     async def _try(
         self,

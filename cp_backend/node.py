@@ -270,7 +270,7 @@ class Node:
     # Errands.
 
     def _report_soon(self) -> None:
-        self.store.facts.submit(beat, self._node_beat(), lambda _: None)
+        self.store.facts.submit(beat, self._node_beat(), lambda _: None, urgent=True)
 
     def _node_beat(self) -> NodeBeat:
         return NodeBeat(

@@ -17,8 +17,9 @@ READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 _TROUBLE = select.EPOLLERR | select.EPOLLHUP
 
-# What one turn of the loop handles before timers and the database get theirs.
-_EVENTS_A_TURN = 256
+# What one turn of the loop handles before timers and the database get theirs. A transaction takes
+# several turns: were they long, a storm would starve what it waits for.
+_EVENTS_A_TURN = 64
 
 log = logging.getLogger(__name__)
 

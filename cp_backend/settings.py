@@ -75,7 +75,7 @@ class Settings:
     max_unsent_bytes: int = _setting(
         256 * 1024, "bytes a charging point may leave unread before it is dropped", 1024
     )
-    batch_limit: int = _setting(500, "messages committed together at most", 1)
+    batch_limit: int = _setting(2000, "messages committed together at most", 1)
     max_lane_depth: int = _setting(
         50_000, "messages waiting for the database before InternalError is answered", 1
     )

@@ -224,8 +224,11 @@ class Store:
         self.facts.submit(answer_commands, (command_id, result), told)
 
     async def beat(self, node: NodeBeat) -> bool:
-        """Say that the node lives; return False when its row had to be made anew."""
-        return await self.facts.ask(beat, node)
+        """Say that the node lives; return False when its row had to be made anew.
+
+        It comes before all that waits: a node that is busy must not be taken for dead.
+        """
+        return await self.facts.ask(beat, node, urgent=True)
 
     async def leave(self) -> None:
         """Take the node and its presence out of the database."""
@@ -260,9 +263,10 @@ class Store:
             ), taken AS (
                 INSERT INTO connections (charging_point_id, node_id, connection_id,
                                          ocpp_version, remote_address, connected_at)
-                SELECT charging_point_id, %(node)s, connection_id, ocpp_version,
+                SELECT charging_point_id, node_id, connection_id, ocpp_version,
                        remote_address, connected_at
-                FROM newcomers ORDER BY charging_point_id
+                -- a node whose row was cleared away writes all its presence with the next beat
+                FROM newcomers JOIN nodes ON node_id = %(node)s ORDER BY charging_point_id
                 ON CONFLICT (charging_point_id) DO UPDATE
                 SET node_id = excluded.node_id, connection_id = excluded.connection_id,
                     ocpp_version = excluded.ocpp_version,

@@ -32,3 +32,10 @@ resolve third-party-backend --extra third_party_backend --extra operations \
   --constraint requirements/development.txt
 # Not in development.txt: it pins what it needs so narrowly that the two do not agree.
 compile checkov - <<<checkov
+
+# What a node is held against by `make compare-peers`; no part of the product depends on it.
+printf '%s\n' aiohttp ocpp picows uvloop websockets > "$workshop/peers.in"
+"$workshop/bin/uv" pip compile "$workshop/peers.in" --quiet --upgrade --universal \
+  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+  --constraint requirements/development.txt --output-file requirements/peers.txt
+echo "requirements/peers.txt: $(grep -c '==' requirements/peers.txt) packages"

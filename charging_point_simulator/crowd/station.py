@@ -133,7 +133,7 @@ class Station:
     def _connect(self) -> None:
         worker = self._worker
         if not worker.may_connect():
-            worker.schedule(self, random.uniform(0.05, 0.2))
+            worker.queue(self)
             return
         self._began_at = worker.now()
         if not self._lost_at:
@@ -225,13 +225,13 @@ class Station:
         if text.startswith(b"[2,"):
             self._on_call(text)
             return
-        if not self._action or not text.startswith(b'"%s",' % self._message_id, 3):
+        if not self._action or not self._answers(text):
             self._worker.figures.count("answers to nothing")
             return
         worker = self._worker
         now = worker.now()
         action, self._action = self._action, ""
-        if text.startswith(b"[4,"):
+        if text[1] == ord("4"):
             worker.figures.count(f"refused {action}: {json.loads(text)[2]}")
             worker.schedule(self, random.uniform(0.5, 1) * _RETRY_REFUSED_SECONDS)
             if self.phase == GREETING:
@@ -248,6 +248,13 @@ class Station:
             charge.heard(json.loads(text)[2]["transactionId"] if action == charging.START else None)
             worker.figures.count(f"acknowledged {action}")
         self._rest()
+
+    def _answers(self, text: bytes) -> bool:
+        """Say whether a text answers the call in flight; nearly all are written without spaces."""
+        if text.startswith(b'"%s",' % self._message_id, 3):
+            return True
+        frame = json.loads(text)
+        return bool(frame[0] in (3, 4) and frame[1] == self._message_id.decode())
 
     def _on_greeted(self, action: str, text: bytes, now: float) -> None:
         worker = self._worker

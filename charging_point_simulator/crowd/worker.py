@@ -14,13 +14,14 @@ import random
 import select
 import socket
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from charging_point_simulator.crowd.charge import Charge
 from charging_point_simulator.crowd.figures import Figures
-from charging_point_simulator.crowd.station import PHASES, Station
+from charging_point_simulator.crowd.station import AWAY, PHASES, Station
 
 TICK_SECONDS = 0.05
 TELL_SECONDS = 0.5
@@ -81,6 +82,7 @@ class Worker:
         self._crowd = [Station(self, *member) for member in crowd]
         self.phases[0] = len(self._crowd)
         self._charging: list[Station] = []
+        self._queue: deque[Station] = deque()
 
     def run(self) -> None:
         """Live until told to quit or the parent is gone."""
@@ -99,6 +101,7 @@ class Worker:
                 elif fd == self._control.fileno():
                     self._hear()
             self._turn()
+            self._let_in()
             if self.now() >= tell_at:
                 tell_at += TELL_SECONDS
                 self._tell()
@@ -125,6 +128,11 @@ class Worker:
             self._wheel[tick] = [station]
         else:
             slot.append(station)
+
+    def queue(self, station: Station) -> None:
+        """Call a station as soon as it may connect."""
+        station.due = -1
+        self._queue.append(station)
 
     def may_connect(self) -> bool:
         """Say whether one more may connect now."""
@@ -182,6 +190,12 @@ class Worker:
             for station in self._wheel.pop(self._tick, ()):
                 if station.due == self._tick:
                     station.on_due()
+
+    def _let_in(self) -> None:
+        while self._queue and self.may_connect():
+            station = self._queue.popleft()
+            if station.phase == AWAY and station.due < 0:  # nothing else has taken it meanwhile
+                station.on_due()
 
     # The parent.
 

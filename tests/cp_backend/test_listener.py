@@ -150,6 +150,30 @@ def test_beyond_its_limit_a_node_says_503_and_when_to_come_again(run_node):
     assert response.headers["Retry-After"] == "7"
 
 
+def test_too_many_handshakes_at_once_are_told_to_come_again(run_node, database):
+    node = run_node(admit_unknown="true", max_handshakes="1", retry_after="3")
+    with socket.create_connection(("127.0.0.1", node.port), timeout=10):
+        response = eventually(lambda: _refusal(node.port))
+        assert response.status_code == 503
+        assert response.headers["Retry-After"] == "3"
+    eventually(lambda: _refusal(node.port) is None)
+    cause = "HandshakesRefused:too many handshakes"
+    eventually(
+        lambda: database.execute(
+            "SELECT 1 FROM nodes WHERE (figures->'detail'->>%s)::int > 0", [cause]
+        ).fetchone()
+    )
+
+
+def _refusal(port):
+    """The answer to a handshake that is refused; None for one that succeeds."""
+    try:
+        Station(port).close()
+    except InvalidStatus as error:
+        return error.response
+    return None
+
+
 def test_a_slow_handshake_is_cut_off(run_node):
     node = run_node(handshake_timeout="1")
     with socket.create_connection(("127.0.0.1", node.port), timeout=10) as slow:
@@ -163,6 +187,12 @@ def test_a_slow_handshake_is_cut_off(run_node):
         b"POST /CP1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
         b"nonsense\r\n\r\n",
         b"GET /" + b"x" * 20_000,
+        b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /CP1 HTTP/1.1\r\nno header\r\n\r\n",
+        b"GET /CP1 HTTP/1.1\r\n" + b"A: b\r\n" * 500 + b"\r\n",
+        b"GET /CP1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\n\r\n",
+        b"GET /CP1 HTTP/1.1\nHost: x\r\n\r\n",
     ],
 )
 def test_what_is_no_handshake_is_refused(node, request_):
