@@ -28,6 +28,7 @@ from cp_backend.settings import (
     table,
     variable,
 )
+from cp_backend.siblings import SharedPort, Siblings
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +72,20 @@ def _serve(settings: Settings, url: str) -> int:
     if settings.processes == 1:
         return _run_node(settings, url, reserved)
     parent = os.getpid()
+    siblings = Siblings(settings.processes)
 
-    def run_node() -> int:
+    def run_node(place: int) -> int:
         with bind(host, port, shared=True) as sock:
-            return _run_node(settings, url, sock, orphaned=lambda: os.getppid() != parent)
+            return _run_node(
+                settings,
+                url,
+                sock,
+                orphaned=lambda: os.getppid() != parent,
+                port=SharedPort(siblings, place, lambda: bind(host, port, shared=True)),
+            )
 
     with reserved:
-        return supervise(settings.processes, run_node)
+        return supervise(settings.processes, run_node, lambda place: siblings.tell(place, 0))
 
 
 def _run_node(
@@ -85,9 +93,10 @@ def _run_node(
     url: str,
     sock: socket.socket,
     orphaned: Callable[[], bool] = lambda: False,
+    port: SharedPort | None = None,
 ) -> int:
     async def run() -> None:
-        node = Node(settings, url, orphaned=orphaned)
+        node = Node(settings, url, orphaned=orphaned, port=port)
         await node.run(sock)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -114,6 +114,11 @@ class Listener:
         """The node's timer wheel."""
         return self.engine.wheel
 
+    @property
+    def listening(self) -> bool:
+        """Whether sockets are accepted."""
+        return self._socket is not None
+
     def listen(self, sock: socket.socket) -> None:
         """Accept from a bound socket, from now on."""
         sock.setblocking(False)

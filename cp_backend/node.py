@@ -32,6 +32,7 @@ from cp_backend.poller import Poller
 from cp_backend.registry import Registry
 from cp_backend.roaming import Roaming
 from cp_backend.settings import Settings
+from cp_backend.siblings import SharedPort, should_listen
 from cp_backend.store import NodeBeat, Presence, Store, beat
 from cp_backend.telemetry import Metrics
 from cp_backend.tls import TlsListener
@@ -49,7 +50,8 @@ log = logging.getLogger(__name__)
 class Node:
     """Holds charging points' connections until it is told to stop.
 
-    orphaned: says whether the program that started this node is gone.
+    orphaned: says whether the program that started this node is gone. port: where other nodes
+    listen on the same one.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Node:
         database_url: str,
         *,
         orphaned: Callable[[], bool] = lambda: False,
+        port: SharedPort | None = None,
     ) -> None:
         self.settings = settings
         self.node_id = uuid4()
@@ -89,6 +92,7 @@ class Node:
             self.roaming.on_notification,
         )
         self._orphaned = orphaned
+        self._port = port
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
         self._drain_seconds = settings.drain_time
@@ -332,9 +336,31 @@ class Node:
             lag = loop.time() - due
             self.metrics.sample("EventLoopLag", lag * 1000)
             self.wheel.tick()
+            self._share_port()
             self.metrics.gauges["Connections"] = len(self.registry)
             self.metrics.gauges["HandshakesInFlight"] = self.listener.handshakes
             self.metrics.gauges["LaneDepth"] = self.store.depth
+
+    def _share_port(self) -> None:
+        """Leave newcomers to the siblings while this node is full and one of them is not."""
+        if self._port is None or self.settings.tls_certificate:
+            return
+        siblings, place, listener = self._port.siblings, self._port.place, self.listener
+        if self._stop.is_set():
+            siblings.tell(place, 0)
+            return
+        limit = listener.connection_limit
+        siblings.tell(place, limit - len(self.registry) - listener.handshakes)
+        wanted = should_listen(
+            listening=listener.listening,
+            connections=len(self.registry),
+            limit=limit,
+            others_have_room=siblings.others_have_room(place, max(1, limit // 50)),
+        )
+        if wanted and not listener.listening:
+            listener.listen(self._port.bind())
+        elif listener.listening and not wanted:
+            listener.stop()
 
     async def _measure(self) -> None:
         while True:

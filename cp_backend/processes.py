@@ -20,16 +20,17 @@ _MAX_BACKOFF_SECONDS = 30.0
 log = logging.getLogger(__name__)
 
 
-def supervise(count: int, run_node: Callable[[], int]) -> int:
+def supervise(count: int, run_node: Callable[[int], int], ended: Callable[[int], None]) -> int:
     """Keep so many nodes running until SIGTERM or SIGINT; return the exit code.
 
-    run_node: what a node does, in its own process; its result is that process's exit code.
+    run_node: what a node does, in its own process, told its place from 0 on; its result is that
+    process's exit code. ended: told the place of a node that is gone, before another takes it.
     """
     # Objects that exist by now are shared by all nodes, as long as the collector, which writes
     # to what it looks at, leaves them alone.
     gc.collect()
     gc.freeze()
-    nodes: dict[int, float] = {}
+    nodes: dict[int, tuple[int, float]] = {}
     stopping: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -39,14 +40,15 @@ def supervise(count: int, run_node: Callable[[], int]) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    for _ in range(count):
-        nodes[_fork(run_node)] = time.monotonic()
+    for place in range(count):
+        nodes[_fork(run_node, place)] = place, time.monotonic()
     failures = 0
     while nodes:
         process_id, status = os.wait()
-        started = nodes.pop(process_id, None)
-        if started is None or stopping:
+        place, started = nodes.pop(process_id, (-1, 0.0))
+        if place < 0 or stopping:
             continue
+        ended(place)
         code = os.waitstatus_to_exitcode(status)
         log.error("a node ended", extra={"process_id": process_id, "exit_code": code})
         failures = failures + 1 if time.monotonic() - started < _SHORT_LIFE_SECONDS else 0
@@ -54,11 +56,11 @@ def supervise(count: int, run_node: Callable[[], int]) -> int:
             backoff = min(_MAX_BACKOFF_SECONDS, 0.1 * 2**failures)
             time.sleep(backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
         if not stopping:
-            nodes[_fork(run_node)] = time.monotonic()
+            nodes[_fork(run_node, place)] = place, time.monotonic()
     return 0
 
 
-def _fork(run_node: Callable[[], int]) -> int:
+def _fork(run_node: Callable[[int], int], place: int) -> int:
     process_id = os.fork()
     if process_id:
         return process_id
@@ -68,7 +70,7 @@ def _fork(run_node: Callable[[], int]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     code = 1
     try:
-        code = run_node()
+        code = run_node(place)
     except BaseException:
         log.exception("node failed")
     finally:

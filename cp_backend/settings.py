@@ -88,8 +88,9 @@ class Settings:
 
     def connection_limit(self) -> int:
         """Return how many connections a node may hold: the setting, or what files allow."""
-        files = files_limit()
-        allowed = max(1, files - _SPARE_FILES)
+        # TLS in the process passes the plain bytes on through a pair of sockets.
+        files_each = 3 if self.tls_certificate else 1
+        allowed = max(1, (files_limit() - _SPARE_FILES) // files_each)
         return min(self.max_connections, allowed) if self.max_connections else allowed
 
 

@@ -133,7 +133,7 @@ def read_command_error(code: str) -> Outcome:
 
 def write_time(time: datetime) -> str:
     """Write an aware UTC time as OCPP does: ISO 8601, milliseconds, Z."""
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+    return f"{time.isoformat(timespec='milliseconds')[:23]}Z"
 
 
 def read_time(text: str) -> datetime:

@@ -181,12 +181,14 @@ class Run:
         crowd.tell("charge", self._charging(), 0)
         time.sleep(WARM_UP_SECONDS)
         self._report("readings, warming up")
+        counted = time.monotonic()  # a count is of what is there when it begins
         rows, acknowledged = self.backend.readings(), crowd.acknowledged
         before, began = self._cpu(), time.monotonic()
         time.sleep(measured_seconds)
         count, used = crowd.acknowledged - acknowledged, self._cpu_since(before)
         seconds = time.monotonic() - began
-        result.committed_a_second = (self.backend.readings() - rows) / (time.monotonic() - began)
+        counted = time.monotonic() - counted
+        result.committed_a_second = (self.backend.readings() - rows) / counted
         self._report("readings")
         crowd.tell("charge", self._charging(), ROLLING_INTERVAL_SECONDS)
         result.reading_shares = {name: n / seconds for name, n in used.items()}

@@ -8,6 +8,7 @@ import re
 import socket
 import zlib
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -239,6 +240,34 @@ def test_who_answers_its_pings_stays_however_long_it_may_take_to(run_node):
         assert client.receive() == (PING, b"")
         client.send(frame(PONG))
     client.close()
+
+
+def test_who_says_more_than_is_heard_is_not_taken_for_silent(run_node, database_url):
+    node = run_node(
+        admit_unknown="true", ping_interval="1", pong_timeout="1", max_waiting_calls="1"
+    )
+    flooder = Raw(node.port, path="/FLOODER")
+    flooder.send(frame(TEXT, BOOT))
+    flooder.receive()
+    reading = b'"meterValue":[{"timestamp":"2026-01-01T00:00:0%dZ","sampledValue":[{"value":"1"}]}]'
+    with psycopg.connect(database_url) as stubborn:
+        stubborn.execute("LOCK TABLE meter_values IN ACCESS EXCLUSIVE MODE")
+        flooder.send(
+            *(
+                frame(TEXT, b'[2,"%d","MeterValues",{"connectorId":1,%s}]' % (n, reading % n))
+                for n in range(5)
+            )
+        )
+        # Whoever comes now and is silent is dropped; the flooder, longer unheard, is not.
+        silent = Raw(node.port, path="/SILENT")
+        assert silent.ended()
+    answers = []
+    while len(answers) < 5:
+        opcode, payload = flooder.receive()
+        if opcode == TEXT:
+            answers.append(payload)
+    assert [payload[:5] for payload in answers] == [b'[3,"%d' % n for n in range(5)]
+    flooder.close()
 
 
 def test_who_does_not_read_is_dropped(run_node):

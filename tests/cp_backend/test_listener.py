@@ -1,5 +1,6 @@
 """Who may come in, and what the others are told."""
 
+import resource
 import socket
 import urllib.error
 import urllib.request
@@ -148,6 +149,16 @@ def test_beyond_its_limit_a_node_says_503_and_when_to_come_again(run_node):
         response = refused(node.port, "CP2")
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "7"
+
+
+def test_the_program_says_what_it_may_hold_and_what_to_change(run_node):
+    node = run_node("--processes", "2")
+    (limits,) = node.logged("limits")
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert limits["files_a_process"] == files
+    assert limits["connections"] == 2 * limits["connections_a_process"] < 2 * files
+    assert "ulimit" in limits["advice"]
+    assert "--processes" in limits["advice"]
 
 
 def test_too_many_handshakes_at_once_are_told_to_come_again(run_node, database):

@@ -46,3 +46,5 @@ def test_a_node_holds_no_more_than_it_may_open_files():
     assert Settings().connection_limit() >= 1
     assert Settings(max_connections=3).connection_limit() == 3
     assert Settings(max_connections=10**9).connection_limit() == Settings().connection_limit()
+    with_tls = Settings(tls_certificate="chain.pem", tls_key="key.pem")
+    assert with_tls.connection_limit() <= Settings().connection_limit() / 3
