@@ -173,6 +173,12 @@ def test_tests_neither_sleep_nor_mock_our_own_code():
             assert not forbidden.search(file.read_text()), relative(file)
 
 
+def test_no_two_test_modules_have_one_name():
+    """pytest takes the second for the first, and stops."""
+    names = [file.name for file in TESTS if file.name.startswith("test_")]
+    assert sorted(set(names)) == sorted(names)
+
+
 def test_every_module_says_what_it_is():
     for file in FILES:
         if file.suffix == ".py" and file.stat().st_size:
