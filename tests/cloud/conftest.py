@@ -64,14 +64,32 @@ class Account:
     def make(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run make with AWS_PROFILE and ACCOUNT_ID of this account, and these variables."""
         return subprocess.run(
-            ["make", f"VENV={ROOT / '.venv'}", *words],
-            cwd=self.project,
-            env={**self.variables, **variables},
-            stdin=subprocess.DEVNULL,
+            self._command(words),
+            **self._surroundings(variables),
             capture_output=True,
-            text=True,
             check=False,
         )
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        """Start make like `make`, in a process group of its own; its output is a pipe."""
+        return subprocess.Popen(
+            self._command(words),
+            **self._surroundings(variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def _command(self, words: tuple[str, ...]) -> list[str]:
+        return ["make", f"VENV={ROOT / '.venv'}", *words]
+
+    def _surroundings(self, variables: dict[str, str]) -> dict[str, Any]:
+        return {
+            "cwd": self.project,
+            "env": {**self.variables, **variables},
+            "stdin": subprocess.DEVNULL,
+            "text": True,
+        }
 
     def deploy(self, environment: str, target: str = "deploy-backend-services", **more: str) -> str:
         """Deploy an environment, which must succeed; return what was said."""

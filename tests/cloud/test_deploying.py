@@ -4,7 +4,11 @@ The tests are a story and run in order: both are built, looked at, repeated, cha
 """
 
 import json
+import os
 import re
+import signal
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -500,6 +504,53 @@ def test_status(account, staging):
         r" RUNNING +vni-backend-third-party-staging +image [0-9a-f]{12}$", run.stdout, re.MULTILINE
     )
     assert "of which 0 ring" in run.stdout
+
+
+def test_alarms_tell_the_topic_and_lead_to_the_runbook(account, staging):
+    topic = account.outputs("vni-cpo-alerts-staging")["Topic"]
+    answer = account.client("cloudwatch").describe_alarms(AlarmNamePrefix="vni-cpo-staging-")
+    alarms = {a["AlarmName"].removeprefix("vni-cpo-staging-"): a for a in answer["MetricAlarms"]}
+    assert {"charging-point-cpu", "database-capacity", "certificate-expiry"} <= set(alarms)
+    runbook = (account.project / "docs/runbook.md").read_text()
+    for name, alarm in alarms.items():
+        assert topic in alarm["AlarmActions"], name
+        assert f"\n## {name}\n" in runbook
+
+
+def test_logs_are_followed_as_they_are_written(account, staging):
+    logs = account.client("logs")
+    where = {"logGroupName": "/vni/staging/charging-point", "logStreamName": "one"}
+    logs.create_log_stream(**where)
+    process = account.start("tail-logs", ENVIRONMENT="staging", MINUTES="5")
+    # Its silence must not last for ever.
+    end = threading.Timer(120, os.killpg, (process.pid, signal.SIGKILL))
+    end.start()
+    try:
+        for word in ("first", "second"):
+            now = int(datetime.now(UTC).timestamp() * 1000)
+            logs.put_log_events(**where, logEvents=[{"timestamp": now, "message": word}])
+            for line in process.stdout:
+                if line.rstrip().endswith(word):
+                    break
+            else:
+                pytest.fail(f"{word} was never shown")
+    finally:
+        end.cancel()
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(30)
+
+
+def test_a_shell_opens_where_it_is_allowed(account, staging):
+    """The plugin of the AWS CLI that speaks to the task is played."""
+    plugin = account.journal.parent / "bin/session-manager-plugin"
+    plugin.write_text('#!/bin/sh\necho plugin got "$1"\n')
+    plugin.chmod(0o755)
+    run = account.make("open-shell", ENVIRONMENT="staging", SERVICE="third-party")
+    assert run.returncode == 0, run.stderr
+    assert "plugin got {" in run.stdout
+    run = account.make("open-shell", ENVIRONMENT="production")
+    assert run.returncode == 2
+    assert "production lets nobody into its tasks" in run.stderr
 
 
 # --- again, and changed -------------------------------------------------------------------
