@@ -203,7 +203,7 @@ def plan_progress(connection: Connection, planned: Sequence[Planned]) -> None:
         ON CONFLICT (queue, key) DO UPDATE
         SET payload = excluded.payload, state = 'waiting', queued_at = now(),
             next_attempt_at = now(), attempts = 0, uncertain = false
-        WHERE deliveries.state = 'delivered'
+        WHERE deliveries.state IN ('delivered', 'dropped')
         """,
         [
             [p.queue.value for p in planned],

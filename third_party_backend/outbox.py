@@ -473,7 +473,7 @@ class Outbox(threading.Thread):
                   AND m.energy_wh IS NOT NULL
                 ORDER BY m.sampled_at DESC LIMIT 1) AS m
             WHERE h.state = 'accepted' AND s.state = 'charging' AND e.evse_id IS NOT NULL
-              AND coalesce(last.state, 'delivered') = 'delivered'
+              AND coalesce(last.state, 'delivered') IN ('delivered', 'dropped')
               AND coalesce(last.settled_at, begun.settled_at)
                   < now() - make_interval(secs => %s)
               AND m.sampled_at

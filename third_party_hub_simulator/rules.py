@@ -234,7 +234,12 @@ def _notification(books: Books, terms: Terms, body: Json, now: datetime) -> Verd
     verdict = Verdict(events=[("notification", {"body": body})])
     same = session.notified(kind)
     if any(_same(body, earlier) for _, earlier in same):
-        return Verdict(remarks=[f"{kind} again"])
+        # To the hub a repeated Progress is one that comes too early.
+        early = kind == "Progress"
+        return Verdict(
+            acknowledgment("022", "it comes too early") if early else acknowledgment(),
+            remarks=[f"{kind} again"],
+        )
     if session.cdr is not None:
         verdict.remarks.append(f"{kind} after the CDR")
     if kind in ("Start", "End") and same:

@@ -120,6 +120,20 @@ def test_a_status_that_came_and_went_while_its_answer_was_lost_is_put_right(roam
     assert roaming.hub.violations() == []
 
 
+def test_progress_goes_on_after_an_answer_was_lost(roaming):  # noqa: F811
+    roaming.begin("--progress-interval", 1, progress_interval=1, hub_max_backoff=0.5)
+    roaming.charge("--wait-for-remote", *ENDLESS)
+    session = roaming.start()["session"]
+    eventually(lambda: roaming.notified(session) == ["Start"], 20)
+    roaming.hub.misbehave("uncertain", "notification")
+    # Sent again, it comes too early for the hub, and is let go; the next one comes.
+    eventually(lambda: roaming.notified(session).count("Progress") >= 3, 40)
+    assert roaming.hub.figures()["remarks"]["notification: Progress again"] == 1
+    roaming.stop(session)
+    roaming.billed(session)
+    assert roaming.hub.violations() == []
+
+
 def test_a_hub_that_errs_in_every_way_is_told_everything_once(roaming):  # noqa: F811
     seed = random.randrange(10**6)
     print(f"seed {seed}")
