@@ -53,7 +53,7 @@ def show_nodes(connection: Connection, options: argparse.Namespace) -> None:
 
 
 def _watch(connection: Connection, *, as_json: bool) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    console = Console(width=None if sys.stdout.isatty() else 250)
     if as_json or not console.is_terminal:
         while True:
             nodes = _read(connection)

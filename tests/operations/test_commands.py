@@ -1,10 +1,13 @@
 """What an operator types, against a real database."""
 
 import json
+import signal
 
 import pytest
 
 from operations.__main__ import main
+from scripts.programs import Program
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -210,3 +213,17 @@ def test_a_command_to_nobody_is_one_clear_sentence(operate, session, database):
     # Nobody will carry out what nobody waits for any more.
     states = database.execute("SELECT state, requested_by FROM commands").fetchall()
     assert states == [("expired", "operator")]
+
+
+def test_nodes_are_shown_anew_until_ctrl_c(database_url, database, tmp_path):
+    watching = Program(
+        ["operations", "nodes", "--watch"], tmp_path / "watch.log", {"DATABASE_URL": database_url}
+    )
+    with watching:
+        eventually(lambda: "no nodes" in watching.log_end(), 30)
+        database.execute(
+            "INSERT INTO nodes (node_id, address, process_id) VALUES"
+            " ('00000000-0000-0000-0000-000000000001', '0.0.0.0:9000', 7)"
+        )
+        eventually(lambda: "1 nodes" in watching.log_end(100), 30)
+        assert watching.stop(signal.SIGINT) == 0
