@@ -59,7 +59,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("stopped")
         return 130
-    missed = report.write(document, result, watch)
+    missed = report.write(document, result, watch, options.note)
     print(document.read_text())
     say(f"written to {document}")
     for target in missed:
@@ -154,6 +154,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--report", type=Path, help="default: docs/capacity.md, or var/capacity/ for a smaller run"
+    )
+    parser.add_argument(
+        "--note", default="", help="a sentence for the report: what is particular about this run"
     )
     return parser
 

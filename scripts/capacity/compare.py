@@ -213,6 +213,7 @@ def _page(costs: list[Cost], rows: list[Target], options: argparse.Namespace) ->
             " keep nothing, and only `ocpp` checks what it hears."
         ),
         "",
+        *([options.note, ""] if options.note else []),
         "| What | Target | Beyond it | Measured | |",
         "|---|---|---|---|---|",
         *(row.row() for row in rows),
@@ -301,6 +302,9 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=15.0, help="how long each kind of message is weighed"
     )
     parser.add_argument("--report", type=Path, help=f"default: docs/{DOCUMENT.name}")
+    parser.add_argument(
+        "--note", default="", help="a sentence for the report: what is particular about this run"
+    )
     return parser
 
 

@@ -61,17 +61,20 @@ def targets(result: Result) -> list[Target]:
     ]
 
 
-def write(document: Path, result: Result, watch: Watch) -> list[Target]:
-    """Write the page and its picture; return the targets that are missed. Raises OSError."""
+def write(document: Path, result: Result, watch: Watch, note: str) -> list[Target]:
+    """Write the page and its picture; return the targets that are missed. Raises OSError.
+
+    note: what a reader should know about this run, or nothing.
+    """
     rows = targets(result)
     missed = [target for target in rows if not target.met]
     image = document.with_suffix(".svg")
     picture.draw(image, watch)
-    document.write_text(_page(result, rows, missed, image.name))
+    document.write_text(_page(result, rows, missed, image.name, note))
     return missed
 
 
-def _page(result: Result, rows: list[Target], missed: list[Target], image: str) -> str:
+def _page(result: Result, rows: list[Target], missed: list[Target], image: str, note: str) -> str:
     command = f"make capacity CHARGING_POINTS={result.charging_points} SECONDS={result.seconds:.0f}"
     return "\n".join(
         [
@@ -85,6 +88,7 @@ def _page(result: Result, rows: list[Target], missed: list[Target], image: str) 
                 " holds a node against other servers ([comparison](capacity-peers.md))."
             ),
             "",
+            *([note, ""] if note else []),
             "| What | Target | Beyond it | Measured | |",
             "|---|---|---|---|---|",
             *(target.row() for target in rows),
