@@ -55,7 +55,7 @@ What lies behind it:
 
 {_table(["", f"staging, {_STAGING_FLEET}", *(f"{fleet:,}" for fleet in FLEETS)], _reasons([staging, *bills]))}
 
-A node grows to {PRODUCTION.connections_per_node:,} connections before another is started (`connections_per_node`), well below what one was [seen to hold](capacity.md). Readings are kept; the storage is that after {tables.assumed["months_of_readings"]:.0f} months, and it goes on growing by the same amount each month: at {FLEETS[-1]:,} charging points the readings are what grows.
+A node grows to {PRODUCTION.connections_per_node:,} connections before another is started (`connections_per_node`), about what each held when [capacity](capacity.md) was measured, all of them on one machine of two cores. Readings are kept; the storage is that after {tables.assumed["months_of_readings"]:.0f} months, and it goes on growing by the same amount each month: at {FLEETS[-1]:,} charging points the readings are what grows.
 
 ## What would change it
 
