@@ -6,6 +6,8 @@ docs/decisions/0018-people-and-their-limits.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from awacs import (
     acm,
     application_autoscaling,
@@ -20,7 +22,6 @@ from awacs import (
     elasticloadbalancing,
     globalaccelerator,
     iam,
-    kms,
     logs,
     rds,
     secretsmanager,
@@ -308,28 +309,21 @@ def administer_stacks() -> aws.PolicyDocument:
 def administer_network() -> aws.PolicyDocument:
     """Let people make network and load balancers, and change those of this environment only.
 
-    Their names are numbers that AWS gives, so the environment's tag says whose they are.
+    Their names are numbers that AWS gives, so the environment's tag says whose they are: what has
+    none yet may be tagged, what has another's may not.
     """
     ours = [aws.StringEquals("aws:ResourceTag/Environment", Sub(_OURS))]
+    nobodys = [aws.Null("aws:ResourceTag/Environment", True)]
     return policy(
+        look(*_actions(_LOOKERS), at=["*"]),
+        change(*_actions(_MAKERS), at=["*"]),
+        change(*_actions(_TAGGERS), at=["*"], when=nobodys),
+        change(*_actions(_CHANGERS), at=["*"], when=ours),
+        # AWS knows no tags of these.
         change(
-            *(
-                aws.Action(service, f"{verb}*")
-                for service, verbs in _MAKERS.items()
-                for verb in verbs
-            ),
-            at=["*"],
+            *_actions({"globalaccelerator": ("*EndpointGroup", "*Listener")}),
+            at=[Sub("arn:${AWS::Partition}:globalaccelerator::${AWS::AccountId}:accelerator/*")],
         ),
-        change(
-            *(
-                aws.Action(service, f"{verb}*")
-                for service, verbs in _BREAKERS.items()
-                for verb in verbs
-            ),
-            at=["*"],
-            when=ours,
-        ),
-        # Application Auto Scaling knows no names but its own; its targets are services of ours.
         change(
             application_autoscaling.DeleteScalingPolicy,
             application_autoscaling.DeregisterScalableTarget,
@@ -338,12 +332,7 @@ def administer_network() -> aws.PolicyDocument:
             application_autoscaling.TagResource,
             at=[arn("application-autoscaling", "scalable-target/*")],
         ),
-        change(acm.ImportCertificate, acm.AddTagsToCertificate, at=[arn("acm", "certificate/*")]),
-        change(
-            acm.DeleteCertificate, acm.GetCertificate, at=[arn("acm", "certificate/*")], when=ours
-        ),
-        # AWS makes a key with its policy before it has a name.
-        change(kms.CreateKey, kms.TagResource, at=["*"]),
+        change(logs.DeleteQueryDefinition, logs.PutQueryDefinition, at=["*"]),
     )
 
 
@@ -405,18 +394,57 @@ def administer_roles() -> aws.PolicyDocument:
     )
 
 
+# Service → actions; a star stands for what AWS adds to a verb.
+_LOOKERS = {
+    "acm": ("Describe*", "List*"),
+    "cloudformation": ("ListExports", "ListImports"),
+    "ec2": ("Describe*",),
+    "elasticloadbalancing": ("Describe*",),
+    "globalaccelerator": ("Describe*", "List*"),
+    "kms": ("Describe*", "List*"),
+    "rds": ("Describe*", "ListTagsForResource"),
+    "secretsmanager": ("GetRandomPassword",),
+}
 _MAKERS = {
-    "ec2": ("Allocate", "Associate", "Attach", "Authorize", "Create"),
-    "elasticloadbalancing": ("AddTags", "Create"),
-    "globalaccelerator": ("Create", "TagResource"),
-    "rds": ("AddTagsToResource", "CreateDB"),
+    "acm": ("ImportCertificate",),
+    "ec2": (
+        "AllocateAddress",
+        "CreateFlowLogs",
+        "CreateInternetGateway",
+        "CreateNatGateway",
+        "CreateRouteTable",
+        "CreateSecurityGroup",
+        "CreateSubnet",
+        "CreateVpc",
+        "CreateVpcEndpoint",
+    ),
+    "elasticloadbalancing": ("CreateLoadBalancer", "CreateTargetGroup"),
+    "globalaccelerator": ("CreateAccelerator",),
+    "kms": ("CreateKey",),
 }
-_BREAKERS = {
-    "ec2": ("Delete", "Detach", "Disassociate", "Modify", "Release", "Replace", "Revoke"),
-    "elasticloadbalancing": ("Delete", "Modify", "RemoveTags", "Set"),
-    "globalaccelerator": ("Delete", "Update"),
-    "kms": ("Describe", "Disable", "Enable", "List", "Put", "ScheduleKeyDeletion", "Update"),
+_TAGGERS = {
+    "acm": ("AddTagsToCertificate",),
+    "ec2": ("CreateTags",),
+    "elasticloadbalancing": ("AddTags",),
+    "globalaccelerator": ("TagResource",),
+    "kms": ("TagResource",),
 }
+_CHANGERS = {
+    "acm": ("DeleteCertificate", "GetCertificate"),
+    "ec2": (
+        *("Associate*", "Attach*", "Authorize*", "CreateRoute", "CreateTags", "Delete*"),
+        *("Detach*", "Disassociate*", "Modify*", "Release*", "Replace*", "Revoke*"),
+    ),
+    "elasticloadbalancing": (
+        *("AddTags", "CreateListener", "CreateRule", "Delete*", "Modify*", "RemoveTags", "Set*"),
+    ),
+    "globalaccelerator": ("DeleteAccelerator", "TagResource", "UpdateAccelerator*"),
+    "kms": ("Disable*", "Enable*", "Put*", "ScheduleKeyDeletion", "TagResource", "Update*"),
+}
+
+
+def _actions(wanted: Mapping[str, Sequence[str]]) -> list[aws.Action]:
+    return [aws.Action(service, one) for service, actions in wanted.items() for one in actions]
 
 
 def _hand_over(*services: str) -> aws.Statement:

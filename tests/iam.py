@@ -25,7 +25,7 @@ def is_allowed(
     """Return whether policies allow an action on a resource.
 
     context: condition key → value of the request; keys are compared without regard to case, and
-    a key that is not there fulfils nothing. boundary: must allow it too, where there is one.
+    a key that is not there fulfils nothing but Null. boundary: must allow it too, where there is one.
     """
     if not _decide(policies, action, resource, context):
         return False
@@ -66,6 +66,8 @@ def _fulfilled(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str
             match operator:
                 case "Bool":
                     held = given is not None and given.lower() in [v.lower() for v in values]
+                case "Null":
+                    held = str(given is None).lower() in [v.lower() for v in values]
                 case "StringEquals":
                     held = given in values
                 case "ArnEquals":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from templates import access, boundary
+from templates import access, boundary, permissions
 from templates.__main__ import STACKS
 from templates.environments import sizes
 from tests.iam import is_allowed, resolved
@@ -232,10 +232,27 @@ def test_what_makes_something_anywhere_breaks_nothing_elsewhere():
         ("elasticloadbalancing:DeleteLoadBalancer", arn("elasticloadbalancing", "loadbalancer/x")),
         ("globalaccelerator:DeleteAccelerator", arn("globalaccelerator", "accelerator/x", "")),
         ("kms:ScheduleKeyDeletion", arn("kms", "key/0")),
+        ("ec2:AuthorizeSecurityGroupIngress", arn("ec2", "security-group/sg-0")),
+        ("ec2:CreateRoute", arn("ec2", "route-table/rtb-0")),
+        ("elasticloadbalancing:CreateListener", arn("elasticloadbalancing", "loadbalancer/x")),
         ("acm:DeleteCertificate", arn("acm", "certificate/0")),
     ):
         for tag in ({}, {"aws:ResourceTag/Environment": "production"}):
             assert not is_allowed(policies, action, resource, {**MFA, **tag}), action
+
+
+def test_nobody_takes_something_by_tagging_it():
+    policies = policies_of("administrators", "staging")
+    for action, resource in (
+        ("ec2:CreateTags", arn("ec2", "subnet/subnet-0")),
+        ("elasticloadbalancing:AddTags", arn("elasticloadbalancing", "loadbalancer/x")),
+        ("globalaccelerator:TagResource", arn("globalaccelerator", "accelerator/x", "")),
+        ("kms:TagResource", arn("kms", "key/0")),
+    ):
+        tag = "aws:ResourceTag/Environment"
+        assert is_allowed(policies, action, resource, MFA), action
+        assert is_allowed(policies, action, resource, {**MFA, tag: "staging"}), action
+        assert not is_allowed(policies, action, resource, {**MFA, tag: "production"}), action
 
 
 @pytest.mark.parametrize("group", access.GROUPS)
@@ -286,21 +303,24 @@ def statements():
 
 def test_what_is_allowed_on_everything_looks_makes_or_asks_for_the_tag():
     """Where AWS knows no name; everywhere else resources are named."""
-    making = ("Create", "Add", "Allocate", "Associate", "Attach", "Authorize", "TagResource")
+    making = {f"{service}:{one}" for service, all_ in permissions._MAKERS.items() for one in all_}
     looking = ("Describe", "Get", "List", "StopQuery")
-    # A definition does nothing before somebody runs it, with a role that he may pass.
-    definitions = {"ecs:RegisterTaskDefinition", "ecs:DeregisterTaskDefinition", "ecs:TagResource"}
+    # A definition does nothing before somebody runs it, with a role that he may pass; a saved
+    # query is a text.
+    harmless = {"ecs:RegisterTaskDefinition", "ecs:DeregisterTaskDefinition", "ecs:TagResource"}
+    harmless |= {"logs:PutQueryDefinition", "logs:DeleteQueryDefinition"}
     for name, statement in statements():
         if statement["Resource"] != ["*"]:
             continue
-        tagged = "aws:ResourceTag/Environment" in statement.get("Condition", {}).get(
-            "StringEquals", {}
-        )
+        condition = statement.get("Condition", {})
+        tagged = "aws:ResourceTag/Environment" in {
+            **condition.get("StringEquals", {}),
+            **condition.get("Null", {}),
+        }
         for action in statement["Action"]:
             verb = action.split(":")[1]
-            assert tagged or verb.startswith((*looking, *making)) or action in definitions, (
-                f"{name}: {action}"
-            )
+            allowed = tagged or verb.startswith(looking) or action in making | harmless
+            assert allowed, f"{name}: {action}"
 
 
 def test_everything_that_does_more_than_look_wants_mfa():
