@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests import emf
 from tests.station import ago, iso
 from tests.third_party_backend.conftest import EVSE, status
 from tests.waiting import eventually
@@ -9,7 +10,7 @@ from tests.waiting import eventually
 
 def test_evses_and_their_status_reach_the_hub_data_first(station, simulator, run_relay):
     status(station, "Available")
-    run_relay(simulator.url)
+    relay = run_relay(simulator.url, metrics_interval="1")
     wanted = {EVSE: "Available", "DE*VNI*E1*2": "Unknown"}
     eventually(lambda: simulator.statuses() == wanted)
     status(station, "Preparing")
@@ -17,6 +18,21 @@ def test_evses_and_their_status_reach_the_hub_data_first(station, simulator, run
     eventually(lambda: simulator.statuses()[EVSE] == "Occupied")
     status(station, "Faulted", number=0, error="InternalError")
     eventually(lambda: set(simulator.statuses().values()) == {"OutOfService"})
+    assert simulator.violations() == []
+    documents = eventually(lambda: emf.documents(relay.program.log.read_text()))
+    assert [problem for document in documents for problem in emf.problems(document)] == []
+    assert {"OutboxAge", "DeliveriesParked", "DeliveriesSent", "DeliveriesFailed"} <= {
+        *documents[0]
+    }
+
+
+def test_where_one_relay_dies_another_goes_on(station, simulator, run_relay):
+    first, _ = run_relay(simulator.url), run_relay(simulator.url)
+    eventually(lambda: len(simulator.statuses()) == 2)
+    eventually(lambda: all(simulator.statuses().values()))
+    first.program.kill()
+    status(station, "Available")
+    eventually(lambda: simulator.statuses()[EVSE] == "Available", 20)
     assert simulator.violations() == []
 
 

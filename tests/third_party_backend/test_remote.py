@@ -125,6 +125,13 @@ def test_an_unknown_session_cannot_be_stopped(hub):
         ),
         (
             """
+            WITH details AS (INSERT INTO evse_details VALUES ('CP1', 1, '{"vehicle_first": true}'))
+            UPDATE evses SET status = 'Available'
+            """,
+            "510",
+        ),
+        (
+            """
             INSERT INTO sessions (charging_point_id, evse_number, id_tag, state, started_at,
                 meter_start_wh, start_status)
             VALUES ('CP1', 1, 'T', 'charging', now(), 0, 'Accepted')
