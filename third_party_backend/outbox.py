@@ -37,6 +37,8 @@ STATUS_BATCH = 2000
 POLL_SECONDS = 1.0
 UNANSWERED_SECONDS = 60
 """After this a start that no web worker answered (it died) starts nothing."""
+OFFLINE_START_SECONDS = 86_400
+"""How much longer a start is waited for at a charging point that is offline."""
 _RECONCILE_SECONDS = 86_400.0
 _PRUNE_BATCH = 5000
 
@@ -406,9 +408,13 @@ class Outbox(threading.Thread):
         closed = connection.execute(
             """
             WITH closed AS (
-                UPDATE hub_sessions SET state = 'ended', ended_at = now()
+                UPDATE hub_sessions AS h SET state = 'ended', ended_at = now()
                 WHERE session_id IS NULL AND state = 'accepted'
                   AND created_at < now() - make_interval(secs => %s)
+                  -- one that is offline may have begun, and tells of it when it is back
+                  AND (EXISTS (SELECT 1 FROM connections AS c
+                               WHERE c.charging_point_id = h.charging_point_id)
+                       OR created_at < now() - make_interval(secs => %s))
                 RETURNING hub_session_id, charging_point_id
             )
             INSERT INTO events (kind, charging_point_id, payload, occurred_at)
@@ -418,6 +424,7 @@ class Outbox(threading.Thread):
             """,
             [
                 self._settings.start_timeout,
+                self._settings.start_timeout + OFFLINE_START_SECONDS,
                 EventKind.HUB_SESSION_CLOSED.value,
                 Unstarted.NO_VEHICLE.value,
             ],
