@@ -11,11 +11,13 @@ databases that tasks use.
 
 from __future__ import annotations
 
+import contextvars
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,8 @@ from psycopg.conninfo import conninfo_to_dict
 from tests.cloud.handlers import HANDLERS, RECORDS, describe_scaling
 
 ROOT = Path(__file__).parents[2]
-TASK_SECONDS = 60
+TASK_SECONDS = 300
+ANSWER_SECONDS = 20
 # Roles belong to the whole server, and two test workers may migrate at the same time.
 _ONE_AT_A_TIME = 20_401
 
@@ -50,22 +53,33 @@ _run_task = ecs._ACTION_MAP["RunTask"]
 
 
 def run_task(data: dict[str, Any]) -> Any:
-    """Answer RunTask: run the command of each task's first container here, to its end."""
+    """Answer RunTask: run the command of each task's first container here.
+
+    The answer waits a little for its end, so that whoever asks next finds the task stopped; not
+    for long, since the CLI would ask a second time.
+    """
     answer = _run_task(data)
     for started in json.loads(answer[2]).get("tasks", []):
-        task = ecs._tasks[started["taskArn"]]
-        definition = ecs._task_defs[ecs._resolve_td_key(task["taskDefinitionArn"])]
+        # The account and the region that ask are known by the context.
+        work = contextvars.copy_context()
+        thread = threading.Thread(target=work.run, args=(_to_its_end, started["taskArn"]))
+        thread.start()
+        thread.join(ANSWER_SECONDS)
+    return answer
+
+
+def _to_its_end(task_arn: str) -> None:
+    task = ecs._tasks[task_arn]
+    definition = ecs._task_defs[ecs._resolve_td_key(task["taskDefinitionArn"])]
+    try:
         with psycopg.connect(os.environ["TASK_DATABASE_URL"], autocommit=True) as server:
             server.execute("SELECT pg_advisory_lock(%s)", (_ONE_AT_A_TIME,))
             code = _run_container(server, task, definition["containerDefinitions"][0])
-        ecs._mark_task_stopped(
-            task["taskArn"],
-            task,
-            "Essential container in task exited",
-            "EssentialContainerExited",
-            code,
-        )
-    return answer
+    except Exception:
+        ecs._mark_task_stopped(task_arn, task, "the emulator failed", "TaskFailedToStart", 1)
+        raise
+    reason = "Essential container in task exited"
+    ecs._mark_task_stopped(task_arn, task, reason, "EssentialContainerExited", code)
 
 
 def _run_container(

@@ -536,8 +536,9 @@ def test_logs_are_followed_as_they_are_written(account, staging):
                 pytest.fail(f"{word} was never shown")
     finally:
         end.cancel()
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(30)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
 
 
 def test_a_shell_opens_where_it_is_allowed(account, staging):
