@@ -14,6 +14,7 @@ import argparse
 import http.client
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -146,6 +147,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--cdr-seconds", type=float, default=70.0, help="of CDRs within the hub's limit"
     )
     options = parser.parse_args(arguments)
+    # One that is terminated stops what it started, as one that is interrupted does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console.print(f"{os.cpu_count()} cores, everything on them; {CHARGING_POINTS} charging points.")
     try:
         with _backend() as backend:
