@@ -6,6 +6,7 @@ The demo and the system tests both run the programs as an operator would.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,12 +15,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
+# Below those that Linux gives to outgoing connections: one of these could be the port of some
+# client by the time that the program binds it.
+_PORTS = range(15_000, 32_000)
+_PORT_TRIES = 100
 
 
 class ProgramError(RuntimeError):
@@ -109,8 +115,12 @@ class Program:
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody has now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a port of the loopback address that nobody has, nor gets by chance before it is used.
+
+    Raises OSError after many tries.
+    """
+    for port in random.SystemRandom().sample(_PORTS, _PORT_TRIES):
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port on the loopback address")
