@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ from charging.database.embedded import EmbeddedServer
 from charging.database.migrate import upgrade
 from scripts.programs import Program, free_port
 from tests.hub import HubSimulator
+
+# A shell's background job ignores SIGINT and so would every program that we start, and stop by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class OneWorkerForAnEnvironment(LoadScopeScheduling):
