@@ -49,7 +49,7 @@ def cut_the_database(roaming):  # noqa: F811 - the fixture
     """Take the database from all relays at once, as its restart would."""
     roaming.database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name LIKE 'third-party-backend _%'"
+        " WHERE datname = current_database() AND application_name LIKE 'third-party-backend _%'"
         " AND application_name <> 'third-party-backend answers'"
     )
 
