@@ -15,7 +15,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -114,13 +113,26 @@ class Program:
         self.stop()
 
 
+_claims: list[socket.socket] = []
+"""Names of ports that this process has handed out; held until it ends."""
+
+
 def free_port() -> int:
     """Return a port of the loopback address that nobody has, nor gets by chance before it is used.
 
+    The port's name stays taken in Linux's abstract namespace while this process lives, so that
+    two test runs on one machine, even of two users, are never given the same port.
     Raises OSError after many tries.
     """
     for port in random.SystemRandom().sample(_PORTS, _PORT_TRIES):
-        with socket.socket() as sock, suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            return port
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0vni-backend-port-{port}")
+            with socket.socket() as sock:
+                sock.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
     raise OSError("no free port on the loopback address")
