@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -12,15 +11,15 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from charging.database.address import state_directory
 from charging.database.embedded import EmbeddedServer
 from charging.database.migrate import upgrade
-from scripts.programs import Program, free_port
+from tests.databases import new_database
 from tests.hub import HubSimulator
+from tests.programs import Node
 
 # A shell's background job ignores SIGINT and so would every program that we start, and stop by it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -62,14 +61,9 @@ def server_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def worker_database_url(server_url: str, worker_id: str) -> Iterator[str]:
     """A migrated database of this test worker's own."""
-    name = f"test_{worker_id}_{os.getpid()}"
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = _with_database(server_url, name)
-    upgrade(url)
-    yield url
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with new_database(server_url, f"test_{worker_id}") as url:
+        upgrade(url)
+        yield url
 
 
 @pytest.fixture
@@ -103,18 +97,6 @@ def database(database_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def _with_database(url: str, name: str) -> str:
-    """Return the address of another database on the same server, in URL form."""
-    parts = psycopg.conninfo.conninfo_to_dict(make_conninfo(url))
-    host = str(parts.get("host", ""))
-    user = str(parts.get("user", "postgres"))
-    password = f":{parts['password']}" if parts.get("password") else ""
-    port = f":{parts['port']}" if parts.get("port") else ""
-    if host.startswith("/"):
-        return f"postgresql://{user}{password}@/{name}?host={host}"
-    return f"postgresql://{user}{password}@{host}{port}/{name}"
-
-
 @pytest.fixture
 def run_node(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Node]]:
     """Start real nodes on the worker's database: ``run_node(admit_unknown="true", …)``."""
@@ -123,7 +105,7 @@ def run_node(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Node]]
     def run(*words: str, **settings: str) -> Node:
         node = Node(database_url, tmp_path / f"node{len(nodes)}.log", words, settings)
         nodes.append(node)
-        node.program.wait_until_ready(f"http://127.0.0.1:{node.port}/health/ready")
+        node.wait_until_ready()
         return node
 
     yield run
@@ -150,37 +132,3 @@ def run_hub_simulator(tmp_path: Path) -> Iterator[Callable[..., HubSimulator]]:
 def node(run_node: Callable[..., Node]) -> Node:
     """A node that admits everybody, as the local targets run it."""
     return run_node(admit_unknown="true", admit_unknown_tokens="true")
-
-
-class Node:
-    """A running `python -m cp_backend`."""
-
-    def __init__(
-        self,
-        database_url: str,
-        log: Path,
-        words: tuple[str, ...],
-        settings: dict[str, str],
-        port: int | None = None,
-    ) -> None:
-        self.port = port or free_port()
-        self._database_url = database_url
-        self.program = Program(
-            ["cp_backend", "--port", str(self.port), *words],
-            log,
-            {
-                "DATABASE_URL": database_url,
-                **{f"CP_BACKEND_{name.upper()}": value for name, value in settings.items()},
-            },
-        )
-
-    @classmethod
-    def again(cls, node: Node, settings: dict[str, str]) -> Node:
-        """Start a node on the port and database of one that has ended."""
-        log = node.program.log.with_suffix(".again.log")
-        return cls(node._database_url, log, (), settings, node.port)
-
-    def logged(self, event: str) -> list[dict[str, Any]]:
-        """The log's lines of an event."""
-        lines = [json.loads(line) for line in self.program.log.read_text().splitlines() if line]
-        return [line for line in lines if line.get("event") == event]

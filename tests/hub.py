@@ -1,8 +1,10 @@
-"""The hub simulator as an operator starts it, and a hand to push at it what a test wants."""
+"""The hub: the simulator as an operator starts it, and requests that only a test would send."""
 
 from __future__ import annotations
 
 import json
+import urllib.request
+import uuid
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,49 @@ from typing import Any
 import httpx
 
 from scripts.programs import Program, free_port
+from tests.programs import Web
+from tests.rows import EVSE
 from third_party_hub_simulator.client import Client
 
+# A provider that the hub simulator knows, and one whose requests a test writes itself.
 PROVIDER = "DE-EMP"
+DIRECT_PROVIDER = "DE-DCB"
+
+
+class HubCaller:
+    """Calls third-party-backend over HTTP as the hub does, without the simulator's rules."""
+
+    def __init__(self, web: Web) -> None:
+        self.port = web.port
+        self.url = web.url
+        self.program = web.program
+
+    def post(self, action: str, body: Any, provider: str = DIRECT_PROVIDER) -> Any:
+        """Post to ``authorize-remote/{action}``; return the answer's JSON, which comes with 200."""
+        request = urllib.request.Request(
+            f"{self.url}/api/oicp/charging/v21/providers/{provider}/authorize-remote/{action}",
+            data=body if isinstance(body, bytes) else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=15) as response:
+            assert response.status == 200
+            return json.load(response)
+
+    def start(self, evse: str = EVSE, session: str | None = None, **more: Any) -> Any:
+        """Ask for a remote start; more: members of the request."""
+        body = {
+            "SessionID": session or str(uuid.uuid4()),
+            "ProviderID": DIRECT_PROVIDER,
+            "EvseID": evse,
+            "Identification": {"RemoteIdentification": {"EvcoID": "DE-DCB-C12345678-X"}},
+            **more,
+        }
+        return self.post("start", body, more.get("ProviderID") or DIRECT_PROVIDER)
+
+    def stop(self, session: str, provider: str = DIRECT_PROVIDER) -> Any:
+        """Ask for a remote stop."""
+        body = {"SessionID": session, "ProviderID": provider, "EvseID": EVSE}
+        return self.post("stop", body, provider)
 
 
 class HubAtHand:

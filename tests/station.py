@@ -80,6 +80,18 @@ class Station:
             },
         )
 
+    def report(self, status: str, number: int = 1, error: str = "NoError") -> None:
+        """Send the status of a connector; 0 is the charging point as a whole."""
+        self.call(
+            "StatusNotification",
+            {
+                "connectorId": number,
+                "status": status,
+                "errorCode": error,
+                "timestamp": iso(datetime.now(UTC)),
+            },
+        )
+
     def close(self) -> None:
         self.socket.close()
 

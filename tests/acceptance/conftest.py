@@ -26,7 +26,7 @@ import trustme
 
 from charging.database.address import configured_url
 from scripts.programs import Program, free_port
-from tests.conftest import Node
+from tests.programs import Node
 from tests.waiting import eventually
 
 TOKEN = "ACCEPTANCE"

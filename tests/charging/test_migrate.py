@@ -6,16 +6,13 @@ import psycopg
 import pytest
 
 from charging.database.migrate import downgrade, upgrade
+from tests.databases import new_database
 
 
 @pytest.fixture
 def empty_database_url(server_url, worker_id):
-    name = f"empty_{worker_id}"
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-    yield server_url.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with new_database(server_url, f"empty_{worker_id}") as url:
+        yield url
 
 
 def tables(url):

@@ -18,7 +18,7 @@ import pytest
 
 from scripts.cloud.__main__ import LOGS
 from templates.__main__ import OPTIONAL
-from tests.conftest import _with_database
+from tests.databases import with_database
 from tests.templates.test_access import policies_of
 
 TOKEN = "ghp_" + "a1B2c3D4e5" * 3
@@ -331,13 +331,13 @@ def test_the_tests_database_is_made_and_its_owner_has_nothing_else(server_url, a
     )
     user = json.loads(answer["SecretString"])
     assert user["username"] == "vni_test"
-    with psycopg.connect(_with_database(server_url, name), autocommit=True) as database:
+    with psycopg.connect(with_database(server_url, name), autocommit=True) as database:
         owner = database.execute(
             "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
         ).fetchone()
         assert owner == ("vni_test",)
         assert database.execute("SELECT count(*) FROM sessions").fetchone() == (0,)
-    real = _with_database(server_url, f"{account.number}_vni-cpo-staging")
+    real = with_database(server_url, f"{account.number}_vni-cpo-staging")
     with psycopg.connect(real, autocommit=True) as database:
         database.execute("SET ROLE vni_test")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

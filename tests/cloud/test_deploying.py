@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 
 from scripts.cloud.certificates import Authority
 from templates.__main__ import OPTIONAL, STACKS
-from tests.conftest import _with_database
+from tests.databases import with_database
 
 HUB = ["198.51.100.0/24", "203.0.113.7/32"]
 ENVIRONMENTS = ("staging", "production")
@@ -267,7 +267,7 @@ def test_the_database(account, staging, production, environment, protected, days
 
 def test_the_migration_really_migrated(server_url, account, staging):
     """The task's command ran, as the schema's owner, and made the services' user."""
-    url = _with_database(server_url, f"{account.number}_vni-cpo-staging")
+    url = with_database(server_url, f"{account.number}_vni-cpo-staging")
     with psycopg.connect(url) as connection:
         (owner,) = connection.execute(
             "SELECT tableowner FROM pg_tables WHERE tablename = 'sessions'"
@@ -600,7 +600,7 @@ def test_an_update_rolls_only_what_changed(account, staging, production):
 def test_a_migration_that_fails_leaves_the_services_as_they_are(
     server_url, account, staging, production
 ):
-    url = _with_database(server_url, f"{account.number}_vni-cpo-staging")
+    url = with_database(server_url, f"{account.number}_vni-cpo-staging")
     with psycopg.connect(url, autocommit=True) as connection:
         (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         connection.execute("UPDATE alembic_version SET version_num = 'unheard-of'")

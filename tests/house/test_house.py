@@ -41,7 +41,9 @@ FILES = [
     if (ROOT / name).exists()
 ]
 DOCUMENTS = [file for file in FILES if file.suffix == ".md"]
-TESTS = [file for file in FILES if file.suffix == ".py" and "tests" in file.parts]
+TESTS = [
+    file for file in FILES if file.suffix == ".py" and file.relative_to(ROOT).parts[0] == "tests"
+]
 
 
 def relative(file):

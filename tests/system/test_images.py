@@ -24,10 +24,11 @@ from scripts.cloud.inputs import InputError
 from scripts.programs import Program, free_port
 from templates.containers import STOP_TIMEOUT_SECONDS, USER
 from templates.names import CHARGING_POINT, THIRD_PARTY
-from tests.conftest import _with_database
+from tests.books import recorded, reported
+from tests.databases import new_database
+from tests.hub import DIRECT_PROVIDER
+from tests.rows import EVSE, evse_row
 from tests.station import Station
-from tests.system.conftest import recorded, reported
-from tests.third_party_backend.conftest import EVSE, PROVIDER, evse_row
 from tests.waiting import eventually
 
 CHARGING_POINTS = int(os.environ.get("CHARGING_POINTS", "200"))
@@ -63,12 +64,9 @@ def built(engine):
 @pytest.fixture(scope="module")
 def empty_url(server_url):
     """The address of a database with nothing in it, as the owner."""
-    name = f"images_{os.getpid()}"
+    with new_database(server_url, "images") as url:
+        yield url
     with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield _with_database(server_url, name)
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
         server.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(SERVICES_USER)))
 
 
@@ -282,12 +280,12 @@ def test_the_hub_starts_a_session_and_is_answered_while_its_container_stops(
 def remote_start(port):
     body = {
         "SessionID": "b2688855-7f00-0002-6d8e-48d883f6abb6",
-        "ProviderID": PROVIDER,
+        "ProviderID": DIRECT_PROVIDER,
         "EvseID": EVSE,
         "Identification": {"RemoteIdentification": {"EvcoID": "DE-DCB-C12345678-X"}},
     }
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/api/oicp/charging/v21/providers/{PROVIDER}/authorize-remote/start",
+        f"http://127.0.0.1:{port}/api/oicp/charging/v21/providers/{DIRECT_PROVIDER}/authorize-remote/start",
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )

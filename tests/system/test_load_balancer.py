@@ -23,7 +23,7 @@ from cp_backend.settings import Settings
 from scripts.cloud.certificates import Authority, own_names
 from scripts.programs import Program, free_port
 from templates.services import REQUEST_IDLE_SECONDS, WEBSOCKET_IDLE_SECONDS
-from tests.system.conftest import recorded, reported
+from tests.books import recorded, reported
 from tests.waiting import eventually
 from third_party_backend.server import Server
 from third_party_backend.settings import Settings as ThirdPartySettings

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.system.test_roaming import roaming  # noqa: F401 - a fixture
 from tests.waiting import eventually
 
 CHARGING_POINTS, SESSIONS, KILLS, RELAYS = 25, 20, 50, 3
@@ -17,7 +16,7 @@ CUTS = 0.2
 """How often a death comes with the loss of all connections to the database."""
 
 
-def drive(roaming, number):  # noqa: F811 - the fixture
+def drive(roaming, number):
     """Start as many sessions at an EVSE as are wanted; return those that were accepted."""
     accepted, pause, deadline = [], threading.Event(), time.monotonic() + 300
     while len(accepted) < SESSIONS:
@@ -30,7 +29,7 @@ def drive(roaming, number):  # noqa: F811 - the fixture
     return accepted
 
 
-def kill_again_and_again(roaming, chance):  # noqa: F811 - the fixture
+def kill_again_and_again(roaming, chance):
     """Kill the relay that has lived longest, so most likely works the queues; start another."""
     living = deque(roaming.run_relay() for _ in range(RELAYS))
     pause = threading.Event()
@@ -45,7 +44,7 @@ def kill_again_and_again(roaming, chance):  # noqa: F811 - the fixture
             cut_the_database(roaming)
 
 
-def cut_the_database(roaming):  # noqa: F811 - the fixture
+def cut_the_database(roaming):
     """Take the database from all relays at once, as its restart would."""
     roaming.database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -54,7 +53,7 @@ def cut_the_database(roaming):  # noqa: F811 - the fixture
     )
 
 
-def test_relays_killed_at_random_moments_bill_every_session_once(roaming):  # noqa: F811
+def test_relays_killed_at_random_moments_bill_every_session_once(roaming):
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     roaming.begin(

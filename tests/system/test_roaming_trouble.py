@@ -7,11 +7,11 @@ import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.system.test_roaming import CARD, ENDLESS, roaming  # noqa: F401 - a fixture
+from tests.system.roaming import CARD, ENDLESS
 from tests.waiting import eventually
 
 
-def test_of_drivers_who_start_one_evse_at_once_one_wins(roaming):  # noqa: F811
+def test_of_drivers_who_start_one_evse_at_once_one_wins(roaming):
     roaming.begin()
     roaming.charge("--wait-for-remote", "--remote-start-delay", 0.5, *ENDLESS)
     with ThreadPoolExecutor(4) as pool:
@@ -21,7 +21,7 @@ def test_of_drivers_who_start_one_evse_at_once_one_wins(roaming):  # noqa: F811
     assert roaming.hub.violations() == []
 
 
-def test_a_start_that_the_hub_repeats_starts_once(roaming):  # noqa: F811
+def test_a_start_that_the_hub_repeats_starts_once(roaming):
     roaming.begin()
     roaming.charge("--wait-for-remote", "--remote-start-delay", 0.5, *ENDLESS)
     session = str(uuid.uuid4())
@@ -36,7 +36,7 @@ def test_a_start_that_the_hub_repeats_starts_once(roaming):  # noqa: F811
     assert roaming.hub.violations() == []
 
 
-def test_a_start_that_is_taken_back_before_the_car_came_is_closed(roaming):  # noqa: F811
+def test_a_start_that_is_taken_back_before_the_car_came_is_closed(roaming):
     roaming.begin()
     roaming.charge(
         *("--wait-for-remote", "--remote-start", "no-car", "--stay"),
@@ -47,7 +47,7 @@ def test_a_start_that_is_taken_back_before_the_car_came_is_closed(roaming):  # n
     assert roaming.hub.violations() == []
 
 
-def test_a_card_whose_answer_was_lost_is_asked_for_again(roaming):  # noqa: F811
+def test_a_card_whose_answer_was_lost_is_asked_for_again(roaming):
     roaming.begin("--token", CARD)
     roaming.hub.misbehave("cut-after", "authorize-start")
     roaming.charge("--id-tag", CARD, expect=None).report()
@@ -57,7 +57,7 @@ def test_a_card_whose_answer_was_lost_is_asked_for_again(roaming):  # noqa: F811
     assert roaming.hub.violations() == []
 
 
-def test_a_card_that_is_authorized_too_late_leaves_no_open_session(roaming):  # noqa: F811
+def test_a_card_that_is_authorized_too_late_leaves_no_open_session(roaming):
     roaming.begin("--token", CARD)
     roaming.hub.misbehave("slow", "authorize-start", seconds=9.5)
     roaming.charge("--id-tag", CARD, expect=None).report(code=1)
@@ -67,7 +67,7 @@ def test_a_card_that_is_authorized_too_late_leaves_no_open_session(roaming):  # 
     assert roaming.hub.violations() == []
 
 
-def test_a_session_that_ends_offline_is_billed_when_it_is_told(roaming):  # noqa: F811
+def test_a_session_that_ends_offline_is_billed_when_it_is_told(roaming):
     roaming.begin()
     simulator = roaming.charge(
         *("--wait-for-remote", "--duration", 240, "--offline-after", 0.5, "--offline-for", 3),
@@ -79,7 +79,7 @@ def test_a_session_that_ends_offline_is_billed_when_it_is_told(roaming):  # noqa
     assert roaming.hub.violations() == []
 
 
-def test_an_evse_that_is_withdrawn_while_it_charges_is_billed_all_the_same(roaming):  # noqa: F811
+def test_an_evse_that_is_withdrawn_while_it_charges_is_billed_all_the_same(roaming):
     roaming.begin()
     roaming.charge("--wait-for-remote", *ENDLESS)
     session = roaming.start()["session"]
@@ -93,7 +93,7 @@ def test_an_evse_that_is_withdrawn_while_it_charges_is_billed_all_the_same(roami
     assert roaming.hub.violations() == []
 
 
-def test_a_hub_that_forgot_everything_is_told_again(roaming):  # noqa: F811
+def test_a_hub_that_forgot_everything_is_told_again(roaming):
     roaming.begin()
     roaming.charge("--wait-for-remote", "--stay")
     roaming.has_status("Available")
@@ -108,7 +108,7 @@ def test_a_hub_that_forgot_everything_is_told_again(roaming):  # noqa: F811
     assert roaming.hub.violations() == []
 
 
-def test_a_status_that_came_and_went_while_its_answer_was_lost_is_put_right(roaming):  # noqa: F811
+def test_a_status_that_came_and_went_while_its_answer_was_lost_is_put_right(roaming):
     roaming.begin()
     roaming.charge("--wait-for-remote", "--stay", "--time-compression", 5000)
     roaming.has_status("Available")
@@ -120,7 +120,7 @@ def test_a_status_that_came_and_went_while_its_answer_was_lost_is_put_right(roam
     assert roaming.hub.violations() == []
 
 
-def test_progress_goes_on_after_an_answer_was_lost(roaming):  # noqa: F811
+def test_progress_goes_on_after_an_answer_was_lost(roaming):
     roaming.begin("--progress-interval", 1, progress_interval=1, hub_max_backoff=0.5)
     roaming.charge("--wait-for-remote", *ENDLESS)
     session = roaming.start()["session"]
@@ -134,7 +134,7 @@ def test_progress_goes_on_after_an_answer_was_lost(roaming):  # noqa: F811
     assert roaming.hub.violations() == []
 
 
-def test_a_hub_that_errs_in_every_way_is_told_everything_once(roaming):  # noqa: F811
+def test_a_hub_that_errs_in_every_way_is_told_everything_once(roaming):
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     charging_points, each = 8, 5

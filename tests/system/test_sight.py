@@ -12,7 +12,7 @@ import third_party_backend.telemetry
 from scripts.programs import Program, free_port
 from templates import observability, services
 from templates.alarms import PROGRAMS
-from tests.emf import documents, problems
+from tests.embedded_metrics import documents, problems
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,83 +11,26 @@ from typing import Any
 import pytest
 
 from operations.__main__ import main as operations
-from scripts.programs import Program, free_port
-from tests.station import Station, ago, iso
+from tests.hub import HubCaller
+from tests.programs import Relay, Web
+from tests.rows import EVSE, evse_row
+from tests.station import Station
 from tests.waiting import eventually
-
-EVSE = "DE*VNI*E1*1"
-PROVIDER = "DE-DCB"
-
-
-class Hub:
-    """Calls third-party-backend over HTTP as the hub does."""
-
-    def __init__(self, port: int, program: Program) -> None:
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
-        self.program = program
-
-    def post(self, action: str, body: Any, provider: str = PROVIDER) -> Any:
-        request = urllib.request.Request(
-            f"{self.url}/api/oicp/charging/v21/providers/{provider}/authorize-remote/{action}",
-            data=body if isinstance(body, bytes) else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=15) as response:
-            assert response.status == 200
-            return json.load(response)
-
-    def start(self, evse: str = EVSE, session: str | None = None, **more: Any) -> Any:
-        body = {
-            "SessionID": session or str(uuid.uuid4()),
-            "ProviderID": PROVIDER,
-            "EvseID": evse,
-            "Identification": {"RemoteIdentification": {"EvcoID": "DE-DCB-C12345678-X"}},
-            **more,
-        }
-        return self.post("start", body, more.get("ProviderID") or PROVIDER)
-
-    def stop(self, session: str, provider: str = PROVIDER) -> Any:
-        body = {"SessionID": session, "ProviderID": provider, "EvseID": EVSE}
-        return self.post("stop", body, provider)
 
 
 @pytest.fixture
-def run_third_party(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Hub]]:
+def run_third_party(database_url: str, tmp_path: Path) -> Iterator[Callable[..., HubCaller]]:
     """Start third-party-backend: ``run_third_party(answer_timeout="1")``."""
-    hubs: list[Hub] = []
+    webs: list[Web] = []
 
-    def run(**settings: str) -> Hub:
-        port = free_port()
-        program = Program(
-            ["third_party_backend", "--port", str(port)],
-            tmp_path / f"third_party{len(hubs)}.log",
-            {
-                "DATABASE_URL": database_url,
-                "THIRD_PARTY_WORKERS": "1",
-                **{f"THIRD_PARTY_{name.upper()}": value for name, value in settings.items()},
-            },
-        )
-        hub = Hub(port, program)
-        hubs.append(hub)
-        program.wait_until_ready(f"{hub.url}/health/ready")
-        return hub
+    def run(**settings: str) -> HubCaller:
+        webs.append(Web(database_url, tmp_path / f"third_party{len(webs)}.log", settings))
+        webs[-1].wait_until_ready()
+        return HubCaller(webs[-1])
 
     yield run
-    for hub in hubs:
-        hub.program.stop()
-
-
-class Relay:
-    """A running `python -m third_party_backend relay`."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-
-    def logged(self, event: str) -> list[dict[str, Any]]:
-        """The log's lines of an event."""
-        lines = [json.loads(line) for line in self.program.log.read_text().splitlines() if line]
-        return [line for line in lines if line.get("event") == event]
+    for web in webs:
+        web.program.stop()
 
 
 @pytest.fixture
@@ -98,22 +39,7 @@ def run_relay(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Relay
     relays: list[Relay] = []
 
     def run(hub_url: str, **settings: str) -> Relay:
-        settings = {
-            "hub_url": hub_url,
-            "operator_id": "DE*VNI",
-            "operator_name": "VNI",
-            "hub_max_backoff": "1",
-            **settings,
-        }
-        program = Program(
-            ["third_party_backend", "relay"],
-            tmp_path / f"relay{len(relays)}.log",
-            {
-                "DATABASE_URL": database_url,
-                **{f"THIRD_PARTY_{name.upper()}": value for name, value in settings.items()},
-            },
-        )
-        relays.append(Relay(program))
+        relays.append(Relay(database_url, tmp_path / f"relay{len(relays)}.log", hub_url, settings))
         return relays[-1]
 
     yield run
@@ -126,28 +52,6 @@ def operate(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     """Run `python -m operations …`; return its exit code."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     return lambda *words: operations([str(word) for word in words])
-
-
-def evse_row(number: int = 1, **more: Any) -> dict[str, Any]:
-    """A row of a table of EVSEs: connector `number` of CP1."""
-    return {
-        "charging_point": "CP1",
-        "evse_number": number,
-        "evse_id": f"DE*VNI*E1*{number}",
-        "name": "Harbour",
-        "country": "DEU",
-        "city": "Kiel",
-        "street": "Kai",
-        "house_number": "1",
-        "postal_code": "24103",
-        "latitude": 54.323,
-        "longitude": 10.14,
-        "plugs": ["Type 2 Outlet"],
-        "power_type": "AC_3_PHASE",
-        "power_kw": 22,
-        "hotline": "+4943112345",
-        **more,
-    }
 
 
 @pytest.fixture
@@ -169,8 +73,8 @@ def import_evses(operate: Callable[..., int], database: Any, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def hub(run_third_party: Callable[..., Hub]) -> Hub:
-    """A hub whose patience ends after two seconds."""
+def hub(run_third_party: Callable[..., HubCaller]) -> HubCaller:
+    """The hub, at a web service that waits two seconds for a charging point's answer."""
     return run_third_party(answer_timeout="2")
 
 
@@ -182,7 +86,7 @@ def background() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def simulator(run_hub_simulator: Any, hub: Hub) -> Any:
+def simulator(run_hub_simulator: Any, hub: HubCaller) -> Any:
     """A hub that calls `hub`, our web service."""
     return run_hub_simulator("--no-limits", operator_port=hub.port)
 
@@ -212,16 +116,3 @@ def start_remotely(simulator: Any, station: Station, background: Any) -> Callabl
         return answer["session"], payload["idTag"]
 
     return start
-
-
-def status(station: Station, status: str, number: int = 1, error: str = "NoError") -> None:
-    """Have the charging point report the status of a connector."""
-    station.call(
-        "StatusNotification",
-        {
-            "connectorId": number,
-            "status": status,
-            "errorCode": error,
-            "timestamp": iso(ago()),
-        },
-    )

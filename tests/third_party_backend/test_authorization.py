@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.rows import EVSE, evse_row
 from tests.station import Station, ago, iso
-from tests.third_party_backend.conftest import EVSE, evse_row, status
 from tests.waiting import eventually
 
 CARD, SECOND, THIRD = "04A1B2C3", "04A1B2C3D4E5F6", "0A0B0C0D"
@@ -107,7 +107,7 @@ def test_a_card_that_is_not_on_the_list_asks_whether_it_may_end_the_session(worl
     station, simulator, _ = world()
     assert shown(station, CARD)["status"] == "Accepted"
     station.start(CARD, 0)
-    status(station, "Charging")
+    station.report("Charging")
     assert shown(station, THIRD)["status"] == "Invalid"
     assert asked(simulator, "authorize-stop") == 1
     # The same card, while its session charges, needs no hub.

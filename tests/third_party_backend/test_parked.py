@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.third_party_backend.conftest import EVSE, evse_row
+from tests.rows import EVSE, evse_row
 from tests.waiting import eventually
 
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from tests import emf
+from tests import embedded_metrics
+from tests.rows import EVSE
 from tests.station import ago, iso
-from tests.third_party_backend.conftest import EVSE, status
 from tests.waiting import eventually
 
 
 def test_evses_and_their_status_reach_the_hub_data_first(station, simulator, run_relay):
-    status(station, "Available")
+    station.report("Available")
     relay = run_relay(simulator.url, metrics_interval="1")
     wanted = {EVSE: "Available", "DE*VNI*E1*2": "Unknown"}
     eventually(lambda: simulator.statuses() == wanted)
-    status(station, "Preparing")
-    status(station, "Charging")
+    station.report("Preparing")
+    station.report("Charging")
     eventually(lambda: simulator.statuses()[EVSE] == "Occupied")
-    status(station, "Faulted", number=0, error="InternalError")
+    station.report("Faulted", number=0, error="InternalError")
     eventually(lambda: set(simulator.statuses().values()) == {"OutOfService"})
     assert simulator.violations() == []
-    documents = eventually(lambda: emf.documents(relay.program.log.read_text()))
-    assert [problem for document in documents for problem in emf.problems(document)] == []
+    documents = eventually(lambda: embedded_metrics.documents(relay.program.log.read_text()))
+    assert [
+        problem for document in documents for problem in embedded_metrics.problems(document)
+    ] == []
     assert {"OutboxAge", "DeliveriesParked", "DeliveriesSent", "DeliveriesFailed"} <= {
         *documents[0]
     }
@@ -31,7 +33,7 @@ def test_where_one_relay_dies_another_goes_on(station, simulator, run_relay):
     eventually(lambda: len(simulator.statuses()) == 2)
     eventually(lambda: all(simulator.statuses().values()))
     first.program.kill()
-    status(station, "Available")
+    station.report("Available")
     eventually(lambda: simulator.statuses()[EVSE] == "Available", 20)
     assert simulator.violations() == []
 

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from charging.identity import evse_id_key
+from tests.rows import EVSE
 from tests.station import Station
-from tests.third_party_backend.conftest import EVSE
 from tests.waiting import eventually
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.third_party_backend.conftest import EVSE, status
+from tests.rows import EVSE
 from tests.waiting import eventually
 
 WHO = {"RemoteIdentification": {"EvcoID": "DE-DCB-C12345678-X"}}
@@ -118,7 +118,7 @@ def test_what_cannot_be_is_answered_by_its_code(ask, station, database):
 
 def test_what_is_reserved_is_for_one_contract_alone(reserve, ask, hub, station, background):
     _, payload = reserve()
-    status(station, "Reserved")
+    station.report("Reserved")
     assert code(ask("start", provider="DE-OTH")) == "601"
     assert code(hub.start(ProviderID="DE-OTH")) == "601"
     other = {"RemoteIdentification": {"EvcoID": "DE-DCB-C87654321-X"}}
