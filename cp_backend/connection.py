@@ -449,3 +449,6 @@ class _Deadline:
         if self._connection.open:
             self._connection.conversation.on_second(now)
         return None
+
+    def abort(self, cause: str) -> None:
+        self._connection.abort(cause)

@@ -12,9 +12,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
+
 from charging.command import CommandKind, CommandResult, Outcome
 from cp_backend.connection import Connection
 from cp_backend.handlers import HANDLERS, Desk
+from cp_backend.lane import DatabaseAwayError
 from cp_backend.ocpp import frames, v16
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
 from cp_backend.ocpp.frames import Call, CallError, CallResult, FrameError
@@ -88,6 +91,10 @@ class OcppConversation:
         except FrameError as error:
             self._on_bad_frame(text, error)
             return
+        except Exception:
+            log.exception("frame not read", extra={"charging_point": self.charging_point_id})
+            self._on_bad_frame(text, FrameError("cannot be read"))
+            return
         if log.isEnabledFor(logging.DEBUG):
             log.debug("heard", extra={"charging_point": self.charging_point_id, "frame": frame})
         if type(frame) is Call:
@@ -140,18 +147,26 @@ class OcppConversation:
             HANDLERS[type(message)](desk, self.charging_point_id, message, reply)
         except CallRefusedError as refusal:
             reply.refuse(refusal)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            # A defect ends this message; the charging point may try again, others go on.
+            reply.fail(error)
 
     def replied(self, frame: bytes) -> None:
         """Send the answer to the call at hand and turn to the next."""
         self._answering = None
-        self._connection.send_text(frame)
-        while self._waiting and self._answering is None:
-            call = self._waiting.popleft()
+        try:
+            self._connection.send_text(frame)
+            while self._waiting and self._answering is None:
+                call = self._waiting.popleft()
+                if not self._waiting:
+                    self._waiting = None
+                self._answer(call)
             if not self._waiting:
-                self._waiting = None
-            self._answer(call)
-        if not self._waiting:
-            self._connection.resume()
+                self._connection.resume()
+        except Exception:
+            # Whoever called back cannot know what this connection still owes: it starts anew.
+            log.exception("answer not sent", extra={"charging_point": self.charging_point_id})
+            self._connection.abort("defect")
 
     # Our calls.
 
@@ -187,23 +202,27 @@ class OcppConversation:
             if command.deadline <= self._connection.now:
                 self._finish(CommandResult(Outcome.TIMEOUT, "earlier commands took all the time"))
                 continue
-            command.message_id = self._desk.next_message_id()
+            message_id = self._desk.next_message_id()
+            try:
+                text = frames.call(message_id, command.action, command.payload)
+            except TypeError as error:  # a number of more than 64 bits, for example
+                self._finish(CommandResult(Outcome.FAILED, f"cannot be written: {error}"))
+                continue
+            command.message_id = message_id
             command.sent_at = time.perf_counter()
-            self._connection.send_text(
-                frames.call(command.message_id, command.action, command.payload)
-            )
+            self._connection.send_text(text)
             return
         self._commands = None
 
     def _finish(self, result: CommandResult) -> None:
-        """Take the first command off and tell its asker."""
+        """Take the first command off and hand its result on."""
         assert self._commands
         command = self._commands.popleft()
         if command.message_id:
             self._desk.metrics.sample(
                 "CommandLatency", (time.perf_counter() - command.sent_at) * 1000
             )
-        command.answered(result)
+        _hand_on(command, result)
 
     def _in_flight(self, message_id: str) -> Command | None:
         if self._commands and self._commands[0].message_id == message_id:
@@ -218,10 +237,13 @@ class OcppConversation:
             return
         try:
             schemas(v16.SCHEMAS).check_response(command.action, frame.payload)
+            result = CommandResult(v16.read_command_answer(command.action, frame.payload))
         except CallRefusedError as error:
-            self._finish(CommandResult(Outcome.FAILED, f"malformed answer: {error.description}"))
-        else:
-            self._finish(CommandResult(v16.read_command_answer(command.action, frame.payload)))
+            result = CommandResult(Outcome.FAILED, f"malformed answer: {error.description}")
+        except Exception as error:
+            log.exception("result not read", extra={"charging_point": self.charging_point_id})
+            result = CommandResult(Outcome.FAILED, f"unreadable answer: {error}"[:255])
+        self._finish(result)
         self._send_next()
 
     def _on_error(self, frame: CallError) -> None:
@@ -241,7 +263,15 @@ class OcppConversation:
         self._waiting = None
         commands, self._commands = self._commands, None
         for command in commands or ():
-            command.answered(CommandResult(Outcome.OFFLINE, "the connection was lost"))
+            _hand_on(command, CommandResult(Outcome.OFFLINE, "the connection was lost"))
+
+
+def _hand_on(command: Command, result: CommandResult) -> None:
+    try:
+        command.answered(result)
+    except Exception:
+        # The commands behind it must not wait for ever.
+        log.exception("result of a command not handed on", extra={"action": command.action})
 
 
 class Reply:
@@ -257,7 +287,12 @@ class Reply:
 
     def answer(self, answer: Answer) -> None:
         """Answer with a CALLRESULT."""
-        self._send(frames.call_result(self._message_id, v16.write(answer)))
+        try:
+            frame = frames.call_result(self._message_id, v16.write(answer))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            self.fail(error)
+        else:
+            self._send(frame)
 
     def refuse(self, refusal: CallRefusedError) -> None:
         """Answer with a CALLERROR."""
@@ -276,9 +311,18 @@ class Reply:
         self._send(frames.call_error(self._message_id, refusal.code, refusal.description))
 
     def fail(self, error: Exception) -> None:
-        """Answer that the fault is ours, so that the charging point tries again."""
-        log.error("call failed", extra={"action": self._action, "error": str(error)[:300]})
-        self.refuse(CallRefusedError(ErrorCode.INTERNAL_ERROR, "try again later"))
+        """Answer that the fault is ours, so that the charging point tries again.
+
+        After an answer has been given, only the log hears of it.
+        """
+        expected = isinstance(error, (DatabaseAwayError, psycopg.Error))
+        log.error(
+            "call failed",
+            extra={"action": self._action[:50], "error": str(error)[:300]},
+            exc_info=None if expected else error,
+        )
+        if self._conversation is not None:
+            self.refuse(CallRefusedError(ErrorCode.INTERNAL_ERROR, "try again later"))
 
     def registered(self, registration: Registration) -> None:
         """Remember what the boot is answered."""

@@ -6,10 +6,13 @@ at a time and nothing is ever cancelled: what comes due looks whether it still m
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Protocol
 
 SLOTS = 512
+
+log = logging.getLogger(__name__)
 
 
 class Due(Protocol):
@@ -17,6 +20,9 @@ class Due(Protocol):
 
     def on_due(self, now: int) -> float | None:
         """Do what is due; return the seconds until next time, None to leave the wheel."""
+
+    def abort(self, cause: str) -> None:
+        """Give up what it stands for: it failed when it was due."""
 
 
 class TimerWheel:
@@ -47,6 +53,12 @@ class TimerWheel:
                     continue
             else:
                 due = entry
-            again = due.on_due(self.now)
+            try:
+                again = due.on_due(self.now)
+            except Exception:
+                # One entry's defect must not keep the others from their turn.
+                log.exception("failed when due")
+                due.abort("defect")
+                continue
             if again is not None:
                 self.schedule(due, again)

@@ -154,11 +154,12 @@ class Lane:
         connection = await self._connected()
         try:
             return await self._try(connection, batch)
-        except psycopg.OperationalError:
+        except (psycopg.OperationalError, OSError, TimeoutError):
             raise
-        except psycopg.Error as error:
-            # One item is at fault (a text with NUL, a reference to something deleted): the
-            # others must not suffer for it. Halves find it in few transactions.
+        except Exception as error:  # noqa: BLE001 - it is handed on as a result
+            # One item is at fault (a text with NUL, a reference to something deleted, a defect
+            # in a statement): the others must not suffer for it. Halves find it in few
+            # transactions.
             self._metrics.count("DatabaseFailures", type(error).__name__)
             log.warning("batch split", extra={"lane": self._name, "error": str(error)[:300]})
             if len(batch) == 1:

@@ -182,6 +182,9 @@ class _AcceptAgain:
         self._listener.accept_again()
         return None
 
+    def abort(self, cause: str) -> None:
+        pass
+
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a defect
     """A handshake that is answered with an HTTP error. cause: a word for the counters."""

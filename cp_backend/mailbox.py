@@ -70,7 +70,11 @@ class Mailbox:
                 log.debug("commands cannot be claimed", extra={"error": str(error)})
                 continue
             for command in claimed:
-                self._carry_out(command)
+                try:
+                    self._carry_out(command)
+                except Exception:
+                    # Its asker waits in vain until its deadline; the others must not.
+                    log.exception("command failed", extra={"command": command.command_id})
 
     async def listen(self) -> None:
         """Hear notifications until cancelled, on a connection of its own."""

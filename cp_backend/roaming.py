@@ -78,7 +78,7 @@ class Roaming:
 
     def on_notification(self, payload: str) -> None:
         """Hear that an authorization was answered, here or for another node."""
-        if payload.isdigit() and int(payload) in self._waiting:
+        if payload.isdecimal() and int(payload) in self._waiting:
             self._wake.set()
 
     async def run(self) -> None:
@@ -107,4 +107,8 @@ class Roaming:
         for number, authorization in answers.items():
             if number in self._waiting:
                 _, told = self._waiting.pop(number)
-                told(self._without_hub if authorization is None else authorization)
+                try:
+                    told(self._without_hub if authorization is None else authorization)
+                except Exception:
+                    # The other questions' answers must be handed on as well.
+                    log.exception("answer of the hub not handed on")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from charging.authorization import Authorization
-from cp_backend.handlers.desk import Desk, Reply, after_commit
+from cp_backend.handlers.desk import Desk, Reply, after_commit, or_fail
 from cp_backend.ocpp.vocabulary import TokenPresented
 
 
@@ -19,4 +19,4 @@ def on_token_presented(
         else:
             told(result)
 
-    desk.store.authorize(charging_point_id, said.id_tag, decided)
+    desk.store.authorize(charging_point_id, said.id_tag, or_fail(reply, decided))

@@ -57,7 +57,25 @@ def after_commit(reply: Reply, answer: Callable[[Any], Answer]) -> Callable[[Any
     def told(result: Any) -> None:
         if isinstance(result, Exception):
             reply.fail(result)
-        else:
+            return
+        try:
             reply.answer(answer(result))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            reply.fail(error)
 
     return told
+
+
+def or_fail(reply: Reply, step: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return a step on the way to an answer that, where it raises, answers that the fault is ours.
+
+    Without it the call would stay unanswered, and all that wait behind it.
+    """
+
+    def guarded(result: Any) -> None:
+        try:
+            step(result)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            reply.fail(error)
+
+    return guarded

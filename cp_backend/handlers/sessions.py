@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from charging.authorization import Authorization
-from cp_backend.handlers.desk import Desk, Reply, after_commit
+from cp_backend.handlers.desk import Desk, Reply, after_commit, or_fail
 from cp_backend.ocpp.vocabulary import (
     MeterRead,
     Noted,
@@ -47,7 +47,7 @@ def on_session_started(
         else:
             _ask_hub(desk, charging_point_id, said.id_tag, result, told)
 
-    desk.store.session_started(charging_point_id, said, committed)
+    desk.store.session_started(charging_point_id, said, or_fail(reply, committed))
 
 
 def _ask_hub(

@@ -63,14 +63,11 @@ class Schemas:
         validator = self._requests.get(action)
         if validator is None:
             raise CallRefusedError(ErrorCode.NOT_IMPLEMENTED, f"unknown action {action[:50]!r}")
-        if not validator.is_valid(payload):
-            raise _refusal(validator, payload)
+        _check(validator, payload)
 
     def check_response(self, action: str, payload: dict[str, Any]) -> None:
         """Hold a CALLRESULT's payload against its schema; raises CallRefusedError."""
-        validator = self._responses[action]
-        if not validator.is_valid(payload):
-            raise _refusal(validator, payload)
+        _check(self._responses[action], payload)
 
 
 @cache
@@ -80,6 +77,16 @@ def schemas(version: str) -> Schemas:
     if specification is None or not specification.submodule_search_locations:
         raise RuntimeError("the package `ocpp`, whose schemas are needed, is not installed")
     return Schemas(Path(specification.submodule_search_locations[0]) / version / "schemas")
+
+
+def _check(validator: Any, payload: dict[str, Any]) -> None:
+    try:
+        if validator.is_valid(payload):
+            return
+        refusal = _refusal(validator, payload)
+    except ValueError:  # the validator goes 255 levels deep and no further
+        refusal = CallRefusedError(ErrorCode.FORMATION_VIOLATION, "payload: nested too deep")
+    raise refusal
 
 
 def _refusal(validator: Any, payload: dict[str, Any]) -> CallRefusedError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from charging.authorization import Authorization
@@ -235,7 +235,7 @@ def _energy_wh(samples: list[dict[str, Any]]) -> int | None:
                 if not abs(number) <= _MAX_ENERGY_WH:  # NaN too
                     return None
                 return int(number.to_integral_value(ROUND_HALF_EVEN))
-            except (InvalidOperation, ValueError):
+            except (ArithmeticError, ValueError):  # what is no number, or beyond all bounds
                 return None  # the sample itself is kept as it came
     return None
 
