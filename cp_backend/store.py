@@ -869,7 +869,11 @@ async def _keep_unassigned(cursor: Cursor, ended: Sequence[From]) -> None:
 
 
 async def _record_readings(cursor: Cursor, reads: Sequence[From]) -> list[None]:
-    """Keep meter readings, a row each; a reading that is there already stays as it is."""
+    """Keep meter readings, a row each; a reading that is there already stays as it is.
+
+    A reading counts for a session of the charging point that sends it only: transaction ids are
+    easily guessed, and what stands under one is billed.
+    """
     rows = [_reading_row(r.charging_point_id, r.said, v) for r in reads for v in r.said.readings]
     # Binary (%b) where no column can be all NULL: as text, each quote of the JSON is escaped by
     # a regular expression, and that was more work than all the rest of a message.
@@ -877,8 +881,13 @@ async def _record_readings(cursor: Cursor, reads: Sequence[From]) -> list[None]:
         """
         INSERT INTO meter_values (charging_point_id, evse_number, session_id, sampled_at,
                                   energy_wh, sampled_values, digest)
-        SELECT * FROM unnest(%b::text[], %b::int[], %s::int[], %b::timestamptz[], %s::bigint[],
-                             %b::text[]::jsonb[], %b::bigint[])
+        SELECT t.charging_point_id, t.evse_number, s.session_id, t.sampled_at, t.energy_wh,
+               t.sampled_values, t.digest
+        FROM unnest(%b::text[], %b::int[], %s::int[], %b::timestamptz[], %s::bigint[],
+                    %b::text[]::jsonb[], %b::bigint[])
+            AS t (charging_point_id, evse_number, session_id, sampled_at, energy_wh,
+                  sampled_values, digest)
+        LEFT JOIN sessions AS s USING (charging_point_id, session_id)
         ON CONFLICT DO NOTHING
         """,
         list(map(list, zip(*rows, strict=True))),

@@ -697,20 +697,26 @@ def _hub_sessions(
 def _readings(
     connection: Connection, session_ids: Sequence[int]
 ) -> tuple[dict[int, list[int]], dict[int, list[tuple[str, str]]]]:
-    """Return the registers that were read in sessions, and the signed readings, in order."""
+    """Return the registers that were read in sessions, and the signed readings, in order.
+
+    Only what the session's own charging point sent counts, whatever the rows say.
+    """
     registers: dict[int, list[int]] = {}
     signed: dict[int, list[tuple[str, str]]] = {}
     if not session_ids:
         return registers, signed
     for session_id, energy_wh in connection.execute(
-        "SELECT session_id, energy_wh FROM meter_values"
-        " WHERE session_id = ANY(%s) AND energy_wh IS NOT NULL ORDER BY session_id, sampled_at",
+        "SELECT session_id, meter_values.energy_wh FROM meter_values"
+        " JOIN sessions USING (session_id, charging_point_id)"
+        " WHERE session_id = ANY(%s) AND meter_values.energy_wh IS NOT NULL"
+        " ORDER BY session_id, sampled_at",
         [list(session_ids)],
     ):
         registers.setdefault(session_id, []).append(energy_wh)
     for session_id, samples in connection.execute(
         "SELECT session_id, jsonb_path_query_array(sampled_values,"
         " '$[*] ? (@.format == \"SignedData\")') FROM meter_values"
+        " JOIN sessions USING (session_id, charging_point_id)"
         " WHERE session_id = ANY(%s)"
         " AND sampled_values @? '$[*] ? (@.format == \"SignedData\")'"
         " ORDER BY session_id, sampled_at",

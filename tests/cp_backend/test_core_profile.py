@@ -179,6 +179,21 @@ def test_another_charging_points_transaction_cannot_be_stopped(node, station, da
     assert one(database, "SELECT charging_point_id FROM unassigned_facts") == ("CP2",)
 
 
+def test_readings_for_another_charging_points_transaction_are_not_of_it(node, station, database):
+    number = station.start()["transactionId"]
+    reading = {"timestamp": iso(ago(seconds=1)), "sampledValue": [{"value": "5"}]}
+    ended = {"timestamp": iso(ago(seconds=2)), "sampledValue": [{"value": "6"}]}
+    with Station(node.port, "CP2") as thief:
+        thief.boot()
+        values = {"connectorId": 1, "transactionId": number, "meterValue": [reading]}
+        assert thief.call("MeterValues", values) == {}
+        assert thief.stop(number, 5000, transactionData=[ended]) == {}
+    kept = database.execute(
+        "SELECT charging_point_id, session_id, energy_wh FROM meter_values ORDER BY energy_wh"
+    ).fetchall()
+    assert kept == [("CP2", None, 5), ("CP2", None, 6)]
+
+
 def test_an_offline_session_is_kept_at_its_own_times(station, database):
     began, ended = ago(hours=5), ago(hours=3)
     number = station.start(at=began, meter=10)["transactionId"]
