@@ -15,7 +15,7 @@ import uvloop
 
 from charging.database.address import database
 from charging.database.embedded import EmbeddedServerError
-from charging.logs import set_up_logging
+from charging.service.logs import set_up_logging
 from cp_backend.listener import bind
 from cp_backend.node import Node
 from cp_backend.processes import supervise

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import psycopg
 
-from charging.telemetry import write_document
+from charging.service.telemetry import write_document
 from cp_backend import hello
 from cp_backend.connection import Connection, Conversation, Engine
 from cp_backend.conversation import OcppConversation

@@ -7,7 +7,7 @@ seconds as the `figures` of the node's row, which `operations nodes --watch` sho
 
 from __future__ import annotations
 
-from charging import telemetry
+from charging.service import telemetry
 
 NAMESPACE = "VNI/ChargingPointBackend"
 

@@ -7,7 +7,7 @@ import sys
 
 from charging.database.address import database
 from charging.database.embedded import EmbeddedServerError
-from charging.logs import set_up_logging
+from charging.service.logs import set_up_logging
 from third_party_backend.settings import SettingError, Settings, from_environment, table
 
 

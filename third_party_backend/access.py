@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from flask import Flask, Request, Response, request
 
-from charging.telemetry import Metrics
+from charging.service.telemetry import Metrics
 from third_party_backend.settings import Settings
 
 # Of the load balancer in front (AWS's Application Load Balancer, mutual TLS).

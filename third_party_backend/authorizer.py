@@ -21,8 +21,8 @@ from psycopg_pool import ConnectionPool
 from charging.authorization import AUTHORIZATION_ANSWERS_CHANNEL, AuthorizationKind
 from charging.event import EVENTS_CHANNEL, EventKind
 from charging.identity import redact, rfid_uid
+from charging.service.telemetry import Metrics
 from charging.session import Unstarted
-from charging.telemetry import Metrics
 from third_party_backend import deliveries
 from third_party_backend.courier import BEAT_SECONDS, LOCK_SECONDS, WORKER, Backoff, Pace
 from third_party_backend.deliveries import Connection, Json

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import psycopg
 
 from charging.delivery import DeliveryState, Queue
-from charging.telemetry import Metrics
+from charging.service.telemetry import Metrics
 from third_party_backend import deliveries
 from third_party_backend.deliveries import CATALOGUE, FULLY_LOADED, Connection, Delivery, Json
 from third_party_backend.hub import Hub

@@ -21,8 +21,8 @@ import psycopg
 
 from charging.delivery import Queue
 from charging.event import EVENTS_CHANNEL, EventKind
+from charging.service.telemetry import Metrics
 from charging.session import Unstarted
-from charging.telemetry import Metrics
 from third_party_backend import deliveries
 from third_party_backend.courier import Backoff
 from third_party_backend.deliveries import Connection, Planned

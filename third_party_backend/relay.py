@@ -18,7 +18,7 @@ import psycopg
 from charging.authorization import AUTHORIZATIONS_CHANNEL, AuthorizationKind
 from charging.delivery import DELIVERIES_CHANNEL, Queue
 from charging.event import EVENTS_CHANNEL
-from charging.telemetry import Metrics, write_document
+from charging.service.telemetry import Metrics, write_document
 from third_party_backend import deliveries
 from third_party_backend.authorizer import Authorizer
 from third_party_backend.courier import Backoff, Courier

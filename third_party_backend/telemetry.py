@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from charging import telemetry
+from charging.service import telemetry
 
 NAMESPACE = "VNI/ThirdPartyBackend"
 SERVICE = "third-party-backend"

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from charging.telemetry import MAX_EMF_VALUES
+from charging.service.telemetry import MAX_EMF_VALUES
 from cp_backend.telemetry import GAUGES, METRICS, SAMPLES, Metrics
 
 UNITS = {"Count", "Milliseconds", "Bytes", "Percent", "Seconds", "None"}

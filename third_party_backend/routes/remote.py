@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from charging.telemetry import Metrics
+from charging.service.telemetry import Metrics
 from third_party_backend.answers import Answers
 from third_party_backend.oicp.messages import RemoteStart, RemoteStop, acknowledgment, read
 from third_party_backend.oicp.status import of_outcome

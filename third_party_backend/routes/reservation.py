@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify, request
 
 from charging.command import Outcome
-from charging.telemetry import Metrics
+from charging.service.telemetry import Metrics
 from third_party_backend.answers import Answers
 from third_party_backend.oicp.messages import (
     ReservationStart,

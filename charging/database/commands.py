@@ -1,0 +1,271 @@
+"""Commands in the database: asked for, taken by a node, answered, or expired.
+
+No other module writes to `commands`. A row is queued with a NOTIFY for the nodes; the node that
+holds the charging point's socket claims it; its answer, with a NOTIFY, ends the wait. Every wait
+polls as well: a lost notification costs POLL_SECONDS, never a command or an answer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from charging.command import (
+    COMMAND_ANSWERS_CHANNEL,
+    COMMANDS_CHANNEL,
+    CommandKind,
+    CommandResult,
+    CommandState,
+    Outcome,
+)
+from charging.database.connection import AsyncCursor, Connection, listen
+
+POLL_SECONDS = 0.5
+NO_NODE = CommandResult(Outcome.OFFLINE, "no node has its connection")
+NO_ANSWER = CommandResult(Outcome.TIMEOUT, "no answer in time")
+
+QUEUED = """
+queued AS (
+    INSERT INTO commands (charging_point_id, kind, arguments, requested_by, deadline)
+    SELECT charging_point_id, kind, arguments, requested_by, now() + make_interval(secs => seconds)
+    FROM wanted
+    RETURNING command_id, charging_point_id
+)
+"""
+"""An item of a WITH list: a command for each row of the item `wanted` before it.
+
+Columns of `wanted`: charging_point_id text, kind text, arguments jsonb, requested_by text,
+seconds double precision (until its deadline).
+"""
+
+WAKE = f"SELECT pg_notify('{COMMANDS_CHANNEL}', charging_point_id) FROM queued"
+"""Wakes the nodes that own what QUEUED wrote; ends the statement."""
+
+_QUEUE = f"""
+WITH wanted AS (
+    SELECT %(charging_point)s::text AS charging_point_id, %(kind)s::text AS kind,
+           %(arguments)s::jsonb AS arguments, %(requested_by)s::text AS requested_by,
+           %(seconds)s::float AS seconds
+), {QUEUED}
+SELECT command_id, pg_notify('{COMMANDS_CHANNEL}', charging_point_id) FROM queued
+""".encode()
+
+_LOOK = b"""
+SELECT state, outcome, detail, sent_at IS NULL FROM commands WHERE command_id = %s
+"""
+
+_GIVE_UP = b"""
+UPDATE commands SET state = 'expired' WHERE command_id = %s AND state IN ('queued', 'sent')
+"""
+
+_CLAIM = b"""
+UPDATE commands AS c SET state = 'sent', node_id = k.node_id, sent_at = now()
+FROM connections AS k
+WHERE c.state = 'queued' AND c.deadline > now()
+  -- a newer service may ask what this node cannot do yet
+  AND c.kind = ANY(%s)
+  AND k.charging_point_id = c.charging_point_id AND k.node_id = %s
+RETURNING c.command_id, c.charging_point_id, c.kind, c.arguments,
+          extract(epoch FROM c.deadline - now())::float
+"""
+
+_ANSWER = f"""
+UPDATE commands AS c
+SET state = 'answered', answered_at = now(), outcome = t.outcome, detail = t.detail
+FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS t (command_id, outcome, detail)
+WHERE c.command_id = t.command_id AND c.state = 'sent'
+RETURNING c.command_id, pg_notify('{COMMAND_ANSWERS_CHANNEL}', c.command_id::text)
+""".encode()
+
+# Two conditions, so that the two partial indexes serve: the whole table is large.
+_EXPIRE = b"""
+UPDATE commands SET state = 'expired'
+WHERE (state = 'queued' AND deadline < now()) OR (state = 'sent' AND deadline < now())
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A command that a node has taken; seconds_left: until its deadline."""
+
+    command_id: int
+    charging_point_id: str
+    kind: CommandKind
+    arguments: dict[str, Any]
+    seconds_left: float
+
+
+# For whoever asks.
+
+
+def queue(
+    connection: Connection,
+    charging_point_id: str,
+    kind: CommandKind,
+    arguments: dict[str, Any],
+    *,
+    requested_by: str,
+    seconds: float,
+) -> int:
+    """Queue a command that is to be answered within so many seconds; return its id.
+
+    It goes out with the commit of the connection's transaction. arguments: as CommandKind
+    describes them.
+    """
+    row = connection.execute(
+        _QUEUE,
+        {
+            "charging_point": charging_point_id,
+            "kind": kind.value,
+            "arguments": Jsonb(arguments),
+            "requested_by": requested_by,
+            "seconds": seconds,
+        },
+    ).fetchone()
+    assert row is not None
+    command_id: int = row[0]
+    return command_id
+
+
+def result_of(connection: Connection, command_id: int) -> CommandResult | None:
+    """Return how a command ended, None while it has not.
+
+    One that expired is NO_NODE where no node had taken it, NO_ANSWER where one had; so is one
+    that does not exist.
+    """
+    row = connection.execute(_LOOK, [command_id]).fetchone()
+    if row is None:
+        return NO_ANSWER
+    state, outcome, detail, unclaimed = row
+    if state == CommandState.ANSWERED:
+        return CommandResult(Outcome(outcome), detail)
+    if state == CommandState.EXPIRED:
+        return NO_NODE if unclaimed else NO_ANSWER
+    return None
+
+
+def give_up(connection: Connection, command_id: int) -> CommandResult:
+    """Let a command expire; return its result, which may have come just now."""
+    connection.execute(_GIVE_UP, [command_id])
+    return result_of(connection, command_id) or NO_ANSWER
+
+
+def wait(connection: Connection, command_id: int, seconds: float) -> CommandResult:
+    """Wait for a command's result; after so many seconds it is given up.
+
+    connection: in autocommit, and of nobody else meanwhile. Raises psycopg.Error.
+    """
+    deadline = time.monotonic() + seconds
+    # Listening before the first look: an answer may be faster than we are.
+    connection.execute(f"LISTEN {COMMAND_ANSWERS_CHANNEL}".encode())
+    try:
+        while True:
+            if (result := result_of(connection, command_id)) is not None:
+                return result
+            if (left := deadline - time.monotonic()) <= 0:
+                return give_up(connection, command_id)
+            for notification in connection.notifies(timeout=min(POLL_SECONDS, left)):
+                if notification.payload == str(command_id):
+                    break
+    finally:
+        if not connection.closed:
+            connection.execute(f"UNLISTEN {COMMAND_ANSWERS_CHANNEL}".encode())
+
+
+class Answers:
+    """Waits for results in many threads of one process, with one connection that listens.
+
+    connection: gives a connection to look with, such as a pool's `connection` method; a thread
+    holds it for the moment of a look only. name: of the listening connection.
+    """
+
+    def __init__(
+        self, url: str, name: str, connection: Callable[[], AbstractContextManager[Connection]]
+    ) -> None:
+        self._connection = connection
+        self._waiting: dict[str, list[threading.Event]] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(
+            target=listen,
+            args=(url, name, [COMMAND_ANSWERS_CHANNEL], self._on_notification, self._stopped),
+            name="answers",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the listening; what still waits polls."""
+        self._stopped.set()
+        self._thread.join(timeout=5)
+
+    def wait(self, command_id: int, seconds: float) -> CommandResult:
+        """Wait for a command's result; after so many seconds it is given up.
+
+        Raises psycopg.Error.
+        """
+        deadline = time.monotonic() + seconds
+        event = threading.Event()
+        with self._lock:
+            self._waiting.setdefault(str(command_id), []).append(event)
+        try:
+            while True:
+                with self._connection() as connection:
+                    if (result := result_of(connection, command_id)) is not None:
+                        return result
+                    if (left := deadline - time.monotonic()) <= 0:
+                        return give_up(connection, command_id)
+                event.wait(min(POLL_SECONDS, left))
+                event.clear()
+        finally:
+            with self._lock:
+                self._waiting[str(command_id)].remove(event)
+                if not self._waiting[str(command_id)]:
+                    del self._waiting[str(command_id)]
+
+    def _on_notification(self, channel: str, payload: str) -> None:
+        del channel
+        with self._lock:
+            for event in self._waiting.get(payload, ()):
+                event.set()
+
+
+# For the node that has the socket.
+
+
+async def claim(cursor: AsyncCursor, node_id: UUID, kinds: Sequence[CommandKind]) -> list[Claimed]:
+    """Take the queued commands for charging points whose sockets a node holds, oldest first.
+
+    kinds: that this node can carry out.
+    """
+    await cursor.execute(_CLAIM, [[kind.value for kind in kinds], node_id])
+    claimed = [
+        Claimed(command_id, name, CommandKind(kind), arguments, seconds_left)
+        async for command_id, name, kind, arguments, seconds_left in cursor
+    ]
+    return sorted(claimed, key=lambda command: command.command_id)
+
+
+async def answer(cursor: AsyncCursor, answers: Sequence[tuple[int, CommandResult]]) -> set[int]:
+    """Write results to commands, by id; return those whose askers still waited, and wake them."""
+    await cursor.execute(
+        _ANSWER,
+        [
+            [command_id for command_id, _ in answers],
+            [result.outcome.value for _, result in answers],
+            [result.detail for _, result in answers],
+        ],
+    )
+    return {row[0] async for row in cursor}
+
+
+async def expire(cursor: AsyncCursor) -> None:
+    """Let commands expire whose deadline has passed, whoever asked for them."""
+    await cursor.execute(_EXPIRE)

@@ -1,0 +1,1 @@
+"""What every process of the backend needs: settings, logs, figures, backoff, proxies."""

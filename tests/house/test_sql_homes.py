@@ -1,0 +1,71 @@
+"""SQL that several programs need has one home each in charging/database."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ("charging", "cp_backend", "third_party_backend", "operations", "scripts")
+
+# Files that still have a copy of their own; only ever shorter.
+NOT_YET = {
+    "INSERT INTO events": {
+        "cp_backend/store.py",
+        "operations/evses.py",
+        "operations/hub.py",
+        "operations/prices.py",
+        "third_party_backend/authorizer.py",
+        "third_party_backend/outbox.py",
+        "third_party_backend/store.py",
+    },
+    "INSERT INTO commands": {
+        "cp_backend/store.py",
+        "operations/commands.py",
+        "third_party_backend/store.py",
+    },
+    "UPDATE commands": {
+        "cp_backend/store.py",
+        "operations/commands.py",
+        "third_party_backend/store.py",
+    },
+    r"heartbeat_at\s*[<>]": {
+        "cp_backend/store.py",
+        "operations/charging_points.py",
+        "operations/nodes.py",
+        "scripts/capacity/stages.py",
+        "third_party_backend/outbox.py",
+        "third_party_backend/store.py",
+    },
+    r"psycopg\.(AsyncConnection\.)?connect\(": {
+        "charging/database/grant.py",
+        "cp_backend/lane.py",
+        "cp_backend/mailbox.py",
+        "operations/__main__.py",
+        "scripts/capacity/__main__.py",
+        "scripts/capacity/compare.py",
+        "scripts/demo.py",
+        "scripts/hub_figures.py",
+        "third_party_backend/answers.py",
+        "third_party_backend/deliveries.py",
+    },
+}
+HOMES = {
+    "INSERT INTO events": "charging/database/events.py",
+    "INSERT INTO commands": "charging/database/commands.py",
+    "UPDATE commands": "charging/database/commands.py",
+    r"heartbeat_at\s*[<>]": "charging/database/presence.py",
+    r"psycopg\.(AsyncConnection\.)?connect\(": "charging/database/connection.py",
+}
+
+
+@pytest.mark.parametrize("pattern", HOMES)
+def test_there_is_one_home(pattern):
+    found = {
+        str(file.relative_to(ROOT))
+        for program in PROGRAMS
+        for file in (ROOT / program).rglob("*.py")
+        if "migrations" not in file.parts and re.search(pattern, file.read_text())
+    }
+    assert HOMES[pattern] in found
+    assert found - {HOMES[pattern]} <= NOT_YET[pattern]
