@@ -65,6 +65,24 @@ def add_evse(
     )
 
 
+def set_status(database: Database, status: str, number: int | None = None) -> None:
+    """Let EVSE `number` of every charging point, or all EVSEs, have a status of OCPP 1.6."""
+    database.execute(
+        "UPDATE evses SET status = %(status)s, status_at = now()"
+        " WHERE %(number)s::int IS NULL OR evse_number = %(number)s",
+        {"status": status, "number": number},
+    )
+
+
+def set_details(database: Database, number: int | None = None, **details: Any) -> None:
+    """Change master data of EVSE `number`, or of all EVSEs, past every check of the importer."""
+    database.execute(
+        "UPDATE evse_details SET details = details || %(details)s"
+        " WHERE %(number)s::int IS NULL OR evse_number = %(number)s",
+        {"details": json.dumps(details), "number": number},
+    )
+
+
 def add_token(database: Database, token: str, **columns: Any) -> None:
     """A token of our own that may charge."""
     insert(database, "tokens", id_tag=token, **columns)

@@ -1,9 +1,8 @@
 """OCPP 1.6 Core over a real socket, down to the rows of a real database."""
 
-from datetime import timedelta
-
 import pytest
 
+from tests.rows import add_charging_point, add_token
 from tests.station import Station, ago, iso
 from tests.waiting import eventually
 
@@ -26,10 +25,7 @@ def test_before_its_boot_a_charging_point_gets_a_security_error(node):
 
 @pytest.mark.parametrize("registration", ["Pending", "Rejected"])
 def test_a_boot_is_answered_as_the_operator_decided(run_node, database, registration):
-    database.execute(
-        "INSERT INTO charging_points (charging_point_id, registration) VALUES ('CP1', %s)",
-        [registration],
-    )
+    add_charging_point(database, registration=registration)
     node = run_node(boot_retry_interval="30")
     with Station(node.port) as station:
         answer = station.boot()
@@ -70,18 +66,15 @@ def test_data_transfer_of_an_unknown_vendor(station):
     ("row", "status"),
     [
         (None, "Invalid"),
-        ((False, None), "Accepted"),
-        ((True, None), "Blocked"),
-        ((False, timedelta(days=-1)), "Expired"),
-        ((False, timedelta(days=1)), "Accepted"),
+        ({}, "Accepted"),
+        ({"blocked": True}, "Blocked"),
+        ({"expires_at": ago(days=1)}, "Expired"),
+        ({"expires_at": ago(days=-1)}, "Accepted"),
     ],
 )
 def test_a_token_is_answered_as_it_is_registered(run_node, database, row, status):
     if row is not None:
-        database.execute(
-            "INSERT INTO tokens (id_tag, blocked, expires_at) VALUES ('TAG', %s, now() + %s)",
-            row,
-        )
+        add_token(database, "TAG", **row)
     node = run_node(admit_unknown="true")
     with Station(node.port) as station:
         station.boot()

@@ -9,20 +9,18 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from charging.credential import hash_password
+from tests.rows import add_charging_point
 from tests.station import Station
 from tests.waiting import eventually
 
 
 def register(database, name="CP1", password=None):
     salt = b"s" * 16
-    database.execute(
-        "INSERT INTO charging_points (charging_point_id, password_salt, password_hash)"
-        " VALUES (%s, %s, %s)",
-        [
-            name,
-            salt if password else None,
-            hash_password(password.encode(), salt) if password else None,
-        ],
+    add_charging_point(
+        database,
+        name,
+        password_salt=salt if password else None,
+        password_hash=hash_password(password.encode(), salt) if password else None,
     )
 
 

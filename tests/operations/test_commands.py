@@ -2,11 +2,21 @@
 
 import json
 import signal
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from operations.__main__ import main
 from scripts.programs import Program
+from tests.rows import (
+    add_charging_point,
+    add_connection,
+    add_evse,
+    add_node,
+    add_reading,
+    add_session,
+    insert,
+)
 from tests.waiting import eventually
 
 
@@ -37,22 +47,13 @@ def as_json(operate):
 @pytest.fixture
 def session(database):
     """An ended session of 1500 Wh with two readings."""
-    database.execute("INSERT INTO charging_points (charging_point_id) VALUES ('CP1')")
-    (number,) = database.execute(
-        """
-        INSERT INTO sessions (charging_point_id, evse_number, id_tag, state, started_at,
-            meter_start_wh, start_status, ended_at, meter_stop_wh, stop_reason)
-        VALUES ('CP1', 1, 'SECRETTOKEN', 'ended', '2026-01-01T10:00Z', 1000, 'Accepted',
-            '2026-01-01T11:00Z', 2500, 'Local') RETURNING session_id
-        """
-    ).fetchone()
+    add_charging_point(database)
+    began = datetime(2026, 1, 1, 10, tzinfo=UTC)
+    number = add_session(
+        database, id_tag="SECRETTOKEN", started_at=began, ended_at=began + timedelta(hours=1)
+    )
     for minute, energy in ((15, 1500), (30, 2000)):
-        database.execute(
-            "INSERT INTO meter_values (charging_point_id, evse_number, session_id, sampled_at,"
-            " energy_wh, sampled_values, digest) VALUES ('CP1', 1, %s,"
-            " '2026-01-01T10:00Z'::timestamptz + make_interval(mins => %s), %s, %s, %s)",
-            [number, minute, energy, json.dumps([{"value": str(energy)}]), minute],
-        )
+        add_reading(database, number, energy, sampled_at=began + timedelta(minutes=minute))
     return number
 
 
@@ -86,15 +87,8 @@ def test_the_list_shows_presence_and_status(as_json, operate, database):
     assert "no charging points yet" in operate("charging-points", "list")[1]
     as_json("charging-points", "register", "CP1", "--registration", "Pending")
     as_json("charging-points", "register", "CP2", "--no-password")
-    database.execute("INSERT INTO evses VALUES ('CP2', 1, null, null, false, 'Charging')")
-    database.execute(
-        "INSERT INTO nodes (node_id, address, process_id)"
-        " VALUES ('00000000-0000-0000-0000-000000000001', 'a', 1)"
-    )
-    database.execute(
-        "INSERT INTO connections VALUES"
-        " ('CP2', '00000000-0000-0000-0000-000000000001', 1, '1.6', 'a', now())"
-    )
+    add_evse(database, charging_point="CP2", status="Charging")
+    add_connection(database, add_node(database), "CP2")
     first, second = as_json("charging-points", "list")
     assert (first["presence"], first["registration"]) == ("offline", "Pending")
     assert (second["presence"], second["status"]) == ("online", "1: Charging")
@@ -161,9 +155,13 @@ def test_a_session_that_still_charges_shows_its_last_reading(as_json, session, d
 
 def test_facts_that_nobody_can_assign_are_shown(as_json, operate, database):
     assert "none: good" in operate("sessions", "unassigned")[1]
-    database.execute(
-        "INSERT INTO unassigned_facts (charging_point_id, action, payload, digest)"
-        " VALUES ('CP1', 'StopTransaction', '{\"meterStop\": 5}', 1)"
+    insert(
+        database,
+        "unassigned_facts",
+        charging_point_id="CP1",
+        action="StopTransaction",
+        payload={"meterStop": 5},
+        digest=1,
     )
     assert as_json("sessions", "unassigned")[0]["payload"] == {"meterStop": 5}
 
@@ -184,11 +182,8 @@ def test_a_database_that_is_away_is_one_clear_sentence(operate, monkeypatch):
 
 def test_nodes_show_their_figures(as_json, operate, database):
     assert "no nodes" in operate("nodes")[1]
-    database.execute(
-        "INSERT INTO nodes (node_id, address, process_id, draining, figures) VALUES"
-        " ('00000000-0000-0000-0000-000000000001', '0.0.0.0:9000', 7, true, %s)",
-        [json.dumps({"Connections": 12, "rates": {"MessagesReceived": 3.5}})],
-    )
+    figures = {"Connections": 12, "rates": {"MessagesReceived": 3.5}}
+    add_node(database, process_id=7, draining=True, figures=figures)
     (node,) = as_json("nodes")
     assert (node["state"], node["process"], node["figures"]["Connections"]) == ("draining", 7, 12)
     code, out, err = operate("nodes")
@@ -221,9 +216,6 @@ def test_nodes_are_shown_anew_until_ctrl_c(database_url, database, tmp_path):
     )
     with watching:
         eventually(lambda: "no nodes" in watching.log_end(), 30)
-        database.execute(
-            "INSERT INTO nodes (node_id, address, process_id) VALUES"
-            " ('00000000-0000-0000-0000-000000000001', '0.0.0.0:9000', 7)"
-        )
+        add_node(database)
         eventually(lambda: "1 nodes" in watching.log_end(100), 30)
         assert watching.stop(signal.SIGINT) == 0

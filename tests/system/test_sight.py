@@ -13,6 +13,7 @@ from scripts.programs import Program, free_port
 from templates import observability, services
 from templates.alarms import PROGRAMS
 from tests.embedded_metrics import documents, problems
+from tests.rows import add_charging_point
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -23,10 +24,7 @@ FAST = ("--duration", "300", "--meter-values-interval", "30", "--time-compressio
 def said(run_node, simulate, database):
     """The log of a node at which charging points have charged, and one was refused."""
     node = run_node(admit_unknown_tokens="true", metrics_interval="1")
-    database.execute(
-        "INSERT INTO charging_points (charging_point_id, registration) VALUES ('SIM00001',"
-        " 'Accepted')"
-    )
+    add_charging_point(database, "SIM00001")
     refused = simulate("--plain", "--port", node.port, "--first", 2, "--give-up-after", 0.1)
     refused.report(code=1)
     simulate("--plain", "--port", node.port, *FAST).report()

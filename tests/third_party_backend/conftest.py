@@ -13,7 +13,7 @@ import pytest
 from operations.__main__ import main as operations
 from tests.hub import HubCaller
 from tests.programs import Relay, Web
-from tests.rows import EVSE, evse_row
+from tests.rows import EVSE, add_charging_point, evse_row
 from tests.station import Station
 from tests.waiting import eventually
 
@@ -60,11 +60,11 @@ def import_evses(operate: Callable[..., int], database: Any, tmp_path: Path) -> 
 
     def run(*rows: dict[str, Any]) -> None:
         for name in sorted({row["charging_point"] for row in rows}):
-            database.execute(
-                "INSERT INTO charging_points (charging_point_id) VALUES (%s)"
-                " ON CONFLICT DO NOTHING",
-                [name],
-            )
+            known = database.execute(
+                "SELECT 1 FROM charging_points WHERE charging_point_id = %s", [name]
+            ).fetchone()
+            if not known:
+                add_charging_point(database, name)
         file = tmp_path / "evses.json"
         file.write_text(json.dumps(rows))
         assert operate("evses", "import", file) == 0

@@ -6,8 +6,20 @@ import json
 
 import pytest
 
-from tests.rows import EVSE, evse_row
+from tests.rows import (
+    EVSE,
+    add_connection,
+    add_event,
+    add_hub_session,
+    add_node,
+    add_session,
+    evse_row,
+    set_details,
+    set_status,
+)
 from tests.waiting import eventually
+
+HUB_SESSION = "b2688855-7f00-0002-6d8e-48d883f6abb6"
 
 
 @pytest.fixture
@@ -33,18 +45,9 @@ def begun(run_hub_simulator, run_relay, import_evses):
 def test_one_bad_evse_does_not_keep_the_others_back(begun, database, as_json, operate):
     simulator, relay = begun
     # Nothing that an operator could type: it slipped past, as a bug of ours would.
-    database.execute(
-        "UPDATE evse_details SET details = details || %s WHERE evse_number = 2",
-        [json.dumps({"country": "Germany"})],
-    )
-    database.execute(
-        "UPDATE evse_details SET details = details || %s WHERE evse_number = 1",
-        [json.dumps({"city": "Flensburg"})],
-    )
-    database.execute(
-        "INSERT INTO events (kind, charging_point_id, payload, occurred_at)"
-        " VALUES ('evse_changed', 'CP1', '{\"evse_number\": 1}', now())"
-    )
+    set_details(database, 2, country="Germany")
+    set_details(database, 1, city="Flensburg")
+    add_event(database, "evse_changed", evse_number=1)
     (parked,) = eventually(lambda: as_json("hub", "parked"))
     assert (parked["queue"], parked["key"]) == ("evse-data", "DEVNIE12")
     assert "HTTP 400" in parked["reason"]
@@ -57,13 +60,8 @@ def test_one_bad_evse_does_not_keep_the_others_back(begun, database, as_json, op
     )
     assert relay.logged("parked")
     # Mended, it goes out by itself: what changed deserves another try.
-    database.execute(
-        "UPDATE evse_details SET details = details || %s", [json.dumps({"country": "DNK"})]
-    )
-    database.execute(
-        "INSERT INTO events (kind, charging_point_id, payload, occurred_at)"
-        " VALUES ('evse_changed', 'CP1', '{\"evse_number\": 2}', now())"
-    )
+    set_details(database, country="DNK")
+    add_event(database, "evse_changed", evse_number=2)
     eventually(
         lambda: (
             {e["record"]["Address"]["Country"] for e in simulator.control.get("/evses")} == {"DNK"}
@@ -75,13 +73,9 @@ def test_one_bad_evse_does_not_keep_the_others_back(begun, database, as_json, op
 def test_what_is_parked_is_queued_again_or_dropped_by_hand(begun, database, as_json, operate):
     simulator, _ = begun
     simulator.misbehave("forbidden-html", "evse-status", calls=None)
-    database.execute("UPDATE evses SET status = 'Available'")
+    set_status(database, "Available")
     for number in (1, 2):
-        database.execute(
-            "INSERT INTO events (kind, charging_point_id, payload, occurred_at)"
-            " VALUES ('evse_status_changed', 'CP1', %s, now())",
-            [json.dumps({"evse_number": number, "status": "Available"})],
-        )
+        add_event(database, "evse_status_changed", evse_number=number, status="Available")
     parked = eventually(lambda: (p := as_json("hub", "parked"))[1:] and p)
     assert {p["reason"] for p in parked} == {"HTTP 403; the hub does not admit our address"}
     queues = {row["queue"]: row for row in as_json("hub", "show")}
@@ -104,28 +98,9 @@ def test_a_record_that_cannot_be_written_waits_until_it_can(
     begun, database, as_json, operate, import_evses
 ):
     database.execute("UPDATE evses SET evse_id = NULL, evse_id_key = NULL WHERE evse_number = 1")
-    database.execute(
-        """
-        INSERT INTO sessions (charging_point_id, evse_number, id_tag, state, started_at,
-            meter_start_wh, start_status, ended_at, meter_stop_wh, stop_reason)
-        VALUES ('CP1', 1, 'HUB0', 'ended', now() - interval '1 hour', 0, 'Accepted', now(), 100,
-            'Local')
-        """
-    )
-    database.execute(
-        """
-        INSERT INTO hub_sessions (hub_session_id, provider_id, charging_point_id, evse_number,
-            identification, id_tag, cpo_partner_session_id, state, session_id)
-        SELECT 'b2688855-7f00-0002-6d8e-48d883f6abb6', 'DE-EMP', 'CP1', 1,
-            '{"RemoteIdentification": {"EvcoID": "DE-EMP-C00000001-X"}}', 'HUB0', 'ours', 'ended',
-            session_id FROM sessions
-        """
-    )
-    database.execute(
-        "INSERT INTO events (kind, charging_point_id, payload, occurred_at)"
-        " SELECT 'session_ended', 'CP1', jsonb_build_object('session_id', session_id), now()"
-        " FROM sessions"
-    )
+    session = add_session(database, id_tag="HUB0")
+    add_hub_session(database, HUB_SESSION, id_tag="HUB0", state="ended", session_id=session)
+    add_event(database, "session_ended", session_id=session)
     (parked,) = eventually(lambda: as_json("hub", "parked"))
     assert "has no EVSE id" in parked["reason"]
     import_evses(evse_row(1))
@@ -138,19 +113,16 @@ def test_a_record_that_cannot_be_written_waits_until_it_can(
             if "HTTP 404; 400" in p["reason"]
         ]
     )
-    assert parked["key"] == "b2688855-7f00-0002-6d8e-48d883f6abb6"
+    assert parked["key"] == HUB_SESSION
 
 
 def test_an_event_that_nobody_understands_is_parked_and_stops_nothing(
     begun, database, as_json, operate
 ):
     simulator, _ = begun
-    database.execute("UPDATE evses SET status = 'Available' WHERE evse_number = 1")
-    database.execute(
-        "INSERT INTO events (kind, charging_point_id, payload, occurred_at) VALUES"
-        " ('session_ended', 'CP1', '{}', now()),"
-        " ('evse_status_changed', 'CP1', '{\"evse_number\": 1}', now())"
-    )
+    set_status(database, "Available", 1)
+    add_event(database, "session_ended")
+    add_event(database, "evse_status_changed", evse_number=1)
     eventually(lambda: simulator.statuses()[EVSE] == "Available")
     (parked,) = eventually(lambda: as_json("hub", "parked"))
     assert parked["queue"] == "outbox"
@@ -194,14 +166,9 @@ def test_a_charging_point_that_stays_away_is_out_of_service(
 ):
     simulator = run_hub_simulator("--no-limits")
     import_evses(evse_row(1))
-    database.execute("UPDATE evses SET status = 'Available'")
+    set_status(database, "Available")
     run_relay(simulator.url, offline_grace="1")
     eventually(lambda: simulator.statuses() == {EVSE: "OutOfService"}, 20)
-    database.execute(
-        "INSERT INTO nodes (node_id, address, process_id) VALUES (gen_random_uuid(), '', 1)"
-    )
-    database.execute(
-        "INSERT INTO connections SELECT 'CP1', node_id, 1, 'ocpp1.6', '', now() FROM nodes"
-    )
+    add_connection(database, add_node(database))
     eventually(lambda: simulator.statuses() == {EVSE: "Available"}, 20)
     assert simulator.violations() == []

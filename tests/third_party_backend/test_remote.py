@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from charging.identity import evse_id_key
-from tests.rows import EVSE
+from tests.rows import EVSE, add_charging_point, add_evse, add_session, insert, set_status
 from tests.station import Station
 from tests.waiting import eventually
 
@@ -21,12 +20,8 @@ from tests.waiting import eventually
 @pytest.fixture
 def evse(database):
     """EVSE 1 of charging point CP1, known in roaming."""
-    database.execute("INSERT INTO charging_points (charging_point_id) VALUES ('CP1')")
-    database.execute(
-        "INSERT INTO evses (charging_point_id, evse_number, evse_id, evse_id_key, roaming)"
-        " VALUES ('CP1', 1, %s, %s, true)",
-        [EVSE, evse_id_key(EVSE)],
-    )
+    add_charging_point(database)
+    add_evse(database, 1, EVSE, roaming=True)
     return EVSE
 
 
@@ -111,37 +106,42 @@ def test_an_unknown_session_cannot_be_stopped(hub):
     assert code(hub.stop(str(uuid.uuid4()))) == "400"
 
 
+def vehicle_first(database):
+    insert(
+        database,
+        "evse_details",
+        charging_point_id="CP1",
+        evse_number=1,
+        details={"vehicle_first": True},
+    )
+    set_status(database, "Available")
+
+
 @pytest.mark.parametrize(
-    ("statement", "expected"),
+    ("prepare", "expected"),
     [
-        ("UPDATE evses SET roaming = false", "604"),
-        ("UPDATE evses SET status = 'Reserved'", "601"),
-        ("UPDATE evses SET status = 'Charging'", "602"),
-        ("UPDATE evses SET status = 'Faulted'", "700"),
-        ("UPDATE evses SET status = 'Unavailable'", "700"),
-        (
-            "INSERT INTO evses VALUES ('CP1', 0, null, null, false, 'Faulted')",
-            "700",
-        ),
-        (
-            """
-            WITH details AS (INSERT INTO evse_details VALUES ('CP1', 1, '{"vehicle_first": true}'))
-            UPDATE evses SET status = 'Available'
-            """,
-            "510",
-        ),
-        (
-            """
-            INSERT INTO sessions (charging_point_id, evse_number, id_tag, state, started_at,
-                meter_start_wh, start_status)
-            VALUES ('CP1', 1, 'T', 'charging', now(), 0, 'Accepted')
-            """,
-            "602",
-        ),
+        (lambda database: database.execute("UPDATE evses SET roaming = false"), "604"),
+        (lambda database: set_status(database, "Reserved"), "601"),
+        (lambda database: set_status(database, "Charging"), "602"),
+        (lambda database: set_status(database, "Faulted"), "700"),
+        (lambda database: set_status(database, "Unavailable"), "700"),
+        (lambda database: add_evse(database, 0, status="Faulted"), "700"),
+        (vehicle_first, "510"),
+        (lambda database: add_session(database, state="charging"), "602"),
+    ],
+    ids=[
+        "not-in-roaming",
+        "reserved",
+        "charging",
+        "faulted",
+        "unavailable",
+        "charging-point-faulted",
+        "vehicle-first",
+        "session-open",
     ],
 )
-def test_what_stands_against_a_start(hub, station, database, statement, expected):
-    database.execute(statement)
+def test_what_stands_against_a_start(hub, station, database, prepare, expected):
+    prepare(database)
     assert code(hub.start()) == expected
     assert database.execute("SELECT count(*) FROM commands").fetchone() == (0,)
 
