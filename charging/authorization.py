@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import charging.token
+
 AUTHORIZATIONS_CHANNEL = "authorizations"
 """NOTIFY channel that wakes the relay; the payload is empty."""
 
@@ -37,17 +39,32 @@ class AuthorizationStatus(StrEnum):
     BLOCKED = "Blocked"
     EXPIRED = "Expired"
     INVALID = "Invalid"
-    CONCURRENT_TX = "ConcurrentTx"
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class RegisteredToken:
     """A token as the operator registered it. expires_at: aware UTC, None for never."""
 
     id_tag: str
     blocked: bool = False
     expires_at: datetime | None = None
     parent_id_tag: str | None = None
+
+
+Token = RegisteredToken
+
+
+@dataclass(frozen=True, slots=True)
+class HubGrant:
+    """What the hub's open sessions at a charging point allow a token.
+
+    may_begin: one waits for it. may_end: one that charges may be ended with it. group: shows a
+    charging point that one card may end what another began; None where no card began it.
+    """
+
+    may_begin: bool
+    may_end: bool
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +83,36 @@ class Authorization:
         return self.status is AuthorizationStatus.ACCEPTED
 
 
-def authorize(token: Token | None, now: datetime) -> Authorization:
-    """Decide over a token; None is a token nobody registered.
+def decide(
+    token: charging.token.Token,
+    registered: RegisteredToken | None,
+    grant: HubGrant | None,
+    now: datetime,
+    *,
+    begin: bool,
+    end: bool,
+    admit_unknown: bool,
+) -> Authorization:
+    """Decide whether a token may begin, or end, a session at a charging point.
 
-    now: aware UTC. A token is expired from the very instant `expires_at`.
+    registered, grant: what is known of it, None for nothing. now: aware UTC. begin, end: for
+    what it is shown; both when the charging point does not say. admit_unknown: tokens of which
+    nothing is known may charge.
+
+    A registered token is the operator's to decide, whatever the hub allows. A token that was
+    made for a session of the hub is good for that session only.
     """
-    if token is None:
-        return Authorization(AuthorizationStatus.INVALID)
+    if registered is not None:
+        return authorize(registered, now)
+    if grant is not None and ((begin and grant.may_begin) or (end and grant.may_end)):
+        return Authorization(AuthorizationStatus.ACCEPTED, parent_id_tag=grant.group)
+    if admit_unknown and token.kind is not charging.token.TokenKind.HUB_SESSION:
+        return Authorization(AuthorizationStatus.ACCEPTED)
+    return Authorization(AuthorizationStatus.INVALID, stranger=True)
+
+
+def authorize(token: RegisteredToken, now: datetime) -> Authorization:
+    """Decide over a token of ours. now: aware UTC; it is expired from the instant `expires_at`."""
     if token.blocked:
         status = AuthorizationStatus.BLOCKED
     elif token.expires_at is not None and token.expires_at <= now:

@@ -11,8 +11,8 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from charging.event import EVENTS_CHANNEL, EventKind
-from charging.evse import details, read_evses
 from charging.identity import evse_id_key, parse_evse_id
+from charging.master_data import details, read_evses
 from charging.tables import Fault, Row
 from operations.output import OperationError, show, show_json
 from operations.tables import read_file, refuse

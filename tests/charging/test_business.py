@@ -1,12 +1,9 @@
-"""The business without I/O: tokens, identities, credentials, energy."""
-
-from datetime import UTC, datetime, timedelta
+"""The business without I/O: identities and credentials."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charging.authorization import AuthorizationStatus, Token, authorize
 from charging.credential import hash_password, new_password, new_salt, password_matches
 from charging.identity import (
     InvalidIdentityError,
@@ -17,25 +14,6 @@ from charging.identity import (
     redact,
     rfid_uid,
 )
-from charging.session import energy_wh
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("token", "status"),
-    [
-        (None, AuthorizationStatus.INVALID),
-        (Token("T"), AuthorizationStatus.ACCEPTED),
-        (Token("T", expires_at=NOW), AuthorizationStatus.EXPIRED),
-        (Token("T", expires_at=NOW + timedelta(microseconds=1)), AuthorizationStatus.ACCEPTED),
-        (Token("T", blocked=True, expires_at=NOW), AuthorizationStatus.BLOCKED),
-    ],
-)
-def test_who_may_charge(token, status):
-    decision = authorize(token, NOW)
-    assert decision.status is status
-    assert decision.accepted == (status is AuthorizationStatus.ACCEPTED)
 
 
 @pytest.mark.parametrize("name", ["CP1", "DE*VNI*1", "a b", "x" * 48, "=_+|@.-"])
@@ -102,8 +80,3 @@ def test_new_passwords_differ_and_fit_every_ocpp_version():
     passwords = {new_password() for _ in range(100)}
     assert len(passwords) == 100
     assert {len(password) for password in passwords} == {24}
-
-
-@given(st.integers(0, 2**40), st.integers(0, 2**40))
-def test_energy_is_never_negative(start, stop):
-    assert energy_wh(start, stop) == max(0, stop - start)

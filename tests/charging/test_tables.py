@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from charging.evse import details, read_evses
+from charging.master_data import details, read_evses
 from charging.price import read_prices
 from charging.tables import TableError
 

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from charging.evse import ALWAYS_OPEN
+from charging.master_data import ALWAYS_OPEN
 
 Json = dict[str, Any]
 
@@ -20,7 +20,7 @@ _FEES = {
 
 
 def evse_record(evse_id: str, details: Json) -> Json:
-    """Write an EvseDataRecord. details: `charging.evse.details`. Raises KeyError."""
+    """Write an EvseDataRecord. details: `charging.master_data.details`. Raises KeyError."""
     opening = details["opening"]
     always = opening == [ALWAYS_OPEN]
     facility: Json = {
