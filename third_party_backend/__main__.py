@@ -44,7 +44,7 @@ def _serve(settings: Settings, url: str) -> int:
 
 
 def _relay(settings: Settings, url: str) -> int:
-    from third_party_backend.relay import Relay
+    from third_party_backend.relay.process import Relay
 
     return Relay(settings, url).run()
 

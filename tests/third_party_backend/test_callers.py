@@ -14,9 +14,9 @@ import trustme
 
 from charging.delivery import Queue
 from tests.waiting import eventually
-from third_party_backend.hub import Hub as HubClient
-from third_party_backend.oicp.answers import Verdict
 from third_party_backend.oicp.calls import Action, push
+from third_party_backend.oicp.verdicts import Verdict
+from third_party_backend.relay.client import HubClient
 from third_party_backend.settings import SettingError, from_environment
 
 PATH = "/api/oicp/charging/v21/providers/DE-DCB/authorize-remote/start"

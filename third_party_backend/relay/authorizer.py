@@ -1,14 +1,14 @@
-"""The authorizer asks the hub about tokens that a charging point's driver holds to it.
+"""The authorizer asks the hub about cards that are shown at a charging point.
 
-A driver waits, so questions are asked side by side, at the hub's pace, by the one process that
-holds the lock; whoever asked has named a deadline. What the hub authorizes becomes a session of
-the hub at once, in the transaction of the answer, and binds what the charging point then starts.
+A driver waits, so questions are asked side by side, at the pace that the hub allows, by the one
+process that holds the lock; each question has a deadline. What the hub authorizes becomes a
+session of the hub at once, in the transaction of the answer, and binds what the charging point
+then starts.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,11 +23,6 @@ from charging.event import EVENTS_CHANNEL, EventKind
 from charging.identity import redact, rfid_uid
 from charging.service.telemetry import Metrics
 from charging.session import Unstarted
-from third_party_backend import deliveries
-from third_party_backend.courier import BEAT_SECONDS, LOCK_SECONDS, WORKER, Backoff, Pace
-from third_party_backend.deliveries import Connection, Json
-from third_party_backend.hub import Hub
-from third_party_backend.oicp.answers import Answer, Verdict
 from third_party_backend.oicp.calls import (
     AUTHORIZE_STARTS_PER_MINUTE,
     AUTHORIZE_STOPS_PER_MINUTE,
@@ -36,6 +31,17 @@ from third_party_backend.oicp.calls import (
     authorize_stop,
     identification_of,
 )
+from third_party_backend.oicp.verdicts import Answer, Verdict
+from third_party_backend.relay.client import HubClient
+from third_party_backend.relay.database import (
+    BEAT_SECONDS,
+    WORKER,
+    Connection,
+    Json,
+    keep_connected,
+    work_when_locked,
+)
+from third_party_backend.relay.pacing import Backoff, Pace
 
 POLL_SECONDS = 1.0
 AT_ONCE = 8
@@ -68,7 +74,7 @@ class Authorizer(threading.Thread):
         self,
         kind: AuthorizationKind,
         url: str,
-        hub: Hub,
+        hub: HubClient,
         metrics: Metrics,
         stopped: threading.Event,
         pace: float,
@@ -85,8 +91,7 @@ class Authorizer(threading.Thread):
         self._pace = Pace(calls * pace)
 
     def run(self) -> None:
-        """Ask whenever the questions are ours; outlive the database's absence."""
-        away = Backoff(5.0)
+        """Ask whenever the questions are ours; survive the database's absence."""
         with (
             ThreadPoolExecutor(AT_ONCE, thread_name_prefix=self._kind.value) as pool,
             ConnectionPool(
@@ -98,21 +103,16 @@ class Authorizer(threading.Thread):
                 open=True,
             ) as connections,
         ):
-            while not self._stopped.is_set():
-                try:
-                    with deliveries.connect(self._url, self._kind.value) as connection:
-                        away.reset()
-                        while not self._stopped.is_set():
-                            if deliveries.lock(connection, self._kind):
-                                self._work(connection, pool, connections)
-                            self._stopped.wait(LOCK_SECONDS * random.uniform(0.5, 1))  # noqa: S311
-                except psycopg.Error as error:
-                    self._metrics.count("DatabaseFailures", type(error).__name__)
-                    log.warning(
-                        "authorizer without its database",
-                        extra={"kind": self._kind.value, "error": str(error)[:300]},
-                    )
-                    self._stopped.wait(away.seconds())
+
+            def work(connection: Connection) -> None:
+                work_when_locked(
+                    connection,
+                    self._kind,
+                    self._stopped,
+                    lambda locked: self._work(locked, pool, connections),
+                )
+
+            keep_connected(self._url, self._kind.value, self._stopped, self._metrics, work)
 
     def _work(
         self,
@@ -202,7 +202,7 @@ def _authorized(answer: Answer) -> bool:
 
 
 def _beat(connection: Connection, kind: AuthorizationKind) -> None:
-    """Say that the hub can be asked, and clear away what nobody waits for any more."""
+    """Note that the hub can be asked, and expire questions that nobody waits for any more."""
     connection.execute(
         "INSERT INTO hub_queues (queue, worker, beaten_at) VALUES (%s, %s, now())"
         " ON CONFLICT (queue) DO UPDATE SET worker = excluded.worker, beaten_at = now()",
@@ -238,8 +238,8 @@ def _claim(connection: Connection, kind: AuthorizationKind) -> Question | None:
         LEFT JOIN hub_sessions AS h ON h.session_id = a.session_id
         LEFT JOIN evses AS of_session ON of_session.charging_point_id = s.charging_point_id
             AND of_session.evse_number = s.evse_number
-        -- A card is held to the charging point, not to one of its EVSEs: the hub holds us to
-        -- what we say, so it is named only where it can be no other.
+        -- A card is shown to the charging point, not to one of its EVSEs. An EVSE that we name
+        -- must be the one, so it is named only where there is no other.
         LEFT JOIN LATERAL (
             SELECT min(e.evse_id) AS evse_id FROM evses AS e
             WHERE e.charging_point_id = a.charging_point_id AND e.evse_number > 0
@@ -253,7 +253,7 @@ def _claim(connection: Connection, kind: AuthorizationKind) -> Question | None:
 def _note(
     connection: Connection, kind: AuthorizationKind, question: Question, answer: Answer
 ) -> None:
-    """Write the hub's word; what it authorized too late is ended, so that no provider waits."""
+    """Store the answer; what the hub authorized too late is ended, so that no provider waits."""
     authorized = _authorized(answer)
     accepted = authorized if answer.verdict is not Verdict.AGAIN else None
     with connection.transaction():
@@ -322,7 +322,7 @@ def _open_session(connection: Connection, question: Question, body: Json, *, in_
             "UPDATE sessions SET start_status = 'Accepted' WHERE session_id = %s",
             [question.session_id],
         )
-        # It was told of when nobody knew yet that it is the hub's.
+        # Its start was planned when nobody knew yet that it is the hub's.
         _tell(
             connection,
             EventKind.SESSION_STARTED,

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from third_party_backend.oicp.answers import Verdict, judge, lost
+from third_party_backend.oicp.verdicts import Verdict, judge, lost
 
 
 def answer(http, body=b"", retry_after=None):

@@ -1,4 +1,4 @@
-"""The hub, as we call it: mutual TLS, one client whose connections are reused, a deadline on all."""
+"""How we call the hub: mutual TLS, connections that are reused, a deadline on every call."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import certifi
 import httpx
 import simplejson
 
-from third_party_backend.oicp.answers import Answer, judge, lost
 from third_party_backend.oicp.calls import Call, Operator
+from third_party_backend.oicp.verdicts import Answer, judge, lost
 from third_party_backend.settings import SettingError, Settings, variable
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -25,7 +25,7 @@ _MAX_CONNECTIONS = 20
 log = logging.getLogger(__name__)
 
 
-class Hub:
+class HubClient:
     """Calls the hub. Safe for many threads."""
 
     def __init__(self, settings: Settings) -> None:
@@ -43,7 +43,7 @@ class Hub:
         )
 
     def close(self) -> None:
-        """Hang up."""
+        """Close all connections."""
         self._client.close()
 
     def send(self, call: Call, seconds: float | None = None) -> Answer:

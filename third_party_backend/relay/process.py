@@ -1,7 +1,7 @@
-"""The relay: a process that tells the hub what happened, and asks it about tokens.
+"""The relay's process: it sends the hub what happened, and asks it about cards.
 
-Any number may run. One plans at a time, and each queue is carried by one; the others stand by
-and take over within seconds.
+Any number may run. One plans at a time, and each queue is sent by one; the others stand by and
+take over within seconds.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from charging.authorization import AUTHORIZATIONS_CHANNEL, AuthorizationKind
 from charging.delivery import DELIVERIES_CHANNEL, Queue
 from charging.event import EVENTS_CHANNEL
 from charging.service.telemetry import Metrics, write_document
-from third_party_backend import deliveries
-from third_party_backend.authorizer import Authorizer
-from third_party_backend.courier import Backoff, Courier
-from third_party_backend.hub import Hub
-from third_party_backend.outbox import Outbox
+from third_party_backend.relay import deliveries
+from third_party_backend.relay.authorizer import Authorizer
+from third_party_backend.relay.client import HubClient
+from third_party_backend.relay.database import Connection, connect, keep_connected
+from third_party_backend.relay.planner import Planner
+from third_party_backend.relay.planning.retention import delete_unrelayed
+from third_party_backend.relay.sender import Sender
 from third_party_backend.settings import Settings, variable
 from third_party_backend.telemetry import dimensions, relay_metrics
 
@@ -36,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class Relay:
-    """Runs until it is told to stop. Raises SettingError where the hub cannot be called so."""
+    """Runs until SIGTERM or SIGINT. Raises SettingError where the hub cannot be called so."""
 
     def __init__(self, settings: Settings, database_url: str) -> None:
         self._settings = settings
@@ -44,13 +46,13 @@ class Relay:
         self._stopped = threading.Event()
         self._metrics = relay_metrics()
         self._threads: list[threading.Thread] = []
-        self._workers: list[Outbox | Courier | Authorizer] = []
+        self._workers: list[Planner | Sender | Authorizer] = []
         if not settings.hub_url:
             return
-        self._hub = Hub(settings)
-        self._outbox = Outbox(database_url, settings, self._metrics, self._stopped)
-        self._couriers = {
-            queue: Courier(
+        self._hub = HubClient(settings)
+        self._planner = Planner(database_url, settings, self._metrics, self._stopped)
+        self._senders = {
+            queue: Sender(
                 queue,
                 database_url,
                 self._hub,
@@ -67,10 +69,10 @@ class Relay:
             )
             for kind in AuthorizationKind
         ]
-        self._workers = [self._outbox, *self._couriers.values(), *self._authorizers]
+        self._workers = [self._planner, *self._senders.values(), *self._authorizers]
         self._threads = [
             *self._workers,
-            threading.Thread(target=self._listen, name="listen", daemon=True),
+            threading.Thread(target=self._run_listener, name="listen", daemon=True),
         ]
 
     def run(self) -> int:
@@ -108,7 +110,7 @@ class Relay:
         self._stopped.set()
 
     def _watch(self) -> bool:
-        """Tell figures until stopped; return whether a thread died, which none ever should."""
+        """Write metrics until stopped; return whether a thread died, which none ever should."""
         waited = self._settings.metrics_interval
         prune_at = 0.0
         while not self._stopped.wait(min(FIGURES_SECONDS, self._settings.metrics_interval)):
@@ -117,7 +119,7 @@ class Relay:
                 return True
             if not self._threads:
                 if time.monotonic() >= prune_at:
-                    self._forget()
+                    self._prune()
                     prune_at = time.monotonic() + PRUNE_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311
                 continue
             waited += min(FIGURES_SECONDS, self._settings.metrics_interval)
@@ -126,17 +128,17 @@ class Relay:
                 self._measure(self._metrics)
         return False
 
-    def _forget(self) -> None:
-        """Without a hub, events are for nobody: they are kept for one that may come, not for ever."""
+    def _prune(self) -> None:
+        """Delete old events: without a hub they are kept for one that may come, not for ever."""
         try:
-            with deliveries.connect(self._url, "idle") as connection:
-                deliveries.forget_unread(connection, self._settings.retention_days)
+            with connect(self._url, "idle") as connection:
+                delete_unrelayed(connection, self._settings.retention_days)
         except psycopg.Error as error:
-            log.warning("old events not forgotten", extra={"error": str(error)[:300]})
+            log.warning("old events not deleted", extra={"error": str(error)[:300]})
 
     def _measure(self, metrics: Metrics) -> None:
         try:
-            with deliveries.connect(self._url, "figures") as connection:
+            with connect(self._url, "figures") as connection:
                 age, parked = deliveries.figures(connection)
         except psycopg.Error as error:
             metrics.count("DatabaseFailures", type(error).__name__)
@@ -150,28 +152,23 @@ class Relay:
         for worker in self._workers:
             worker.wake.set()
 
-    def _listen(self) -> None:
-        backoff = Backoff(5.0)
-        while not self._stopped.is_set():
-            try:
-                with deliveries.connect(self._url, "listen") as connection:
-                    for channel in (EVENTS_CHANNEL, DELIVERIES_CHANNEL, AUTHORIZATIONS_CHANNEL):
-                        connection.execute(f"LISTEN {channel}".encode())
-                    backoff.reset()
-                    # What was said before anybody listened.
-                    self._wake_all()
-                    while not self._stopped.is_set():
-                        for notification in connection.notifies(timeout=LISTEN_SECONDS):
-                            self._hear(notification.channel, notification.payload)
-            except psycopg.Error as error:
-                log.warning("not listening", extra={"error": str(error)[:300]})
-                self._stopped.wait(backoff.seconds() * random.uniform(0.9, 1))  # noqa: S311
+    def _run_listener(self) -> None:
+        keep_connected(self._url, "listen", self._stopped, self._metrics, self._listen)
 
-    def _hear(self, channel: str, payload: str) -> None:
+    def _listen(self, connection: Connection) -> None:
+        for channel in (EVENTS_CHANNEL, DELIVERIES_CHANNEL, AUTHORIZATIONS_CHANNEL):
+            connection.execute(f"LISTEN {channel}".encode())
+        # Whatever was notified before we listened.
+        self._wake_all()
+        while not self._stopped.is_set():
+            for notification in connection.notifies(timeout=LISTEN_SECONDS):
+                self._wake(notification.channel, notification.payload)
+
+    def _wake(self, channel: str, payload: str) -> None:
         if channel == EVENTS_CHANNEL:
-            self._outbox.wake.set()
+            self._planner.wake.set()
         elif channel == AUTHORIZATIONS_CHANNEL:
             for authorizer in self._authorizers:
                 authorizer.wake.set()
-        elif payload in self._couriers:
-            self._couriers[Queue(payload)].wake.set()
+        elif payload in self._senders:
+            self._senders[Queue(payload)].wake.set()

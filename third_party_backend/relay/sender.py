@@ -1,39 +1,40 @@
-"""A courier carries one queue to the hub: one call after the other, at the hub's pace.
+"""A sender sends one queue to the hub: one call after the other, at the pace that the hub allows.
 
-Of all couriers of a queue, in whatever process, one holds the queue's advisory lock and works;
-the others stand by. Before each call the row of the queue says what is on its way, so whoever
-takes over knows what may have arrived.
+Of all senders of a queue, in whatever process, one holds the queue's advisory lock and works;
+the others stand by. Before each call the row of the queue names the deliveries that it carries,
+so that whoever takes over knows what may have arrived.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 import random
-import socket
 import threading
 import time
 from collections.abc import Sequence
 
-import psycopg
-
 from charging.delivery import DeliveryState, Queue
 from charging.service.telemetry import Metrics
-from third_party_backend import deliveries
-from third_party_backend.deliveries import CATALOGUE, FULLY_LOADED, Connection, Delivery, Json
-from third_party_backend.hub import Hub
-from third_party_backend.oicp.answers import Answer, Verdict
 from third_party_backend.oicp.calls import CALLS_PER_MINUTE, Action, push
 from third_party_backend.oicp.status import StatusCode
+from third_party_backend.oicp.verdicts import Answer, Verdict
+from third_party_backend.relay import deliveries
+from third_party_backend.relay.client import HubClient
+from third_party_backend.relay.database import (
+    BEAT_SECONDS,
+    WORKER,
+    Connection,
+    Json,
+    keep_connected,
+    work_when_locked,
+)
+from third_party_backend.relay.deliveries import CATALOGUE, FULLY_LOADED, Delivery
+from third_party_backend.relay.pacing import Backoff, Pace
 
 POLL_SECONDS = 1.0
-LOCK_SECONDS = 2.0
-BEAT_SECONDS = 5.0
 TAKEOVER_SECONDS = 1.0
 """What a call that a dead worker left open may still take at the hub."""
-PACE_MARGIN = 1.03
-"""How much further apart calls are than the limit asks: they do not all travel equally fast."""
 MAX_RECORDS = 1000
 """Records of one push."""
 STEP_ASIDE_AFTER = 10
@@ -44,52 +45,15 @@ MAX_RETRY_AFTER_SECONDS = 300.0
 
 log = logging.getLogger(__name__)
 
-WORKER = f"{socket.gethostname()}:{os.getpid()}"
 
-
-class Pace:
-    """Keeps calls apart, so that a minute never holds more than the hub allows.
-
-    Evenly, without bursts: so nothing is exceeded either when another process takes over.
-    """
-
-    def __init__(self, calls_per_minute: float) -> None:
-        self._apart = 60.0 / calls_per_minute * PACE_MARGIN
-        self._next = 0.0
-
-    def wait(self, stopped: threading.Event) -> None:
-        """Wait for the next turn."""
-        now = time.monotonic()
-        if self._next > now:
-            stopped.wait(self._next - now)
-        self._next = max(now, self._next) + self._apart
-
-
-class Backoff:
-    """Grows while the hub does not answer; half of it is chance, so that nobody keeps step."""
-
-    def __init__(self, most_seconds: float) -> None:
-        self._most = most_seconds
-        self._tries = 0
-
-    def reset(self) -> None:
-        """Begin anew."""
-        self._tries = 0
-
-    def seconds(self) -> float:
-        """Return how long to wait before the next try."""
-        self._tries += 1
-        return min(self._most, 0.5 * 2.0 ** min(self._tries, 16)) * random.uniform(0.5, 1)  # noqa: S311
-
-
-class Courier(threading.Thread):
-    """Carries one queue until stopped. wake: set when there is something new."""
+class Sender(threading.Thread):
+    """Sends one queue until stopped. wake: set when there is something new."""
 
     def __init__(
         self,
         queue: Queue,
         url: str,
-        hub: Hub,
+        hub: HubClient,
         metrics: Metrics,
         stopped: threading.Event,
         *,
@@ -110,27 +74,16 @@ class Courier(threading.Thread):
         self._hub_away_at = -math.inf
 
     def run(self) -> None:
-        """Work whenever the queue is ours; outlive the database's absence."""
-        away = Backoff(5.0)
-        while not self._stopped.is_set():
-            try:
-                with deliveries.connect(self._url, self._queue.value) as connection:
-                    away.reset()
-                    while not self._stopped.is_set():
-                        if deliveries.lock(connection, self._queue):
-                            self._work(connection)
-                        self._stopped.wait(LOCK_SECONDS * random.uniform(0.5, 1))  # noqa: S311
-            except psycopg.Error as error:
-                self._metrics.count("DatabaseFailures", type(error).__name__)
-                log.warning(
-                    "queue without its database",
-                    extra={"queue": self._queue.value, "error": str(error)[:300]},
-                )
-                self._stopped.wait(away.seconds())
+        """Send whenever the queue is ours; survive the database's absence."""
+
+        def work(connection: Connection) -> None:
+            work_when_locked(connection, self._queue, self._stopped, self._work)
+
+        keep_connected(self._url, self._queue.value, self._stopped, self._metrics, work)
 
     def _work(self, connection: Connection) -> None:
         state = deliveries.open_queue(connection, self._queue, WORKER)
-        log.info("carrying", extra={"queue": self._queue.value, "left_open": len(state.in_flight)})
+        log.info("sending", extra={"queue": self._queue.value, "left_open": len(state.in_flight)})
         self._full_load_next = state.full_load_next
         if state.in_flight:
             self._stopped.wait(TAKEOVER_SECONDS)
@@ -146,7 +99,7 @@ class Courier(threading.Thread):
                 catching_up=time.monotonic() - self._hub_away_at < deliveries.CATCH_UP_SECONDS,
             )
             if batch:
-                action, batch = self._group(batch)
+                action, batch = group(self._queue, batch, full_load=self._full_load_next)
                 self._deliver(connection, action, batch)
                 continue
             if time.monotonic() - self._beaten > BEAT_SECONDS:
@@ -157,27 +110,13 @@ class Courier(threading.Thread):
     def _begin_full_load(self, connection: Connection) -> None:
         if self._queue not in FULLY_LOADED or self._full_load_next:
             return
-        state = deliveries.look(connection, self._queue)
+        state = deliveries.queue_state(connection, self._queue)
         age, limit = state.full_load_age_seconds, FULL_LOAD_SECONDS[self._queue]
         if (age is None or age > limit or state.full_load_wanted) and (
             deliveries.begin_full_load(connection, self._queue)
         ):
             self._full_load_next = True
             log.info("full load", extra={"queue": self._queue.value})
-
-    def _group(self, batch: Sequence[Delivery]) -> tuple[Action, list[Delivery]]:
-        """Return what one push can hold: one action, and one provider of prices."""
-
-        def sort(delivery: Delivery) -> tuple[Action, str]:
-            provider = delivery.key.split("/")[0] if self._queue is Queue.PRICING_PRODUCTS else ""
-            if delivery.payload is None:
-                return Action.DELETE, provider
-            if self._full_load_next:
-                return Action.FULL_LOAD, provider
-            return (Action.INSERT if delivery.delivered is None else Action.UPDATE), provider
-
-        first = sort(batch[0])
-        return first[0], [delivery for delivery in batch if sort(delivery) == first]
 
     def _deliver(self, connection: Connection, action: Action, batch: list[Delivery]) -> None:
         """Send, and act on the answer. A push that one of its records spoils is halved."""
@@ -310,3 +249,24 @@ class Courier(threading.Thread):
             [Queue.CHARGE_DETAIL_RECORD.value, delivery.hub_session_id],
         ).fetchone()
         return row is not None
+
+
+def group(
+    queue: Queue, batch: Sequence[Delivery], *, full_load: bool
+) -> tuple[Action, list[Delivery]]:
+    """Return what one push can hold: one action, and prices of one provider.
+
+    The first delivery decides; the others of its sort go with it. full_load: the next push
+    replaces all that the hub has.
+    """
+
+    def sort(delivery: Delivery) -> tuple[Action, str]:
+        provider = delivery.key.split("/")[0] if queue is Queue.PRICING_PRODUCTS else ""
+        if delivery.payload is None:
+            return Action.DELETE, provider
+        if full_load:
+            return Action.FULL_LOAD, provider
+        return (Action.INSERT if delivery.delivered is None else Action.UPDATE), provider
+
+    first = sort(batch[0])
+    return first[0], [delivery for delivery in batch if sort(delivery) == first]

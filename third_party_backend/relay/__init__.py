@@ -1,0 +1,1 @@
+"""The relay: the process that calls the hub."""
