@@ -19,8 +19,11 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
 from charging.authorization import AUTHORIZATION_ANSWERS_CHANNEL, AuthorizationKind
-from charging.event import EVENTS_CHANNEL, EventKind
+from charging.database import events
+from charging.database.connection import Connection, Limits, parameters
+from charging.event import EventKind
 from charging.identity import redact, rfid_uid
+from charging.service.backoff import Backoff
 from charging.service.telemetry import Metrics
 from charging.session import Unstarted
 from third_party_backend.oicp.calls import (
@@ -36,12 +39,11 @@ from third_party_backend.relay.client import HubClient
 from third_party_backend.relay.database import (
     BEAT_SECONDS,
     WORKER,
-    Connection,
     Json,
     keep_connected,
     work_when_locked,
 )
-from third_party_backend.relay.pacing import Backoff, Pace
+from third_party_backend.relay.pacing import Pace
 
 POLL_SECONDS = 1.0
 AT_ONCE = 8
@@ -99,7 +101,10 @@ class Authorizer(threading.Thread):
                 min_size=0,
                 max_size=AT_ONCE,
                 timeout=3,
-                kwargs={"autocommit": True, "connect_timeout": 3},
+                kwargs={
+                    "autocommit": True,
+                    **parameters("third-party-backend authorizations", Limits(connect=3)),
+                },
                 open=True,
             ) as connections,
         ):
@@ -140,7 +145,7 @@ class Authorizer(threading.Thread):
     def _ask(self, question: Question, connections: ConnectionPool[Connection]) -> None:
         started = time.monotonic()
         deadline = started + question.seconds_left
-        backoff = Backoff(1.0)
+        backoff = Backoff(1.0, first_seconds=1.0)
         try:
             # Longer than anybody waits, if need be: what is authorized too late must be ended.
             answer = self._hub.send(self._call(question))
@@ -311,11 +316,15 @@ def _open_session(connection: Connection, question: Question, body: Json, *, in_
     if not inserted:
         return
     if not in_time:
-        _tell(
+        events.write(
             connection,
-            EventKind.HUB_SESSION_CLOSED,
-            question.charging_point_id,
-            {"hub_session_id": str(body["SessionID"]), "why": Unstarted.TOO_LATE.value},
+            [
+                events.Event(
+                    EventKind.HUB_SESSION_CLOSED,
+                    question.charging_point_id,
+                    {"hub_session_id": str(body["SessionID"]), "why": Unstarted.TOO_LATE.value},
+                )
+            ],
         )
     elif question.session_id is not None:
         connection.execute(
@@ -323,11 +332,15 @@ def _open_session(connection: Connection, question: Question, body: Json, *, in_
             [question.session_id],
         )
         # Its start was planned when nobody knew yet that it is the hub's.
-        _tell(
+        events.write(
             connection,
-            EventKind.SESSION_STARTED,
-            question.charging_point_id,
-            {"session_id": question.session_id},
+            [
+                events.Event(
+                    EventKind.SESSION_STARTED,
+                    question.charging_point_id,
+                    {"session_id": question.session_id},
+                )
+            ],
         )
 
 
@@ -340,12 +353,3 @@ def _stop_tokens(body: Json) -> list[str]:
             if uid is not None:
                 tokens.append(uid)
     return tokens
-
-
-def _tell(connection: Connection, kind: EventKind, charging_point_id: str, payload: Json) -> None:
-    connection.execute(
-        "INSERT INTO events (kind, charging_point_id, payload, occurred_at)"
-        " VALUES (%s, %s, %s, now())",
-        [kind.value, charging_point_id, Jsonb(payload)],
-    )
-    connection.execute("SELECT pg_notify(%s, '')", [EVENTS_CHANNEL])

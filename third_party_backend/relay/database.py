@@ -17,15 +17,15 @@ import simplejson
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from charging.authorization import AuthorizationKind
+from charging.database.connection import MAX_BACKOFF_SECONDS, Connection, Limits
+from charging.database.connection import connect as open_connection
 from charging.delivery import DELIVERIES_CHANNEL, Queue
+from charging.service.backoff import Backoff
 from charging.service.telemetry import Metrics
-from third_party_backend.relay.pacing import Backoff
 
 Json = dict[str, Any]
-Connection = psycopg.Connection[Any]
 
-CONNECT_TIMEOUT_SECONDS = 3
-MAX_BACKOFF_SECONDS = 5.0
+LIMITS = Limits(connect=3, statement=30)
 LOCK_SECONDS = 2.0
 """How often a lock is tried that another holds."""
 BEAT_SECONDS = 5.0
@@ -44,18 +44,7 @@ log = logging.getLogger(__name__)
 
 def connect(url: str, name: str) -> Connection:
     """Open a connection in autocommit; jsonb's numbers are Decimal on it. Raises psycopg.Error."""
-    connection = psycopg.connect(
-        url,
-        autocommit=True,
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        application_name=f"third-party-backend {name}",
-        # A connection that was cut silently must not hold its lock for hours.
-        options="-c statement_timeout=30s -c timezone=UTC -c tcp_keepalives_idle=10"
-        " -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
-    )
+    connection = open_connection(url, f"third-party-backend {name}", LIMITS)
     set_json_loads(partial(simplejson.loads, parse_float=Decimal), connection)
     set_json_dumps(partial(simplejson.dumps, use_decimal=True), connection)
     return connection

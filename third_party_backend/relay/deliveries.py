@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from psycopg.types.json import Jsonb
 
+from charging.database.connection import Connection
 from charging.delivery import DeliveryState, Queue
-from third_party_backend.relay.database import Connection, Json, dump, wake
+from third_party_backend.relay.database import Json, dump, wake
 
 CATALOGUE = frozenset(
     {Queue.EVSE_DATA, Queue.EVSE_STATUS, Queue.PRICING_PRODUCTS, Queue.EVSE_PRICING}

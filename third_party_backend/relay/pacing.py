@@ -1,8 +1,7 @@
-"""When the next call may go: evenly spaced while all is well, ever later while it is not."""
+"""When the next call may go."""
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 
@@ -26,23 +25,3 @@ class Pace:
         if self._next > now:
             stopped.wait(self._next - now)
         self._next = max(now, self._next) + self._apart_seconds
-
-
-class Backoff:
-    """Seconds between tries: they double from a half up to a bound.
-
-    Up to half of each is random, so that processes that failed together do not retry together.
-    """
-
-    def __init__(self, most_seconds: float) -> None:
-        self._most_seconds = most_seconds
-        self._tries = 0
-
-    def reset(self) -> None:
-        """Begin anew."""
-        self._tries = 0
-
-    def seconds(self) -> float:
-        """Return how long to wait before the next try."""
-        self._tries += 1
-        return min(self._most_seconds, 0.5 * 2.0 ** min(self._tries, 16)) * random.uniform(0.5, 1)  # noqa: S311

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from charging.database.connection import Connection
 from charging.delivery import OUTBOX, Queue
-from third_party_backend.relay.database import Connection, Json, dump, wake
+from third_party_backend.relay.database import Json, dump, wake
 
 
 @dataclass(frozen=True, slots=True)

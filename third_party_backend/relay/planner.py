@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 import psycopg
 
+from charging.database.connection import Connection
 from charging.event import EventKind
 from charging.service.telemetry import Metrics
 from third_party_backend.relay import planned
-from third_party_backend.relay.database import Connection, Json, keep_connected, may_plan
+from third_party_backend.relay.database import Json, keep_connected, may_plan
 from third_party_backend.relay.planning import (
     catalogue,
     presence,

@@ -16,20 +16,20 @@ from types import FrameType
 import psycopg
 
 from charging.authorization import AUTHORIZATIONS_CHANNEL, AuthorizationKind
+from charging.database.connection import listen
 from charging.delivery import DELIVERIES_CHANNEL, Queue
 from charging.event import EVENTS_CHANNEL
 from charging.service.telemetry import Metrics, write_document
 from third_party_backend.relay import deliveries
 from third_party_backend.relay.authorizer import Authorizer
 from third_party_backend.relay.client import HubClient
-from third_party_backend.relay.database import Connection, connect, keep_connected
+from third_party_backend.relay.database import connect
 from third_party_backend.relay.planner import Planner
 from third_party_backend.relay.planning.retention import delete_unrelayed
 from third_party_backend.relay.sender import Sender
 from third_party_backend.settings import Settings, variable
 from third_party_backend.telemetry import dimensions, relay_metrics
 
-LISTEN_SECONDS = 1.0
 FIGURES_SECONDS = 10.0
 STOP_SECONDS = 15.0
 PRUNE_SECONDS = 3600.0
@@ -72,7 +72,7 @@ class Relay:
         self._workers = [self._planner, *self._senders.values(), *self._authorizers]
         self._threads = [
             *self._workers,
-            threading.Thread(target=self._run_listener, name="listen", daemon=True),
+            threading.Thread(target=self._listen, name="listen", daemon=True),
         ]
 
     def run(self) -> int:
@@ -152,17 +152,15 @@ class Relay:
         for worker in self._workers:
             worker.wake.set()
 
-    def _run_listener(self) -> None:
-        keep_connected(self._url, "listen", self._stopped, self._metrics, self._listen)
-
-    def _listen(self, connection: Connection) -> None:
-        for channel in (EVENTS_CHANNEL, DELIVERIES_CHANNEL, AUTHORIZATIONS_CHANNEL):
-            connection.execute(f"LISTEN {channel}".encode())
-        # Whatever was notified before we listened.
-        self._wake_all()
-        while not self._stopped.is_set():
-            for notification in connection.notifies(timeout=LISTEN_SECONDS):
-                self._wake(notification.channel, notification.payload)
+    def _listen(self) -> None:
+        listen(
+            self._url,
+            "third-party-backend listen",
+            [EVENTS_CHANNEL, DELIVERIES_CHANNEL, AUTHORIZATIONS_CHANNEL],
+            self._wake,
+            self._stopped,
+            on_listening=self._wake_all,
+        )
 
     def _wake(self, channel: str, payload: str) -> None:
         if channel == EVENTS_CHANNEL:

@@ -14,7 +14,9 @@ import threading
 import time
 from collections.abc import Sequence
 
+from charging.database.connection import Connection
 from charging.delivery import DeliveryState, Queue
+from charging.service.backoff import Backoff
 from charging.service.telemetry import Metrics
 from third_party_backend.oicp.calls import CALLS_PER_MINUTE, Action, push
 from third_party_backend.oicp.status import StatusCode
@@ -24,13 +26,12 @@ from third_party_backend.relay.client import HubClient
 from third_party_backend.relay.database import (
     BEAT_SECONDS,
     WORKER,
-    Connection,
     Json,
     keep_connected,
     work_when_locked,
 )
 from third_party_backend.relay.deliveries import CATALOGUE, FULLY_LOADED, Delivery
-from third_party_backend.relay.pacing import Backoff, Pace
+from third_party_backend.relay.pacing import Pace
 
 POLL_SECONDS = 1.0
 TAKEOVER_SECONDS = 1.0
@@ -67,7 +68,7 @@ class Sender(threading.Thread):
         self._hub = hub
         self._metrics = metrics
         self._stopped = stopped
-        self._backoff = Backoff(max_backoff_seconds)
+        self._backoff = Backoff(max_backoff_seconds, first_seconds=1.0)
         self._pace = Pace(CALLS_PER_MINUTE[queue] * pace)
         self._full_load_next = False
         self._beaten = 0.0

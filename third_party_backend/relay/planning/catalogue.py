@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from charging.database.connection import Connection
 from charging.delivery import Queue
 from third_party_backend.oicp import catalogue
 from third_party_backend.oicp.status import evse_status
 from third_party_backend.relay import planned
-from third_party_backend.relay.database import Connection, Json
+from third_party_backend.relay.database import Json
 from third_party_backend.relay.planning.context import Context, Event
 
 

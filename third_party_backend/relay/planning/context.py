@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from third_party_backend.relay.database import Connection
+from charging.database.connection import Connection
 from third_party_backend.settings import Settings
 
 BATCH = 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from charging.database.presence import is_online
 from third_party_backend.relay.planning.catalogue import plan_statuses
 from third_party_backend.relay.planning.context import STATUS_BATCH, Context
 
@@ -12,14 +13,9 @@ def watch(context: Context) -> None:
     `absences` has a row for each that offers an EVSE for roaming and is offline.
     """
     connection, settings = context.connection, context.settings
-    present = """
-        EXISTS (SELECT 1 FROM connections AS c JOIN nodes AS n USING (node_id)
-                WHERE c.charging_point_id = a.charging_point_id
-                  AND n.heartbeat_at > now() - make_interval(secs => %s))
-    """
+    present = is_online("a.charging_point_id", settings.presence_timeout)
     back = connection.execute(
-        f"DELETE FROM absences AS a WHERE {present} RETURNING charging_point_id, told".encode(),
-        [settings.presence_timeout],
+        f"DELETE FROM absences AS a WHERE {present} RETURNING charging_point_id, told".encode()
     ).fetchall()
     connection.execute(
         f"""
@@ -27,8 +23,7 @@ def watch(context: Context) -> None:
         SELECT DISTINCT a.charging_point_id FROM evses AS a
         WHERE a.roaming AND NOT {present}
         ON CONFLICT DO NOTHING
-        """.encode(),
-        [settings.presence_timeout],
+        """.encode()
     )
     gone = connection.execute(
         "UPDATE absences SET told = true"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from charging.database.connection import Connection
 from charging.delivery import Queue
 from third_party_backend.oicp import catalogue
 from third_party_backend.relay import planned
-from third_party_backend.relay.database import Connection
 from third_party_backend.relay.planning.catalogue import plan_evses
 from third_party_backend.relay.planning.context import BATCH, Context, Event
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from third_party_backend.relay.database import Connection
+from charging.database.connection import Connection
 from third_party_backend.relay.planning.catalogue import plan_evses
 from third_party_backend.relay.planning.context import BATCH, Context
 from third_party_backend.relay.planning.prices import plan_prices

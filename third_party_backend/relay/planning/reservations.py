@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from charging.database.events import WAKE, WRITTEN
 from charging.event import EventKind
 from third_party_backend.relay import planned
 from third_party_backend.relay.planning.context import Context, Event
@@ -31,16 +32,17 @@ def ended(context: Context, events: Sequence[Event]) -> None:
 def expire(context: Context) -> None:
     """End reservations whose time is over, and those that no web worker answered."""
     context.connection.execute(
-        """
+        f"""
         WITH ended AS (
             UPDATE reservations SET state = 'expired', ended_at = expires_at
             WHERE state = 'reserved' AND expires_at < now()
             RETURNING reservation_id, charging_point_id
-        )
-        INSERT INTO events (kind, charging_point_id, payload, occurred_at)
-        SELECT %s, charging_point_id, jsonb_build_object('reservation_id', reservation_id), now()
-        FROM ended
-        """,
+        ), happened AS (
+            SELECT %s AS kind, charging_point_id, now() AS occurred_at,
+                   jsonb_build_object('reservation_id', reservation_id) AS payload
+            FROM ended
+        ), {WRITTEN} {WAKE}
+        """.encode(),
         [EventKind.RESERVATION_ENDED.value],
     )
     context.connection.execute(

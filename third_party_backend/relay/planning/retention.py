@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from third_party_backend.relay.database import Connection
+from charging.database.connection import Connection
 from third_party_backend.relay.planning.context import Context
 
 LATE_NOTIFICATION_SECONDS = 120

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from charging.database.connection import Connection
+from charging.database.events import WAKE, WRITTEN
 from charging.delivery import Queue
-from charging.event import EVENTS_CHANNEL, EventKind
+from charging.event import EventKind
 from charging.session import Unstarted
 from third_party_backend.oicp import records
 from third_party_backend.oicp.records import Charged, HubSession, RecordError
 from third_party_backend.relay import planned
-from third_party_backend.relay.database import Connection
 from third_party_backend.relay.planned import Planned
 from third_party_backend.relay.planning.context import BATCH, Context, Event
 
@@ -202,9 +203,9 @@ def empty(
 
 def close_unstarted(context: Context) -> None:
     """End sessions whose vehicle never came, and starts that no web worker answered."""
-    connection, start_timeout = context.connection, context.settings.start_timeout
-    ended = connection.execute(
-        """
+    start_timeout = context.settings.start_timeout
+    context.connection.execute(
+        f"""
         WITH closed AS (
             UPDATE hub_sessions AS h SET state = 'ended', ended_at = now()
             WHERE session_id IS NULL AND state = 'accepted'
@@ -214,12 +215,12 @@ def close_unstarted(context: Context) -> None:
                            WHERE c.charging_point_id = h.charging_point_id)
                    OR created_at < now() - make_interval(secs => %s))
             RETURNING hub_session_id, charging_point_id
-        )
-        INSERT INTO events (kind, charging_point_id, payload, occurred_at)
-        SELECT %s, charging_point_id,
-               jsonb_build_object('hub_session_id', hub_session_id, 'why', %s::text), now()
-        FROM closed
-        """,
+        ), happened AS (
+            SELECT %s AS kind, charging_point_id, now() AS occurred_at,
+                   jsonb_build_object('hub_session_id', hub_session_id, 'why', %s::text) AS payload
+            FROM closed
+        ), {WRITTEN} {WAKE}
+        """.encode(),
         [
             start_timeout,
             start_timeout + OFFLINE_START_SECONDS,
@@ -227,9 +228,7 @@ def close_unstarted(context: Context) -> None:
             Unstarted.NO_VEHICLE.value,
         ],
     )
-    if ended.rowcount:
-        connection.execute("SELECT pg_notify(%s, '')", [EVENTS_CHANNEL])
-    connection.execute(
+    context.connection.execute(
         "UPDATE hub_sessions SET state = 'refused' WHERE session_id IS NULL"
         " AND state = 'asked' AND created_at < now() - make_interval(secs => %s)",
         [UNANSWERED_SECONDS],
