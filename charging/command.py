@@ -3,12 +3,16 @@
 queued (someone asked) → sent (the node that owns the socket took it) → answered, or expired
 when nobody answered by its deadline. Only the state `sent` can become `answered`, so an answer
 that comes after the asker gave up never changes what the asker was told.
+
+An accepted command is not yet carried out: a start is done when its session begins, a reset when
+the charging point boots. `intents` says what each kind asks.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 COMMANDS_CHANNEL = "commands"
 """NOTIFY channel that wakes the nodes; the payload is the charging point's id."""
@@ -18,21 +22,33 @@ COMMAND_ANSWERS_CHANNEL = "command_answers"
 
 
 class CommandKind(StrEnum):
-    """What can be asked of a charging point.
-
-    The arguments (a JSON object) of each:
-
-    - remote_start: ``{"evse_number": int, "id_tag": str}``
-    - remote_stop: ``{"session_id": int}``
-    - reserve: ``{"evse_number": int, "id_tag": str, "reservation_id": int, "expires_at": str}``,
-      the last in ISO 8601 with an offset
-    - cancel_reservation: ``{"reservation_id": int}``
-    """
+    """What can be asked of a charging point; `intents.INTENTS` has the arguments of each."""
 
     REMOTE_START = "remote_start"
     REMOTE_STOP = "remote_stop"
     RESERVE = "reserve"
     CANCEL_RESERVATION = "cancel_reservation"
+    UNLOCK = "unlock"
+    RESET = "reset"
+    SET_AVAILABILITY = "set_availability"
+    READ_SETTINGS = "read_settings"
+    WRITE_SETTINGS = "write_settings"
+    CLEAR_CACHE = "clear_cache"
+    SEND_LOCAL_LIST = "send_local_list"
+    READ_LOCAL_LIST_VERSION = "read_local_list_version"
+    SET_PROFILE = "set_profile"
+    CLEAR_PROFILES = "clear_profiles"
+    READ_SCHEDULE = "read_schedule"
+    TRIGGER = "trigger"
+    UPDATE_FIRMWARE = "update_firmware"
+    UPLOAD_LOG = "upload_log"
+    INSTALL_CERTIFICATE = "install_certificate"
+    DELETE_CERTIFICATE = "delete_certificate"
+    READ_CERTIFICATES = "read_certificates"
+    SET_CERTIFICATE = "set_certificate"
+    SET_PASSWORD = "set_password"  # noqa: S105 - a word, no password
+    SEND_DATA = "send_data"
+    CALL = "call"
 
 
 class CommandState(StrEnum):
@@ -48,6 +64,10 @@ class Outcome(StrEnum):
     """How a command ended, in the business's words; the node translates from OCPP."""
 
     ACCEPTED = "accepted"
+    SCHEDULED = "scheduled"
+    """Accepted, and done when the running session ends."""
+    REBOOT_REQUIRED = "reboot_required"
+    """Accepted, and in force after the next restart."""
     REJECTED = "rejected"
     OFFLINE = "offline"
     """The socket went away before an answer."""
@@ -61,11 +81,23 @@ class Outcome(StrEnum):
     """The EVSE is faulted or was switched off."""
     NOT_OFFERED = "not_offered"
     """The charging point does not do such a thing at all."""
+    INVALID = "invalid"
+    """It cannot be asked so: `detail` names the member at fault. Nothing was sent."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the charging point does, or will do, what was asked."""
+        return self in (Outcome.ACCEPTED, Outcome.SCHEDULED, Outcome.REBOOT_REQUIRED)
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """The answer to a command. detail: one sentence for a person, empty when all is well."""
+    """The answer to a command.
+
+    detail: one sentence for a person, empty when all is well. answer: the payloads of the charging
+    point's answers as they came, one a call that was sent; JSON values.
+    """
 
     outcome: Outcome
     detail: str = ""
+    answer: tuple[Any, ...] = ()

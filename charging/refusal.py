@@ -46,6 +46,9 @@ def refusal_of(outcome: Outcome) -> Refusal | None:
 
 _OF_OUTCOME = {
     Outcome.ACCEPTED: None,
+    Outcome.SCHEDULED: None,
+    Outcome.REBOOT_REQUIRED: None,
+    Outcome.INVALID: Refusal.NOT_OFFERED,
     Outcome.REJECTED: Refusal.REJECTED,
     Outcome.FAILED: Refusal.REJECTED,
     Outcome.OFFLINE: Refusal.OFFLINE,
