@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import errno
 import io
 import logging
@@ -297,6 +296,18 @@ class Handshake:
             self._listener.poller.watch(self._fd, 0)
         except Refusal as refusal:
             self._refuse(refusal)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Answer a handshake that met a defect of ours, and free its place at once."""
+        log.error(
+            "handshake failed",
+            extra={"charging_point": self._charging_point_id},
+            exc_info=error,
+        )
+        if self._fd >= 0:
+            self._refuse(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "defect", "cannot serve this"))
 
     def _check_room(self) -> None:
         listener = self._listener
@@ -326,6 +337,8 @@ class Handshake:
             self._open(result)
         except Refusal as refusal:
             self._refuse(refusal)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            self._fail(error)
 
     def _authenticate(self, admitted: Admitted) -> None:
         """Source: OCPP-J 1.6 section 6.2.2; the Basic user is the identity."""
@@ -491,13 +504,19 @@ def _select_subprotocol(
 
 
 def _basic_credentials(request: Request) -> tuple[bytes, bytes] | None:
-    """Return user and password, both bytes: OCPP 1.6 allows any byte in a password."""
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    """Return user and password, both bytes: OCPP 1.6 allows any byte in a password.
+
+    Raises Refusal (400) for more than one Authorization.
+    """
+    headers = request.headers.get_all("Authorization")
+    if len(headers) > 1:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "bad request", "more than one Authorization")
+    scheme, _, encoded = (headers[0] if headers else "").partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
         user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-    except binascii.Error:
+    except ValueError:  # not base64, or not even ASCII
         return None
     return (user, password) if colon else None
 

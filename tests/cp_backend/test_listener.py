@@ -61,6 +61,22 @@ def test_bad_credentials_are_told_401_on_the_upgrade(strict, options):
     assert response.headers["WWW-Authenticate"].startswith("Basic")
 
 
+BASIC = b"Authorization: Basic Q1AxOnB3\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [(b"Authorization: Basic \xff\r\n", b"401"), (BASIC + BASIC, b"400")],
+)
+def test_odd_credentials_are_answered_at_once(strict, headers, status):
+    request = b"GET /CP1 HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n"
+    with socket.create_connection(("127.0.0.1", strict.port), timeout=5) as client:
+        client.sendall(request)
+        assert client.recv(1000).startswith(b"HTTP/1.1 " + status)
+        assert client.recv(1000) == b""
+    assert not strict.logged("listener of a commit failed")
+
+
 @pytest.mark.parametrize(
     ("path", "identity"),
     [
