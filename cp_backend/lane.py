@@ -13,7 +13,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 
@@ -33,11 +33,32 @@ Done = Callable[[Any], None]
 
 BATCH_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
+# A batch under way for longer is no sign of a database that answers.
+_SLOW_SECONDS = 5.0
+# Longer than the database takes to find a deadlock (1 s), which is better solved by it.
+_LOCK_TIMEOUT_SECONDS = 2.0
+# The parts of a batch that met a locked row, and the items of a charging point whose rows were
+# found locked so lately, wait no longer than this for a lock.
+_BRIEF_LOCK_TIMEOUT_SECONDS = 0.1
+_LOCKED_FOR_SECONDS = 10.0
+# Halving a full batch down to one locked item takes 12 waits; where there are many more locked
+# rows (a whole table, an import of ours), the rest of the batch is refused.
+_MAX_LOCK_WAITS = 24
 _MAX_BACKOFF_SECONDS = 5.0
 # The database rolled one of two back that waited for each other; it is well, and can be asked again.
 _CONFLICTS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _TRIES = 5
 _FIRST_PAUSE_SECONDS = 0.02
+
+# Errors that say nothing of the items: the connection or the server is of no use.
+_AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    # Demoted, or kept from writing: another connection finds its successor.
+    psycopg.errors.ReadOnlySqlTransaction,
+    OSError,
+    TimeoutError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +67,23 @@ class DatabaseAwayError(Exception):
     """The database cannot be asked now, or too much waits for it already."""
 
 
+class Submitted(NamedTuple):
+    """What waits for a commit. key: whose rows it touches, as far as that is known."""
+
+    statement: Statement[Any, Any]
+    item: Any
+    done: Done
+    key: str
+
+
 class Lane:
     """Carries submissions to the database, batch after batch.
 
     order: statements of a batch run in this order; what is not listed comes last.
+
+    A row that somebody else keeps locked stops only who needs it: the batch is split, the item
+    that waited hears LockNotAvailable, and for a while the items of its key make transactions
+    of their own, in which nobody waits long.
     """
 
     def __init__(
@@ -68,14 +102,25 @@ class Lane:
         self._batch_limit = batch_limit
         self._max_depth = max_depth
         self._metrics = metrics
-        self._waiting: deque[tuple[Statement[Any, Any], Any, Done]] = deque()
+        self._waiting: deque[Submitted] = deque()
+        self._locked: dict[str, float] = {}
+        self._lock_waits = 0
+        self._brief = False
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._backoff = 0.0
-        self.healthy = False
-        """Whether the database answered the last time it was asked."""
+        self._answered = False
+        self._began_at: float | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the database answered the last time it was asked, and does so in good time."""
+        began_at = self._began_at
+        return self._answered and (
+            began_at is None or time.perf_counter() - began_at < _SLOW_SECONDS
+        )
 
     @property
     def depth(self) -> int:
@@ -83,20 +128,26 @@ class Lane:
         return len(self._waiting)
 
     def submit(
-        self, statement: Statement[Item, Any], item: Item, done: Done, *, urgent: bool = False
+        self,
+        statement: Statement[Item, Any],
+        item: Item,
+        done: Done,
+        *,
+        key: str = "",
+        urgent: bool = False,
     ) -> None:
         """Have a statement done for an item; `done` is called from the loop, once.
 
-        Never blocks. Beyond max_depth `done` hears DatabaseAwayError at once. urgent: before
-        all that waits, however much that is.
+        Never blocks. Beyond max_depth `done` hears DatabaseAwayError at once. key: the charging
+        point whose rows it touches. urgent: before all that waits, however much that is.
         """
         if urgent:
-            self._waiting.appendleft((statement, item, done))
+            self._waiting.appendleft(Submitted(statement, item, done, key))
         elif len(self._waiting) >= self._max_depth:
             done(DatabaseAwayError("too much waits for the database"))
             return
         else:
-            self._waiting.append((statement, item, done))
+            self._waiting.append(Submitted(statement, item, done, key))
         self._idle.clear()
         self._wake.set()
 
@@ -135,26 +186,56 @@ class Lane:
 
     async def _carry(self) -> None:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch_limit))]
+        self._began_at = time.perf_counter()
+        self._lock_waits = 0
+        free, locked = self._apart(batch) if self._locked else (batch, [])
+        try:
+            if not free or await self._commit_all(free, brief=False):
+                if locked:
+                    await self._commit_all(locked, brief=True)
+            else:
+                self._refuse(locked)
+        finally:
+            self._began_at = None
+
+    def _apart(self, batch: list[Submitted]) -> tuple[list[Submitted], list[Submitted]]:
+        """Return a batch's items without those whose rows were found locked lately, and those."""
+        now = time.perf_counter()
+        self._locked = {key: until for key, until in self._locked.items() if until > now}
+        return (
+            [each for each in batch if each.key not in self._locked],
+            [each for each in batch if each.key in self._locked],
+        )
+
+    async def _commit_all(self, batch: list[Submitted], *, brief: bool) -> bool:
+        """Commit a batch and hand its results on; return False where the database is away.
+
+        brief: wait for locks no longer than _BRIEF_LOCK_TIMEOUT_SECONDS.
+        """
         started = time.perf_counter()
+        self._brief = brief
         try:
             async with asyncio.timeout(BATCH_TIMEOUT_SECONDS):
                 results = await self._commit(batch)
-        except (psycopg.OperationalError, psycopg.InterfaceError, OSError, TimeoutError) as error:
-            await self._away(error, [done for _, _, done in batch])
-            return
-        self.healthy = True
+        except _AWAY as error:
+            await self._away(error, batch)
+            return False
+        self._answered = True
         self._backoff = 0.0
         self._metrics.sample("CommitBatchSize", len(batch))
         self._metrics.sample("CommitLatency", (time.perf_counter() - started) * 1000)
-        for (_, _, done), result in zip(batch, results, strict=True):
-            _tell(done, result)
+        for each, result in zip(batch, results, strict=True):
+            _tell(each.done, result)
+        return True
 
-    async def _commit(self, batch: Sequence[tuple[Statement[Any, Any], Any, Done]]) -> list[Any]:
+    async def _commit(self, batch: Sequence[Submitted]) -> list[Any]:
         """Return a result or an exception for each submission of a batch."""
         connection = await self._connected()
         try:
             return await self._try(connection, batch)
-        except (psycopg.OperationalError, OSError, TimeoutError):
+        except psycopg.errors.LockNotAvailable as error:
+            return await self._commit_around_lock(batch, error)
+        except _AWAY:
             raise
         except Exception as error:  # noqa: BLE001 - it is handed on as a result
             # One item is at fault (a text with NUL, a reference to something deleted, a defect
@@ -167,10 +248,28 @@ class Lane:
             half = len(batch) // 2
             return [*await self._commit(batch[:half]), *await self._commit(batch[half:])]
 
+    async def _commit_around_lock(
+        self, batch: Sequence[Submitted], error: psycopg.errors.LockNotAvailable
+    ) -> list[Any]:
+        """Commit what a locked row does not concern; the error is the result of the rest."""
+        self._lock_waits += 1
+        self._brief = True
+        self._metrics.count("DatabaseFailures", type(error).__name__)
+        if len(batch) > 1 and self._lock_waits < _MAX_LOCK_WAITS:
+            half = len(batch) // 2
+            return [*await self._commit(batch[:half]), *await self._commit(batch[half:])]
+        log.warning(
+            "rows are locked",
+            extra={"lane": self._name, "keys": [each.key for each in batch[:10]]},
+        )
+        if len(batch) == 1 and batch[0].key:
+            self._locked[batch[0].key] = time.perf_counter() + _LOCKED_FOR_SECONDS
+        return [error] * len(batch)
+
     async def _try(
         self,
         connection: psycopg.AsyncConnection[Any],
-        batch: Sequence[tuple[Statement[Any, Any], Any, Done]],
+        batch: Sequence[Submitted],
     ) -> list[Any]:
         """Transact; once more where another node's transaction stood in the way."""
         for attempt in range(_TRIES - 1):
@@ -185,17 +284,21 @@ class Lane:
     async def _transact(
         self,
         connection: psycopg.AsyncConnection[Any],
-        batch: Sequence[tuple[Statement[Any, Any], Any, Done]],
+        batch: Sequence[Submitted],
     ) -> list[Any]:
         groups: dict[Statement[Any, Any], list[int]] = {}
-        for place, (statement, _, _) in enumerate(batch):
-            groups.setdefault(statement, []).append(place)
+        for place, each in enumerate(batch):
+            groups.setdefault(each.statement, []).append(place)
         results: list[Any] = [None] * len(batch)
         last = len(self._order)
         async with connection.transaction(), connection.cursor() as cursor:
+            if self._brief:
+                await cursor.execute(
+                    f"SET LOCAL lock_timeout = {_BRIEF_LOCK_TIMEOUT_SECONDS * 1000:.0f}"
+                )
             for statement in sorted(groups, key=lambda s: self._order.get(s, last)):
                 places = groups[statement]
-                answers = await statement(cursor, [batch[place][1] for place in places])
+                answers = await statement(cursor, [batch[place].item for place in places])
                 for place, answer in zip(places, answers, strict=True):
                     results[place] = answer
         return results
@@ -207,23 +310,29 @@ class Lane:
                 autocommit=True,
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 application_name=f"charging-point-backend {self._name}",
-                options=f"-c statement_timeout={BATCH_TIMEOUT_SECONDS}s -c timezone=UTC",
+                # A demoted server is as good as none: the address leads to its successor.
+                target_session_attrs="read-write",
+                options=f"-c statement_timeout={BATCH_TIMEOUT_SECONDS}s"
+                f" -c lock_timeout={_LOCK_TIMEOUT_SECONDS * 1000:.0f} -c timezone=UTC",
             )
         return self._connection
 
-    async def _away(self, error: Exception, batch: list[Done]) -> None:
-        """Tell everybody who waits, let go of the connection, and wait before the next try."""
-        self.healthy = False
+    async def _away(self, error: Exception, batch: Sequence[Submitted]) -> None:
+        """Refuse all that waits, drop the connection, and wait before the next try."""
+        self._answered = False
         self._metrics.count("DatabaseFailures", type(error).__name__)
         log.error("database away", extra={"lane": self._name, "error": str(error)[:300]})
-        waiting = [done for _, _, done in self._waiting]
+        waiting = list(self._waiting)
         self._waiting.clear()
-        refusal = DatabaseAwayError("the database cannot be reached")
-        for done in (*batch, *waiting):
-            _tell(done, refusal)
+        self._refuse([*batch, *waiting])
         await self._disconnect()
         self._backoff = min(_MAX_BACKOFF_SECONDS, self._backoff * 2 or 0.1)
         await asyncio.sleep(self._backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
+
+    def _refuse(self, batch: Sequence[Submitted]) -> None:
+        refusal = DatabaseAwayError("the database cannot be reached")
+        for each in batch:
+            _tell(each.done, refusal)
 
     async def _disconnect(self) -> None:
         if self._connection is not None:

@@ -104,7 +104,7 @@ class Node:
     @property
     def ready(self) -> bool:
         """Whether new charging points should be sent here."""
-        return self.store.facts.healthy and not self._stop.is_set()
+        return self.store.healthy and not self._stop.is_set()
 
     def stop(self, drain_seconds: float) -> None:
         """Begin to stop; said a second time, stop without further ado."""
@@ -303,7 +303,7 @@ class Node:
                 for end in ends:
                     self._write_end(*end)
             # Until the database is there, ask often: a load balancer waits for us.
-            await asyncio.sleep(BEAT_SECONDS if self.store.facts.healthy else 0.5)
+            await asyncio.sleep(BEAT_SECONDS if self.store.healthy else 0.5)
 
     def _write_presence_anew(self) -> None:
         """Take all charging points again: rows are missing, since the database was away or the

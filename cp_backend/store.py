@@ -155,9 +155,14 @@ class Store:
         """How much waits for the database."""
         return self.lookups.depth + self.facts.depth
 
+    @property
+    def healthy(self) -> bool:
+        """Whether both look-ups and facts are served."""
+        return self.lookups.healthy and self.facts.healthy
+
     def admit(self, request: AdmissionRequest, told: Told) -> None:
         """Look up who stands at the door → Admitted, or None for an unknown one."""
-        self.lookups.submit(admit, request, told)
+        self.lookups.submit(admit, request, told, key=request.charging_point_id)
 
     def authorize(self, charging_point_id: str, id_tag: str, told: Told) -> None:
         """Decide over a token → Authorization."""
@@ -165,13 +170,14 @@ class Store:
             authorize_tokens,
             From(charging_point_id, (id_tag, self._settings.admit_unknown_tokens)),
             told,
+            key=charging_point_id,
         )
 
     def ask_hub(self, question: HubQuestion, told: Told) -> None:
         """Ask the hub about a card → the authorization's id, None where nobody could answer, or
         an Authorization where the hub is not asked.
         """
-        self.lookups.submit(ask_hub, question, told)
+        self.lookups.submit(ask_hub, question, told, key=question.charging_point_id)
 
     async def hub_answers(
         self, waiting: Sequence[int], over: Sequence[int]
@@ -185,19 +191,21 @@ class Store:
 
     def connected(self, presence: Presence, told: Told) -> None:
         """Take over a charging point; another node that held it is notified."""
-        self.facts.submit(self._connected, presence, told)
+        self.facts.submit(self._connected, presence, told, key=presence.charging_point_id)
 
     def disconnected(self, charging_point_id: str, connection_id: int, told: Told) -> None:
         """Give up a charging point, unless somebody newer has it."""
-        self.facts.submit(disconnect, (charging_point_id, connection_id), told)
+        self.facts.submit(
+            disconnect, (charging_point_id, connection_id), told, key=charging_point_id
+        )
 
     def booted(self, charging_point_id: str, said: Booted, told: Told) -> None:
         """Note a boot → Registration."""
-        self.facts.submit(boot, From(charging_point_id, said), told)
+        self.facts.submit(boot, From(charging_point_id, said), told, key=charging_point_id)
 
     def status_reported(self, charging_point_id: str, said: StatusReported, told: Told) -> None:
         """Note a status, and an event where it is a new one."""
-        self.facts.submit(report_status, From(charging_point_id, said), told)
+        self.facts.submit(report_status, From(charging_point_id, said), told, key=charging_point_id)
 
     def session_started(self, charging_point_id: str, said: SessionStarted, told: Told) -> None:
         """Begin a session, or find it begun → SessionStartedAnswer."""
@@ -205,6 +213,7 @@ class Store:
             start_sessions,
             From(charging_point_id, (said, self._settings.admit_unknown_tokens)),
             told,
+            key=charging_point_id,
         )
 
     def session_ended(self, charging_point_id: str, said: SessionEnded, told: Told) -> None:
@@ -213,11 +222,14 @@ class Store:
             end_sessions,
             From(charging_point_id, (said, self._settings.admit_unknown_tokens)),
             told,
+            key=charging_point_id,
         )
 
     def meter_read(self, charging_point_id: str, said: MeterRead, told: Told) -> None:
         """Keep readings, each once however often it is said."""
-        self.facts.submit(_record_readings, From(charging_point_id, said), told)
+        self.facts.submit(
+            _record_readings, From(charging_point_id, said), told, key=charging_point_id
+        )
 
     def command_answered(self, command_id: int, result: CommandResult, told: Told) -> None:
         """Answer a command → whether its asker still waited."""

@@ -1,5 +1,9 @@
 """OCPP 1.6 Core over a real socket, down to the rows of a real database."""
 
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import psycopg
 import pytest
 
 from tests.rows import add_charging_point, add_token
@@ -16,6 +20,50 @@ def station(node):
 
 def one(database, query, *values):
     return database.execute(query, values).fetchone()
+
+
+def test_a_charging_point_whose_row_is_locked_keeps_nobody_waiting(node, database, database_url):
+    def report(station):
+        return station.call(
+            "StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+        )
+
+    with Station(node.port, "CP1") as locked, Station(node.port, "CP2") as free:
+        for station in (locked, free):
+            station.boot()
+            report(station)
+        with psycopg.connect(database_url) as other:
+            other.execute("SELECT 1 FROM evses WHERE charging_point_id = 'CP1' FOR UPDATE")
+            assert report(locked)[0] == "InternalError"
+            assert [report(free) for _ in range(20)] == [{}] * 20
+        assert report(locked) == {}
+
+
+def test_a_node_that_may_only_read_is_not_ready(node, database, database_url):
+    with urlopen(f"http://127.0.0.1:{node.port}/health/ready") as answer:
+        assert answer.status == 200
+    name = database.info.dbname
+    try:
+        database.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name LIKE 'charging-point-backend%%' AND datname = %s",
+            [name],
+        )
+        eventually(lambda: not ready(node))
+        assert not ready(node)
+    finally:
+        database.execute("SET default_transaction_read_only = off")
+        database.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    eventually(lambda: ready(node), 20)
+
+
+def ready(node):
+    try:
+        with urlopen(f"http://127.0.0.1:{node.port}/health/ready") as answer:
+            return answer.status == 200
+    except HTTPError:
+        return False
 
 
 def test_before_its_boot_a_charging_point_gets_a_security_error(node):

@@ -105,3 +105,93 @@ async def test_a_listener_that_fails_harms_nobody(lane):
 
     lane.submit(one, "x", fail)
     assert await lane.ask(one, "y") == 2
+
+
+async def touch(cursor, items):
+    """Update the row of each item's charging point."""
+    await cursor.execute(
+        "UPDATE charging_points SET vendor = 'V' WHERE charging_point_id = ANY(%s)"
+        " RETURNING charging_point_id",
+        [sorted(items)],
+    )
+    found = {row[0] async for row in cursor}
+    return [item in found for item in items]
+
+
+def submit(lane, name):
+    future = asyncio.get_running_loop().create_future()
+    lane.submit(touch, name, future.set_result, key=name)
+    return future
+
+
+async def test_a_locked_row_stops_only_who_needs_it(lane, database, database_url):
+    names = [f"CP{n}" for n in range(50)]
+    with database.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO charging_points (charging_point_id) VALUES (%s)", [[n] for n in names]
+        )
+    loop = asyncio.get_running_loop()
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT 1 FROM charging_points WHERE charging_point_id = 'CP7' FOR UPDATE")
+        results = await asyncio.gather(*(submit(lane, name) for name in names))
+        assert isinstance(results.pop(7), psycopg.errors.LockNotAvailable)
+        assert results == [True] * 49
+        assert lane.healthy
+        # By now it is known whose row is locked: the others do not wait for it at all.
+        began = loop.time()
+        locked, *free = [submit(lane, name) for name in ("CP7", *names[:7], *names[8:])]
+        assert await asyncio.gather(*free) == [True] * 49
+        assert not locked.done()
+        assert isinstance(await locked, psycopg.errors.LockNotAvailable)
+        assert loop.time() - began < 2
+    assert await submit(lane, "CP7") is True
+
+
+async def test_a_locked_table_neither_counts_as_away_nor_takes_for_ever(lane, database_url):
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE charging_points")
+        async with asyncio.timeout(15):
+            results = await asyncio.gather(*(submit(lane, f"CP{n}") for n in range(50)))
+        assert {type(result) for result in results} == {psycopg.errors.LockNotAvailable}
+        assert await lane.ask(another, 1) == 1
+        assert lane.healthy
+
+
+async def write(cursor, items):
+    await cursor.execute("INSERT INTO tokens (id_tag) VALUES ('T') ON CONFLICT DO NOTHING")
+    return [True] * len(items)
+
+
+async def test_a_server_that_is_read_only_is_left_for_one_that_is_not(lane, database, database_url):
+    assert await lane.ask(write, 1) is True
+    name = database.info.dbname
+    try:
+        database.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        # As a demoted writer does to connections that it kept:
+        await lane.ask(demote, 1)
+        for _ in range(2):
+            with pytest.raises(DatabaseAwayError):
+                await lane.ask(write, 1)
+            assert not lane.healthy
+    finally:
+        with psycopg.connect(
+            database_url, autocommit=True, options="-c default_transaction_read_only=off"
+        ) as other:
+            other.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    assert await lane.ask(write, 1) is True
+    assert lane.healthy
+
+
+async def demote(cursor, items):
+    await cursor.execute("SET default_transaction_read_only = on")
+    return list(items)
+
+
+async def test_a_database_that_does_not_answer_in_good_time_is_not_healthy(lane, database):
+    assert await lane.ask(one, "x") == 1
+    asked = asyncio.create_task(lane.ask(sleepy, "x"))
+    async with asyncio.timeout(10):
+        while lane.healthy:
+            await asyncio.sleep(0.05)
+    assert not asked.done()
+    asked.cancel()
