@@ -20,7 +20,8 @@ from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.images import IMAGES, Image
 from scripts.cloud.inputs import InputError, Target, target
 from scripts.cloud.stacks import StackError
-from templates.names import CHARGING_POINT, SERVICES, THIRD_PARTY
+from templates.naming import CHARGING_POINT, SERVICES, THIRD_PARTY, host_name, spelled
+from templates.stacks.test_services import LISTENER_PORTS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(os.environ.get("PIPELINE_RESULTS") or ROOT / "build" / "pipeline")
@@ -33,7 +34,6 @@ _OURS = {
     *("ACCOUNT_ID", "CLUSTER", "COMMIT_ID", "ENVIRONMENT", "LIVE_SERVICE", "MFLAGS"),
     *("REPOSITORY", "REPOSITORY_URI", "SERVICE"),
 }
-_TEST_PORTS = {CHARGING_POINT: "443", THIRD_PARTY: "8443"}
 
 
 class PipelineError(RuntimeError):
@@ -177,12 +177,12 @@ def _where_the_test_is(aws: Aws) -> dict[str, str]:
     environment = aws.target.environment
     return {
         "ACCEPTANCE_HOST": _given("TEST_HOST"),
-        "ACCEPTANCE_PORT": _TEST_PORTS[CHARGING_POINT],
-        "ACCEPTANCE_TLS_NAME": f"{CHARGING_POINT}.{environment}.vni.internal",
+        "ACCEPTANCE_PORT": str(LISTENER_PORTS[CHARGING_POINT]),
+        "ACCEPTANCE_TLS_NAME": spelled(host_name(CHARGING_POINT), environment),
         "ACCEPTANCE_CA_FILE": str(authority),
         "ACCEPTANCE_DRAIN": drain,
-        "ACCEPTANCE_HUB_PORT": _TEST_PORTS[THIRD_PARTY],
-        "ACCEPTANCE_HUB_TLS_NAME": f"{THIRD_PARTY}.{environment}.vni.internal",
+        "ACCEPTANCE_HUB_PORT": str(LISTENER_PORTS[THIRD_PARTY]),
+        "ACCEPTANCE_HUB_TLS_NAME": spelled(host_name(THIRD_PARTY), environment),
         # What the drain's command needs to know of us.
         **{name: os.environ[name] for name in ("AWS_PROFILE", "AWS_CONFIG_FILE")},
     }
@@ -210,7 +210,7 @@ def _make(*words: str) -> None:
         if name not in _OURS and not name.startswith(("AWS_", "CODEBUILD_", "MAKE"))
     }
     if subprocess.run(["make", *words], cwd=ROOT, env=environment, check=False).returncode:
-        raise PipelineError(f"`make {words[0]}` failed; its own words are above")
+        raise PipelineError(f"`make {words[0]}` failed; its output is above")
 
 
 def _given(name: str) -> str:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from templates import (
+from templates.stacks import (
     accelerator,
     access,
     alerts,
@@ -14,13 +14,13 @@ from templates import (
     builds,
     cluster,
     database,
-    delivery,
+    deployment_pipeline,
     firewall,
     network,
     observability,
     registry,
     services,
-    trial,
+    test_services,
 )
 
 GENERATED = Path(__file__).parent.parent / "generated"
@@ -39,9 +39,9 @@ STACKS = {
         services,
         accelerator,
         observability,
-        trial,
+        test_services,
         builds,
-        delivery,
+        deployment_pipeline,
     )
 }
 """Every stack, in the order in which they are deployed, and taken away the other way round: whoever
@@ -49,7 +49,10 @@ takes an environment away needs their rights to the end.
 """
 
 OPTIONAL = {
-    **{m.STACK: "make deploy-delivery-pipeline" for m in (trial, builds, delivery)},
+    **{
+        m.STACK: "make deploy-delivery-pipeline"
+        for m in (test_services, builds, deployment_pipeline)
+    },
     access.STACK: "make deploy-access",
 }
 """Stacks without which an environment is whole, and what makes them."""

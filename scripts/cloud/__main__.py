@@ -7,17 +7,17 @@ import os
 import sys
 from collections.abc import Callable
 
-from scripts.cloud import containers, delivery, environment, hub, images, inputs, watching
+from scripts.cloud import containers, environment, hub_inputs, images, inputs, pipelines, watching
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.inputs import InputError, Target
 from scripts.cloud.stacks import StackError
 from scripts.cloud.tasks import TaskError
-from templates.builds import BUILDS
-from templates.cluster import MIGRATIONS
 from templates.environments import sizes
-from templates.names import SERVICES
-from templates.trial import DELIVERED
+from templates.naming import SERVICES
+from templates.parts.service import PROGRAMS
+from templates.stacks.builds import BUILDS
+from templates.stacks.cluster import MIGRATIONS
 
 INTERRUPTED = 130
 
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m scripts.cloud",
         description="Deploy and look after environments on AWS.",
         epilog="AWS_PROFILE, ACCOUNT_ID and ENVIRONMENT say where; VERBOSE=1 shows every call of "
-        "the AWS CLI; docs/deploying.md tells the whole story.",
+        "the AWS CLI; docs/deploying.md has the whole of it.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 # What writes logs besides the services: the tests and builds of the delivery pipeline too.
-LOGS = (*SERVICES, MIGRATIONS, *(service.test for service in DELIVERED), BUILDS)
+LOGS = (*SERVICES, MIGRATIONS, *(program.tested_name for program in PROGRAMS.values()), BUILDS)
 _OF_A_SERVICE = ("deploy-service", "tail-logs", "open-shell", "build", "run")
 
 
@@ -95,9 +95,9 @@ def _connect(target: Target) -> Aws:
 def _deploy(_: argparse.Namespace) -> int:
     target = _target()
     cidrs = inputs.whitelist(os.environ)
-    told = hub.read(os.environ, cidrs)
+    hub = hub_inputs.read(os.environ, cidrs)
     names = inputs.certificate_names(os.environ)
-    sight = inputs.sight(os.environ)
+    alarm_parameters = inputs.alarm_parameters(os.environ)
     tags = {service: images.tag_of(image) for service, image in images.IMAGES.items()}
     aws = _connect(target)
     if inputs.admits_everybody(cidrs):
@@ -106,7 +106,7 @@ def _deploy(_: argparse.Namespace) -> int:
             "only its own check of addresses and certificates is left.",
             file=sys.stderr,
         )
-    environment.deploy(aws, told, tags, names, sight)
+    environment.deploy(aws, hub, tags, names, alarm_parameters)
     return 0
 
 
@@ -119,13 +119,14 @@ def _deploy_service(options: argparse.Namespace) -> int:
 
 def _deploy_pipelines(_: argparse.Namespace) -> int:
     target = _target()
-    source, sight = inputs.source(os.environ), inputs.sight(os.environ)
-    delivery.deploy_pipelines(_connect(target), source, sight)
+    source = inputs.source(os.environ)
+    alarm_parameters = inputs.alarm_parameters(os.environ)
+    pipelines.deploy_pipelines(_connect(target), source, alarm_parameters)
     return 0
 
 
 def _store_token(_: argparse.Namespace) -> int:
-    delivery.store_token(_connect(_target()))
+    pipelines.store_token(_connect(_target()))
     return 0
 
 
@@ -154,12 +155,12 @@ def _create_accelerator(_: argparse.Namespace) -> int:
 def _delete(_: argparse.Namespace) -> int:
     target = _target()
     aws = _connect(target)
-    _ask(target)
+    _confirm(target)
     environment.delete(aws)
     return 0
 
 
-def _ask(target: Target) -> None:
+def _confirm(target: Target) -> None:
     """Have the deletion confirmed, twice for production. Raises InputError."""
     words = [("CONFIRM", target.environment)]
     if sizes(target.environment).protected:

@@ -21,7 +21,7 @@ _CLI = Path(sys.executable).with_name("aws")
 
 
 class AwsError(RuntimeError):
-    """AWS, or its CLI, refused. code: AWS's word for it, or an empty text."""
+    """AWS, or its CLI, refused. code: AWS's error code, or an empty text."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -46,10 +46,6 @@ class Aws:
             # Its own help and progress are for people at a terminal.
             "AWS_CLI_AUTO_PROMPT": "off",
         }
-        self.stacks: dict[str, dict[str, Any]] | None = None
-        """The environment's stacks as `stacks.look` saw them last, or None before that."""
-        self.changed: set[str] = set()
-        """The stacks that have changed since."""
         self.region = self._region()
         self._environment["AWS_DEFAULT_REGION"] = self.region
 
@@ -74,7 +70,7 @@ class Aws:
             stdin=subprocess.DEVNULL,
         )
         if run.returncode:
-            raise AwsError(_last_words(run.stderr or run.stdout))
+            raise AwsError(_error_message(run.stderr or run.stdout))
         return run.stdout.strip()
 
     def interactive(self, *words: str) -> int:
@@ -116,16 +112,16 @@ class Aws:
         )
 
 
-def _last_words(output: str) -> str:
-    """Return the error without the CLI's notes about itself."""
+def _error_message(output: str) -> str:
+    """Return the error without the CLI's usage notes."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("usage:", "Note:", "aws: "))]
     return " ".join(kept[-6:] or lines[-6:])
 
 
 @contextmanager
-def lent_files(**contents: bytes) -> Iterator[dict[str, Path]]:
-    """Lend the CLI secrets as files, which no process list shows."""
+def temporary_files(**contents: bytes) -> Iterator[dict[str, Path]]:
+    """Write secrets to files for the CLI, since everybody can read a command line."""
     with tempfile.TemporaryDirectory(prefix="vni-") as directory:
         files = {}
         for name, content in contents.items():

@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from charging.database.address import state_directory
-from scripts.cloud.aws import Aws, AwsError, lent_files
+from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.stacks import NO_CHANGES
 from templates.environments import sizes
+from templates.naming import SERVICES, host_name, named, parameter_name, spelled
 
 AUTHORITY_DAYS = 3650
 # What browsers and many TLS stacks accept at most is 398.
@@ -107,9 +108,7 @@ def names_in(certificate: x509.Certificate) -> set[str]:
 
 def own_names(environment: str) -> list[str]:
     """Return the names that every certificate of an environment has; clients may ask for them."""
-    return [
-        f"{service}.{environment}.vni.internal" for service in ("charging-point", "third-party")
-    ]
+    return [spelled(host_name(service), environment) for service in SERVICES]
 
 
 class Certificates:
@@ -118,11 +117,11 @@ class Certificates:
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
         self._environment = aws.target.environment
-        self._secret = f"vni-cpo-{self._environment}-certificate-authority"
-        self._parameter = f"/vni/{self._environment}/certificate-arn"
+        self._secret = aws.target.spelled(named("certificate-authority"))
+        self._parameter = aws.target.spelled(parameter_name("certificate-arn"))
 
     def create(self, more_names: Iterable[str] = (), *, force: bool = False) -> str:
-        """Make what is missing, renew what ends soon or lacks a name; say what was done.
+        """Make what is missing, renew what ends soon or lacks a name; return what was done.
 
         more_names: names and addresses besides the environment's own and those it already has.
         """
@@ -163,16 +162,16 @@ class Certificates:
         return file
 
     def remove(self) -> None:
-        """Take certificate and authority away; a protected environment's authority comes back for 30 days."""
+        """Delete certificate and authority; a protected environment's can be restored for 30 days."""
         if self.arn:
             self._unless_gone("acm", "delete-certificate", "--certificate-arn", self.arn)
             self._unless_gone("ssm", "delete-parameter", "--name", self._parameter)
-        patience = (
+        recovery = (
             ("--recovery-window-in-days", "30")
             if sizes(self._environment).protected
             else ("--force-delete-without-recovery",)
         )
-        self._unless_gone("secretsmanager", "delete-secret", "--secret-id", self._secret, *patience)
+        self._unless_gone("secretsmanager", "delete-secret", "--secret-id", self._secret, *recovery)
 
     @cached_property
     def _stored(self) -> str | None:
@@ -194,7 +193,7 @@ class Certificates:
         if self._stored:
             return Authority.from_json(self._stored)
         authority = Authority.new(self._environment)
-        with lent_files(authority=authority.to_json().encode()) as files:
+        with temporary_files(authority=authority.to_json().encode()) as files:
             self._aws(
                 *("secretsmanager", "create-secret", "--name", self._secret),
                 *("--description", "Key of the authority that charging points trust"),
@@ -218,7 +217,7 @@ class Certificates:
 
     def _import(self, certificate: bytes, key: bytes) -> None:
         """Give the certificate to ACM, over the one there is."""
-        with lent_files(certificate=certificate, key=key, chain=self._authority.pem) as files:
+        with temporary_files(certificate=certificate, key=key, chain=self._authority.pem) as files:
             answer = self._aws(
                 *("acm", "import-certificate"),
                 *("--certificate", f"fileb://{files['certificate']}"),

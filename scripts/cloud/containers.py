@@ -19,7 +19,7 @@ from sqlalchemy import make_url
 from charging.database.address import DATABASE_URL, database
 from scripts.cloud import images
 from scripts.cloud.images import Image
-from templates.containers import STOP_TIMEOUT_SECONDS
+from templates.parts.containers import STOP_TIMEOUT_SECONDS
 
 # Where PostgreSQL's socket is in a container.
 _SOCKETS = "/run/postgresql"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scripts.cloud import delivery, migration, stacks
+from scripts.cloud import migration, pipelines, stacks
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.certificates import Certificates
-from scripts.cloud.hub import Hub, keep, secret_parameters
+from scripts.cloud.hub_inputs import Hub, keep, secret_parameters
 from scripts.cloud.images import IMAGES, missing, push
 from scripts.cloud.stacks import NO_CHANGES
 from scripts.cloud.steps import Work, run
-from templates import builds, network
 from templates.__main__ import STACKS
 from templates.environments import sizes
-from templates.firewall import MAX_HUB_ADDRESSES
-from templates.names import CHARGING_POINT, camel
+from templates.naming import CHARGING_POINT, camel, named
+from templates.stacks import builds, network
+from templates.stacks.firewall import MAX_HUB_ADDRESSES
 
 
 def deploy(
@@ -23,12 +23,12 @@ def deploy(
     hub: Hub,
     tags: Mapping[str, str],
     more_names: list[str],
-    sight: Mapping[str, str],
+    alarm_parameters: Mapping[str, str],
 ) -> None:
     """Bring the whole environment up to date, from an empty account if need be.
 
-    tags: service → image tag. sight: `inputs.sight`. Raises InputError before anything is touched
-    where an image would have to be built and cannot.
+    tags: service → image tag. alarm_parameters: `inputs.alarm_parameters`. Raises InputError
+    before anything is touched where an image would have to be built and cannot.
     """
     lacking = missing(aws, tags)
     certificates = Certificates(aws)
@@ -43,7 +43,7 @@ def deploy(
             "services",
             {
                 **images,
-                **sight,
+                **alarm_parameters,
                 **hub.parameters,
                 **secret_parameters(aws, hub),
                 "CertificateArn": str(certificates.arn),
@@ -57,7 +57,7 @@ def deploy(
             **stack("network"),
             **stack("firewall", hub_parameters(hub.cidrs)),
             **stack("registry"),
-            **stack("alerts", sight),
+            **stack("alerts", alarm_parameters),
             **{f"image {s}": _image(aws, s, tags[s], s in lacking) for s in IMAGES},
             "certificate": lambda: certificates.create(more_names),
             **stack("database"),
@@ -69,7 +69,7 @@ def deploy(
             "observability": lambda: stacks.deploy(
                 aws,
                 "observability",
-                {**sight, **hub.parameters, "CertificateArn": str(certificates.arn)},
+                {**alarm_parameters, **hub.parameters, "CertificateArn": str(certificates.arn)},
             ),
             # Only now are the names and addresses known that clients will ask for.
             "names in certificate": lambda: certificates.create(public_names(aws)),
@@ -203,7 +203,7 @@ def _take_back_protection(aws: Aws, present: list[str]) -> str:
 
 def _delete(aws: Aws, stack: str) -> str:
     if stack == builds.STACK:
-        delivery.make_room(aws)
+        pipelines.make_room(aws)
     if stack == network.STACK:
         _free_vpc(aws)
     stacks.delete(aws, stack)
@@ -224,13 +224,13 @@ def _free_vpc(aws: Aws) -> None:
 def _remove_certificates(aws: Aws) -> str:
     Certificates(aws).remove()
     migration.forget(aws)
-    delivery.forget(aws)
+    pipelines.forget(aws)
     return "deleted"
 
 
 def _sweep(aws: Aws) -> str:
     """Remove what AWS makes for itself and no stack owns."""
-    cluster = f"vni-cpo-{aws.target.environment}"
+    cluster = aws.target.spelled(named())
     for group in (
         f"/aws/rds/cluster/{cluster}/postgresql",
         f"/aws/ecs/containerinsights/{cluster}/performance",

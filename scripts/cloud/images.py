@@ -7,7 +7,6 @@ disconnected for it.
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -18,7 +17,8 @@ from scripts.cloud.aws import Aws
 from scripts.cloud.inputs import InputError
 from scripts.cloud.stacks import look, outputs
 from templates.environments import sizes
-from templates.names import CHARGING_POINT, THIRD_PARTY, camel
+from templates.naming import CHARGING_POINT, THIRD_PARTY, camel
+from templates.parts.service import PROGRAMS
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES = ("docker", "podman")
@@ -47,9 +47,9 @@ class Image:
 
 
 IMAGES = {
-    CHARGING_POINT: Image(CHARGING_POINT, "cp_backend"),
+    CHARGING_POINT: Image(CHARGING_POINT, PROGRAMS[CHARGING_POINT].package),
     # The operator's commands are not in the other: their changes disconnect nobody.
-    THIRD_PARTY: Image(THIRD_PARTY, "third_party_backend", ("operations",)),
+    THIRD_PARTY: Image(THIRD_PARTY, PROGRAMS[THIRD_PARTY].package, ("operations",)),
 }
 
 
@@ -88,7 +88,7 @@ def missing(aws: Aws, tags: Mapping[str, str]) -> set[str]:
 
 
 def push(aws: Aws, image: Image, tag: str, uri: str = "") -> str:
-    """Build an image and push it to the registry; say what was done. Raises InputError.
+    """Build an image and push it to the registry; return what was done. Raises InputError.
 
     uri: of the repository, where it is known already.
     """
@@ -133,11 +133,6 @@ def find_engine(variables: Mapping[str, str] = os.environ) -> str:
         f"{which} here, and an image is to be built: start it, or name an image that is "
         "in the registry with IMAGE_TAG=…"
     )
-
-
-def this_platform() -> str:
-    """Return this machine's platform in a container engine's words."""
-    return "linux/arm64" if platform.machine() in ("aarch64", "arm64") else "linux/amd64"
 
 
 def _revision() -> str:

@@ -1,4 +1,4 @@
-"""What a person must say before anything is touched, checked at once and in plain words."""
+"""The variables that the targets take, checked before anything is touched."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from templates.firewall import MAX_HUB_ADDRESSES
+from troposphere import Sub
 
-# No hyphen: see `templates.names.new_template`.
-_ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{1,19}")
+from templates.naming import ENVIRONMENT_PATTERN, spelled
+from templates.stacks.firewall import MAX_HUB_ADDRESSES
+
+_ENVIRONMENT = re.compile(ENVIRONMENT_PATTERN)
 _ACCOUNT = re.compile(r"\d{12}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
@@ -30,6 +32,10 @@ class Target:
     profile: str
     account: str
     environment: str
+
+    def spelled(self, name: Sub) -> str:
+        """Return a name of `templates.naming` as it is in this environment."""
+        return spelled(name, self.environment)
 
 
 def target(variables: Mapping[str, str]) -> Target:
@@ -70,7 +76,7 @@ def whitelist(variables: Mapping[str, str]) -> list[str]:
 
 
 def admits_everybody(cidrs: list[str]) -> bool:
-    """Return whether the hub's door stands open to all."""
+    """Return whether every address may call the hub's service."""
     return "0.0.0.0/0" in cidrs
 
 
@@ -83,8 +89,8 @@ def certificate_names(variables: Mapping[str, str]) -> list[str]:
     return sorted(set(filter(None, names)))
 
 
-def sight(variables: Mapping[str, str]) -> dict[str, str]:
-    """Read who hears alarms (ALARM_EMAIL) and where the runbook is (GITHUB_REPOSITORY).
+def alarm_parameters(variables: Mapping[str, str]) -> dict[str, str]:
+    """Read who receives alarms (ALARM_EMAIL) and where the runbook is (GITHUB_REPOSITORY).
 
     Return stacks' parameters; what is not given stays as it is. Raises InputError.
     """

@@ -5,13 +5,13 @@ from __future__ import annotations
 from scripts.cloud import tasks
 from scripts.cloud.aws import Aws
 from scripts.cloud.stacks import NO_CHANGES, outputs
-from templates.cluster import MIGRATIONS
+from templates.stacks.cluster import MIGRATIONS
 
 _NOTE = "migrated-image"
 
 
 def migrate(aws: Aws, tag: str) -> str:
-    """Run the migrations of an image, unless they were the last to run; say what was done.
+    """Run the migrations of an image, unless they were the last to run; return what was done.
 
     Raises TaskError; then the schema is as it was, whoever deploys stops there, and the services
     stay as they are.

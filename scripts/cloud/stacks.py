@@ -1,20 +1,23 @@
-"""CloudFormation stacks: look at them, deploy, take away."""
+"""CloudFormation stacks: describe, deploy, protect, delete."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from scripts.cloud.aws import Aws, AwsError
 from templates.__main__ import STACKS
 from templates.environments import sizes
+from templates.naming import stack_name
 
 _GENERATED = Path(__file__).resolve().parents[2] / "generated"
 NO_CHANGES = "no changes"
-# A creation that failed leaves a husk, which can only be deleted.
-_HUSKS = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
+# A stack whose creation failed can only be deleted.
+_FAILED_CREATIONS = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 _WAITERS = {
     "CREATE_IN_PROGRESS": "stack-create-complete",
     "ROLLBACK_IN_PROGRESS": "stack-rollback-complete",
@@ -32,22 +35,41 @@ class StackError(RuntimeError):
 
 def name_of(aws: Aws, stack: str) -> str:
     """Return the full name of one of the environment's stacks."""
-    return f"vni-cpo-{stack}-{aws.target.environment}"
+    return aws.target.spelled(stack_name(stack))
+
+
+@dataclass
+class _Seen:
+    """What is known of an environment's stacks."""
+
+    stacks: dict[str, dict[str, Any]] | None = None
+    """As CloudFormation described them last, or None before that."""
+    changed: set[str] = field(default_factory=set)
+    """Those that have changed since."""
+
+
+# DescribeStacks is slow and its calls are limited; a deployment asks for outputs at every step.
+_seen: WeakKeyDictionary[Aws, _Seen] = WeakKeyDictionary()
+
+
+def _note_change(aws: Aws, stack: str) -> None:
+    _seen.setdefault(aws, _Seen()).changed.add(stack)
 
 
 def look(aws: Aws, *, at: str = "") -> dict[str, dict[str, Any]]:
     """Return the environment's stacks as CloudFormation describes them, in order of deployment.
 
-    They are looked at once, and again after something changed them; with `at`, only when that
+    They are described once, and again after something changed them; with `at`, only when that
     one was changed.
     """
-    if aws.stacks is None or (at in aws.changed if at else aws.changed):
-        aws.changed.clear()
+    seen = _seen.setdefault(aws, _Seen())
+    if seen.stacks is None or (at in seen.changed if at else seen.changed):
+        seen.changed.clear()
         answer = aws("cloudformation", "describe-stacks")
         described = {stack["StackName"]: stack for stack in answer["Stacks"]}
         names = {stack: name_of(aws, stack) for stack in STACKS}
-        aws.stacks = {s: described[name] for s, name in names.items() if name in described}
-    return aws.stacks
+        seen.stacks = {s: described[name] for s, name in names.items() if name in described}
+    return seen.stacks
 
 
 def outputs(aws: Aws, stack: str) -> dict[str, str]:
@@ -61,7 +83,7 @@ def outputs(aws: Aws, stack: str) -> dict[str, str]:
 
 
 def deploy(aws: Aws, stack: str, parameters: Mapping[str, str] | None = None) -> str:
-    """Bring a stack up to date; return in a word what happened.
+    """Bring a stack up to date; return what happened.
 
     The environment's sizes are added to the parameters; what neither names stays as it is. What
     an interrupted deployment left is waited for, or taken away first. Raises StackError.
@@ -83,11 +105,11 @@ def deploy(aws: Aws, stack: str, parameters: Mapping[str, str] | None = None) ->
             *(f"{name}={value}" for name, value in wanted.items() if name in declared),
         )
     except AwsError as error:
-        aws.changed.add(stack)
+        _note_change(aws, stack)
         raise StackError(_reasons(aws, stack, error)) from None
     if "No changes to deploy" in said:
         return NO_CHANGES
-    aws.changed.add(stack)
+    _note_change(aws, stack)
     return "deployed"
 
 
@@ -98,9 +120,9 @@ def _settle(aws: Aws, stack: str) -> None:
         # What became of it is seen at the next look.
         with suppress(AwsError):
             aws("cloudformation", "wait", waiter, "--stack-name", name_of(aws, stack))
-        aws.changed.add(stack)
+        _note_change(aws, stack)
         status = look(aws, at=stack).get(stack, {}).get("StackStatus", "")
-    if status in _HUSKS:
+    if status in _FAILED_CREATIONS:
         delete(aws, stack)
 
 
@@ -119,7 +141,7 @@ def protect(aws: Aws, stack: str, protected: bool) -> bool:
 def delete(aws: Aws, stack: str) -> None:
     """Take a stack away, and wait until it is gone. Raises StackError."""
     name = name_of(aws, stack)
-    aws.changed.add(stack)
+    _note_change(aws, stack)
     try:
         aws("cloudformation", "delete-stack", "--stack-name", name)
         aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", name)

@@ -1,4 +1,4 @@
-"""Steps of something long: what is being done, and how long it took."""
+"""The steps of a deployment, each printed with what it did and how long it took."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Callable, Mapping
 from scripts.cloud.stacks import NO_CHANGES
 
 Work = Callable[[], str]
-"""A step of a deployment; it says in a few words what it did, or NO_CHANGES."""
+"""A step of a deployment; returns in a few words what it did, or NO_CHANGES."""
 
 
 def run(steps: Mapping[str, Work], end: str) -> None:
-    """Do steps in order, telling what is being done and how long it took; then say the end."""
+    """Do steps in order, printing what each did and how long it took, and `end` at the end."""
     began = time.monotonic()
     changed = False
     for place, (name, work) in enumerate(steps.items(), 1):
         print(f"{place:2}/{len(steps)} {name:<24} ", end="", flush=True)
         step_began = time.monotonic()
         try:
-            said = work()
+            result = work()
         except BaseException:
             print("stopped", flush=True)
             raise
-        changed |= not said.startswith(NO_CHANGES)
-        print(f"{said} ({time.monotonic() - step_began:.1f} s)", flush=True)
+        changed |= not result.startswith(NO_CHANGES)
+        print(f"{result} ({time.monotonic() - step_began:.1f} s)", flush=True)
     took = f"{time.monotonic() - began:.0f} s"
     print(f"{end} in {took}." if changed else f"Nothing changed; {took}.", flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.stacks import outputs
-from templates.names import CHARGING_POINT
+from templates.naming import CHARGING_POINT, log_group_name, parameter_name
 
 
 class TaskError(RuntimeError):
@@ -68,11 +68,11 @@ def forget(aws: Aws, name: str) -> None:
 
 
 def _parameter(aws: Aws, name: str) -> str:
-    return f"/vni/{aws.target.environment}/{name}"
+    return aws.target.spelled(parameter_name(name))
 
 
 def _end_of_log(aws: Aws, log: str, task: str) -> str:
-    group = f"/vni/{aws.target.environment}/{log}"
+    group = aws.target.spelled(log_group_name(log))
     stream = f"{CHARGING_POINT}/{CHARGING_POINT}/{task.rsplit('/', 1)[-1]}"
     try:
         answer = aws(

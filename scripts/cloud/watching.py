@@ -1,4 +1,4 @@
-"""Look on: the state of an environment, its logs, a shell in a task."""
+"""The state of an environment, its logs, a shell in a task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scripts.cloud.environment import print_addresses
 from scripts.cloud.inputs import InputError
 from templates.__main__ import OPTIONAL, STACKS
 from templates.environments import sizes
-from templates.names import SERVICES, camel
+from templates.naming import SERVICES, camel, log_group_name, named
 
 _LOOK_SECONDS = 3
 # As many as DescribeTasks describes.
@@ -41,7 +41,7 @@ def status(aws: Aws) -> bool:
         print("Addresses")
         print_addresses(aws)
     alarms = aws(
-        *("cloudwatch", "describe-alarms", "--alarm-name-prefix", f"vni-cpo-{environment}-")
+        *("cloudwatch", "describe-alarms", "--alarm-name-prefix", f"{aws.target.spelled(named())}-")
     )["MetricAlarms"]
     ringing = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
     print(f"Alarms: {len(alarms)}, of which {len(ringing)} ring")
@@ -80,7 +80,7 @@ def tail_logs(aws: Aws, service: str, charging_point: str, minutes: int) -> None
 
     charging_point: only lines that name it; all where empty.
     """
-    group = f"/vni/{aws.target.environment}/{service}"
+    group = aws.target.spelled(log_group_name(service))
     since = int((time.time() - 60 * minutes) * 1000)
     seen: set[str] = set()
     pattern = f'{{ $.charging_point = "{charging_point}" }}' if charging_point else ""

@@ -156,7 +156,7 @@ class Bill:
             "Public addresses": (self.sizes.zones + self._nat_gateways)
             * self._hours("public_address_hour"),
             "Data to charging points": self.load.gb_out * self._price("data_out_gb"),
-            "Logs, metrics, alarms": self._sight(),
+            "Logs, metrics, alarms": self._observability(),
             "Secrets, keys, images": self.tables.assumed["secrets"] * self._price("secret_month")
             + self.tables.assumed["keys"] * self._price("key_month")
             + self.tables.assumed["images_kept"]
@@ -222,7 +222,7 @@ class Bill:
             "aurora_storage_gb_month"
         ) + facts * assumed["requests_a_fact"] / 1e6 * self._price("aurora_million_requests")
 
-    def _sight(self) -> float:
+    def _observability(self) -> float:
         assumed = self.tables.assumed
         metrics = assumed["metrics"]
         if self.sizes.container_insights:

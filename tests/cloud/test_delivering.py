@@ -582,13 +582,13 @@ def test_every_log_that_can_be_followed_is_there(account, pipelines):
 
 
 DELETE = """
-from scripts.cloud import delivery, environment, inputs
+from scripts.cloud import pipelines, environment, inputs
 from scripts.cloud.aws import Aws
 import os
 aws = Aws(inputs.target(os.environ))
 for stack in ("deployment-pipeline", "builds", "test-services"):
     environment._delete(aws, stack)
-delivery.forget(aws)
+pipelines.forget(aws)
 """
 
 

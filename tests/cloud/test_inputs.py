@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from scripts.cloud import hub, images
+from scripts.cloud import hub_inputs, images
 from scripts.cloud.certificates import Authority
 from scripts.cloud.inputs import InputError, certificate_names, target, whitelist
 
@@ -159,10 +159,10 @@ def test_a_hub_is_said_whole(tmp_path):
         "HUB_CERTIFICATE": files["certificate"],
         "HUB_KEY": files["key"],
     }
-    said = hub.read(words, ["192.0.2.1/32"])
+    said = hub_inputs.read(words, ["192.0.2.1/32"])
     assert said.parameters["HubUrl"] == "https://hub.example"
     assert set(said.secret) == {"certificate", "key"}
-    assert hub.read({}, ["192.0.2.1/32"]).parameters == {"HubCidrs": "192.0.2.1/32"}
+    assert hub_inputs.read({}, ["192.0.2.1/32"]).parameters == {"HubCidrs": "192.0.2.1/32"}
     for wrong, why in (
         ({"HUB_URL": "http://hub.example"}, "give https:// and the hub's name"),
         ({"HUB_URL": "https://hub.example/api/oicp"}, "give https:// and the hub's name"),
@@ -176,7 +176,7 @@ def test_a_hub_is_said_whole(tmp_path):
         ({"HUB_CA": str(tmp_path / "missing")}, "which cannot be read"),
     ):
         with pytest.raises(InputError, match=re.escape(why)):
-            hub.read({**words, **wrong}, [])
+            hub_inputs.read({**words, **wrong}, [])
 
 
 def test_an_image_has_the_name_of_what_is_in_it():

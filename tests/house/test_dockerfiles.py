@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from scripts.cloud.images import IMAGES
-from templates import containers, services
-from templates.names import CHARGING_POINT, CHARGING_POINT_PORT, THIRD_PARTY, THIRD_PARTY_PORT
+from templates.naming import CHARGING_POINT, CHARGING_POINT_PORT, THIRD_PARTY, THIRD_PARTY_PORT
+from templates.parts import containers
+from templates.stacks import services
 
 ROOT = Path(__file__).parents[2]
 PORTS = {CHARGING_POINT: CHARGING_POINT_PORT, THIRD_PARTY: THIRD_PARTY_PORT}

@@ -22,8 +22,8 @@ from scripts.cloud import images
 from scripts.cloud.containers import Container
 from scripts.cloud.inputs import InputError
 from scripts.programs import Program, free_port
-from templates.containers import STOP_TIMEOUT_SECONDS, USER
-from templates.names import CHARGING_POINT, THIRD_PARTY
+from templates.naming import CHARGING_POINT, THIRD_PARTY
+from templates.parts.containers import STOP_TIMEOUT_SECONDS, USER
 from tests.books import recorded, reported
 from tests.databases import new_database
 from tests.hub import DIRECT_PROVIDER

@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from cp_backend.settings import Settings
 from scripts.cloud.certificates import Authority, own_names
 from scripts.programs import Program, free_port
-from templates.services import REQUEST_IDLE_SECONDS, WEBSOCKET_IDLE_SECONDS
+from templates.stacks.services import REQUEST_IDLE_SECONDS, WEBSOCKET_IDLE_SECONDS
 from tests.books import recorded, reported
 from tests.waiting import eventually
 from third_party_backend.server import Server

@@ -10,8 +10,8 @@ import pytest
 import cp_backend.telemetry
 import third_party_backend.telemetry
 from scripts.programs import Program, free_port
-from templates import observability, services
-from templates.alarms import PROGRAMS
+from templates.parts.alarms import PROGRAMS
+from templates.stacks import observability, services
 from tests.embedded_metrics import documents, problems
 from tests.rows import add_charging_point
 from tests.waiting import eventually

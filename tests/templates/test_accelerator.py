@@ -1,6 +1,6 @@
 """The accelerators, as CloudFormation will read them."""
 
-from templates import accelerator, services
+from templates.stacks import accelerator, services
 
 
 def test_only_the_charging_points_accelerator_can_be_switched_off():

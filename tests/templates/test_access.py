@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from templates import access, boundary, permissions
 from templates.__main__ import STACKS
 from templates.environments import sizes
+from templates.iam import people
+from templates.stacks import access, boundary
 from tests.iam import is_allowed, resolved
 
 ROOT = Path(__file__).parents[2]
@@ -303,7 +304,7 @@ def statements():
 
 def test_what_is_allowed_on_everything_looks_makes_or_asks_for_the_tag():
     """Where AWS knows no name; everywhere else resources are named."""
-    making = {f"{service}:{one}" for service, all_ in permissions._MAKERS.items() for one in all_}
+    making = {f"{service}:{one}" for service, all_ in people._MAKERS.items() for one in all_}
     looking = ("Describe", "Get", "List", "StopQuery")
     # A definition does nothing before somebody runs it, with a role that he may pass; a saved
     # query is a text.

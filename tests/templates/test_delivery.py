@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from templates import builds, delivery, trial
 from templates.__main__ import STACKS
+from templates.stacks import builds, deployment_pipeline, test_services
 
 ROOT = Path(__file__).parents[2]
 SPECIFICATIONS = sorted(
@@ -79,7 +79,7 @@ def test_a_specification_calls_make_targets_and_nothing_else(file):
 def test_what_the_build_exports_is_what_the_approval_names():
     specification = yaml.safe_load((ROOT / "cp_backend/buildspec.yml").read_text())
     exported = set(specification["env"]["exported-variables"])
-    for pipeline in of_type(delivery, "CodePipeline::Pipeline").values():
+    for pipeline in of_type(deployment_pipeline, "CodePipeline::Pipeline").values():
         (approval,) = pipeline["Stages"][3]["Actions"]
         text = str(approval["Configuration"])
         assert set(re.findall(r"#\{Build\.(\w+)\}", text)) == exported
@@ -97,7 +97,7 @@ def test_artifacts_are_encrypted_with_a_key_of_their_own():
 
 @pytest.mark.parametrize("title", ["ChargingPoint", "ThirdParty"])
 def test_the_source_is_by_token_or_by_connection(title):
-    pipeline = of_type(delivery, "CodePipeline::Pipeline")[f"{title}Pipeline"]
+    pipeline = of_type(deployment_pipeline, "CodePipeline::Pipeline")[f"{title}Pipeline"]
     (choice,) = pipeline["Stages"][0]["Actions"]
     condition, by_token, by_connection = choice["Fn::If"]
     assert condition == "HasToken"
@@ -109,7 +109,7 @@ def test_the_source_is_by_token_or_by_connection(title):
     assert by_token["Configuration"]["PollForSourceChanges"] is False
     assert by_connection["ActionTypeId"]["Provider"] == "CodeStarSourceConnection"
     assert by_connection["Configuration"]["ConnectionArn"] == {"Ref": "ConnectionArn"}
-    webhook = delivery.build().to_dict()["Resources"][f"{title}Webhook"]
+    webhook = deployment_pipeline.build().to_dict()["Resources"][f"{title}Webhook"]
     assert webhook["Condition"] == "HasToken"
 
 
@@ -125,7 +125,7 @@ PROVIDERS = {
 
 
 def test_providers_are_spelt_as_aws_spells_them():
-    for pipeline in of_type(delivery, "CodePipeline::Pipeline").values():
+    for pipeline in of_type(deployment_pipeline, "CodePipeline::Pipeline").values():
         for stage in pipeline["Stages"]:
             for action in stage["Actions"]:
                 for one in action["Fn::If"][1:] if "Fn::If" in action else [action]:
@@ -135,7 +135,7 @@ def test_providers_are_spelt_as_aws_spells_them():
 
 
 def test_the_test_services_are_called_as_people_look_for_them():
-    names = {s["ServiceName"]["Fn::Sub"] for s in of_type(trial, "ECS::Service").values()}
+    names = {s["ServiceName"]["Fn::Sub"] for s in of_type(test_services, "ECS::Service").values()}
     assert names == {
         "vni-backend-charging-point-${Environment}-test",
         "vni-backend-third-party-${Environment}-test",
@@ -159,7 +159,7 @@ def test_roles_are_called_by_names_of_their_own():
 
 def test_the_roles_that_pipelines_hand_to_tasks_exist():
     handed = set()
-    for role in of_type(delivery, "IAM::Role").values():
+    for role in of_type(deployment_pipeline, "IAM::Role").values():
         for policy in role["Policies"]:
             if policy.get("PolicyName") == "deploy-tasks":
                 (statement,) = [

@@ -2,8 +2,8 @@
 
 import pytest
 
-from templates import network
 from templates.environments import ENVIRONMENTS, STAGING, sizes
+from templates.stacks import network
 
 
 @pytest.fixture(scope="module")

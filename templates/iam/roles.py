@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 from troposphere import AWS_NO_VALUE, If, Ref, Template, iam
 
-from templates.names import imported, kebab, named, tags
-from templates.policies import assumed_by
+from templates.exports import imported
+from templates.iam.services import assumed_by
+from templates.naming import kebab, named, tags
 
 
 def role(

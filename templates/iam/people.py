@@ -29,7 +29,7 @@ from awacs import (
 )
 from troposphere import Sub
 
-from templates.policies import VERSION, arn, arn_of_role
+from templates.iam.services import VERSION, arn, arn_of_role
 
 _WITH_MFA = aws.Bool("aws:MultiFactorAuthPresent", True)
 _OURS = "${Environment}"

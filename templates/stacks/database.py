@@ -9,22 +9,12 @@ from __future__ import annotations
 
 from troposphere import GetAtt, Ref, Template, rds, secretsmanager
 
-from templates.names import (
-    DATABASE_PORT,
-    add_zones,
-    imported,
-    named,
-    new_template,
-    number,
-    offer,
-    subnets,
-    switch,
-    tags,
-    yes_or_no,
-)
+from templates.exports import imported, offer, subnets
+from templates.naming import DATABASE_PORT, named, tags
+from templates.parameters import add_zones, new_template, number, switch, yes_or_no
+from templates.parts.containers import DATABASE_NAME
 
 STACK = "database"
-NAME = "vni"
 MASTER_USER = "vni_owner"
 APPLICATION_USER = "vni_application"
 ENGINE = "aurora-postgresql"
@@ -70,7 +60,7 @@ def build() -> Template:
             DBClusterIdentifier=named(),
             Engine=ENGINE,
             EngineVersion=ENGINE_VERSION,
-            DatabaseName=NAME,
+            DatabaseName=DATABASE_NAME,
             Port=DATABASE_PORT,
             MasterUsername=MASTER_USER,
             ManageMasterUserPassword=True,

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from troposphere import AWS_NO_VALUE, If, Ref, Template, ec2
 
-from templates.names import (
+from templates.exports import imported, offer
+from templates.naming import (
     CHARGING_POINT,
     CHARGING_POINT_PORT,
     DATABASE_PORT,
     THIRD_PARTY,
     THIRD_PARTY_PORT,
     camel,
-    given,
-    imported,
-    new_template,
-    offer,
     tags,
-    text,
 )
+from templates.parameters import given, new_template, text
 
 STACK = "firewall"
 HTTPS = 443

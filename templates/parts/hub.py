@@ -8,23 +8,10 @@ from __future__ import annotations
 
 from troposphere import Ref, Template, ecs, secretsmanager
 
-from templates import database
-from templates.containers import (
-    container,
-    database_environment,
-    database_secrets,
-    secret_key,
-)
-from templates.names import (
-    THIRD_PARTY,
-    given,
-    imported,
-    log_group_name,
-    named,
-    switch,
-    tags,
-    text,
-)
+from templates.exports import imported
+from templates.naming import THIRD_PARTY, log_group_name, named, tags
+from templates.parameters import given, switch, text
+from templates.parts.containers import container, database_environment, database_secrets, secret_key
 
 RELAY = "relay"
 # What the secret holds: PEM texts.
@@ -103,5 +90,5 @@ def _secret(key: str) -> object:
 def _common() -> dict[str, object]:
     return {
         "THIRD_PARTY_ENVIRONMENT": Ref("Environment"),
-        **database_environment(database.NAME),
+        **database_environment(),
     }

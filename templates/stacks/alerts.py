@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from troposphere import GetAtt, Ref, Template, kms, sns
 
-from templates.names import given, named, new_template, offer, tags, text
-from templates.policies import alerts_key, publish_alerts
+from templates.exports import offer
+from templates.iam.services import alerts_key, publish_alerts
+from templates.naming import named, tags
+from templates.parameters import given, new_template, text
 
 STACK = "alerts"
 

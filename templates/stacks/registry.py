@@ -6,7 +6,9 @@ import json
 
 from troposphere import GetAtt, Ref, Template, ecr
 
-from templates.names import SERVICES, camel, new_template, offer, service_name, tags
+from templates.exports import offer
+from templates.naming import SERVICES, camel, service_name, tags
+from templates.parameters import new_template
 
 STACK = "registry"
 KEPT_IMAGES = 50

@@ -1,6 +1,6 @@
 """What AWS's services may do for us, and our programs at AWS: with awacs, one function a purpose.
 
-What people may do is in `templates/permissions.py`.
+What people may do is in `templates/iam/people.py`.
 """
 
 from __future__ import annotations

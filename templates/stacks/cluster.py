@@ -5,10 +5,23 @@ It comes before the services in a deployment, so that the schema is ready when t
 
 from __future__ import annotations
 
-from troposphere import GetAtt, If, Parameter, Ref, Sub, Template, ecs, logs
+from troposphere import GetAtt, If, Ref, Template, ecs, logs
 
-from templates import database, hub
-from templates.containers import (
+from templates.exports import imported, offer
+from templates.iam.roles import role
+from templates.iam.services import pull_images, read_secrets, write_logs
+from templates.naming import (
+    CHARGING_POINT,
+    SERVICES,
+    camel,
+    log_group_name,
+    named,
+    service_name,
+    tags,
+)
+from templates.parameters import add_architecture, log_days, new_template, switch, text
+from templates.parts import hub
+from templates.parts.containers import (
     WITHOUT_COMPUTE_SPECIFICS,
     arn_of_log_group,
     container,
@@ -16,41 +29,9 @@ from templates.containers import (
     runtime,
     secret_key,
 )
-from templates.names import (
-    CHARGING_POINT,
-    SERVICES,
-    camel,
-    imported,
-    log_days,
-    log_group_name,
-    named,
-    new_template,
-    offer,
-    switch,
-    tags,
-    text,
-)
-from templates.policies import pull_images, read_secrets, write_logs
-from templates.roles import role
 
 STACK = "cluster"
 MIGRATIONS = "migrations"
-ARCHITECTURES = ["ARM64", "X86_64"]
-
-
-def add_architecture(template: Template) -> Ref:
-    """Give a template the parameter Architecture."""
-    return Ref(
-        template.add_parameter(
-            Parameter(
-                "Architecture",
-                Type="String",
-                Default=ARCHITECTURES[0],
-                AllowedValues=ARCHITECTURES,
-                Description="Processors of the tasks; images are built for the same",
-            )
-        )
-    )
 
 
 def build() -> Template:
@@ -126,7 +107,7 @@ def _add_migrations(template: Template, architecture: Ref, group: Ref) -> None:
     definition = template.add_resource(
         ecs.TaskDefinition(
             "MigrationTask",
-            Family=Sub("vni-backend-migrations-${Environment}"),
+            Family=service_name(MIGRATIONS),
             Cpu="256",
             Memory="512",
             RuntimePlatform=runtime(architecture),
@@ -135,7 +116,7 @@ def _add_migrations(template: Template, architecture: Ref, group: Ref) -> None:
                 container(
                     CHARGING_POINT,
                     command=["python", "-m", "charging.database", "upgrade", "--grant"],
-                    environment=database_environment(database.NAME),
+                    environment=database_environment(),
                     secrets={
                         "DATABASE_USER": secret_key(master, "username"),
                         "DATABASE_PASSWORD": secret_key(master, "password"),

@@ -21,24 +21,9 @@ from troposphere import (
     s3,
 )
 
-from templates import database, trial
-from templates.cluster import add_architecture
-from templates.containers import arn_of_log_group, database_environment, secret_key
-from templates.names import (
-    add_zones,
-    imported,
-    kebab,
-    log_days,
-    log_group_name,
-    new_template,
-    offer,
-    skips,
-    subnets,
-    tags,
-    text,
-)
-from templates.network import ZONES
-from templates.policies import (
+from templates.exports import imported, offer, subnets
+from templates.iam.roles import role
+from templates.iam.services import (
     arn,
     build_in_network,
     keep_key,
@@ -52,8 +37,13 @@ from templates.policies import (
     use_artifacts,
     write_logs,
 )
-from templates.roles import role
-from templates.trial import DELIVERED, Delivered
+from templates.naming import kebab, log_group_name, name_of_test_service, tags
+from templates.parameters import add_architecture, add_zones, log_days, new_template, text
+from templates.parts.checks import skips
+from templates.parts.containers import arn_of_log_group, database_environment, secret_key
+from templates.parts.service import PROGRAMS, Program
+from templates.stacks import test_services
+from templates.stacks.network import ZONES
 
 REPOSITORY = r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+"
 
@@ -76,7 +66,7 @@ def build() -> Template:
     key, bucket = _add_artifacts(template)
     projects = _Projects(template, key, use_artifacts(GetAtt(bucket, "Arn"), GetAtt(key, "Arn")))
     projects.add_migrations()
-    for service in DELIVERED:
+    for service in PROGRAMS.values():
         projects.add_build(service)
         projects.add_test(service)
     offer(template, STACK, "Artifacts", Ref(bucket), "Bucket of what steps hand to each other")
@@ -155,7 +145,7 @@ class _Projects:
         self._template = template
         self._key = key
         self._artifacts = artifacts
-        self._secret = imported(trial.STACK, "Secret")
+        self._secret = imported(test_services.STACK, "Secret")
         self._logs = template.add_resource(
             logs.LogGroup(
                 "BuildLogs", LogGroupName=log_group_name(BUILDS), RetentionInDays=Ref("LogDays")
@@ -171,15 +161,15 @@ class _Projects:
             MIGRATE_TEST,
             MIGRATION_SPECIFICATION,
             in_network=True,
-            plain=database_environment(trial.DATABASE),
-            secrets=trial.of_the_test(self._secret),
+            plain=database_environment(test_services.DATABASE),
+            secrets=test_services.of_the_test(self._secret),
             policies={"read-secrets": read_secrets(self._secret)},
         )
         self._add(
             MIGRATE_LIVE,
             MIGRATION_SPECIFICATION,
             in_network=True,
-            plain={**database_environment(database.NAME), "GRANT": "--grant"},
+            plain={**database_environment(), "GRANT": "--grant"},
             secrets={
                 "DATABASE_USER": secret_key(master, "username"),
                 "DATABASE_PASSWORD": secret_key(master, "password"),
@@ -189,7 +179,7 @@ class _Projects:
             policies={"read-secrets": read_secrets(master, application)},
         )
 
-    def add_build(self, service: Delivered) -> None:
+    def add_build(self, service: Program) -> None:
         """Add the project that tests, builds, scans and pushes."""
         self._add(
             f"{service.title}Build",
@@ -210,20 +200,20 @@ class _Projects:
             },
         )
 
-    def add_test(self, service: Delivered) -> None:
+    def add_test(self, service: Program) -> None:
         """Add the project that lets charging points charge at the test service."""
         self._add(
             f"{service.title}Test",
             f"{service.package}/buildspec-test.yml",
             in_network=True,
             plain={
-                **database_environment(trial.DATABASE),
+                **database_environment(test_services.DATABASE),
                 "CLUSTER": imported("cluster", "Name"),
-                "TEST_HOST": imported(trial.STACK, "Host"),
-                "TEST_SERVICE": trial.service_name_of_test(service.name),
+                "TEST_HOST": imported(test_services.STACK, "Host"),
+                "TEST_SERVICE": name_of_test_service(service.name),
                 "CERTIFICATE_ARN": Ref("CertificateArn"),
             },
-            secrets=trial.of_the_test(self._secret),
+            secrets=test_services.of_the_test(self._secret),
             policies={
                 "report-tests": _report(f"{service.title}Test"),
                 "read-secrets": read_secrets(self._secret),
@@ -299,7 +289,7 @@ class _Projects:
                         "VpcConfig": codebuild.VpcConfig(
                             VpcId=imported("network", "VpcId"),
                             Subnets=subnets("Private"),
-                            SecurityGroupIds=[imported(trial.STACK, "Builds")],
+                            SecurityGroupIds=[imported(test_services.STACK, "Builds")],
                         )
                     }
                     if in_network

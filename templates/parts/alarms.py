@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from troposphere import Ref, Sub, Template, cloudwatch
 
-from templates.names import camel, imported, named, tags, text
+from templates.exports import imported
+from templates.naming import camel, named, tags
+from templates.parameters import text
 
 MINUTE = 60
 FIVE_MINUTES = 300

@@ -20,11 +20,9 @@ from troposphere import (
     events,
 )
 
-from templates import builds
-from templates.alarms import FIVE_MINUTES, Metric, add_runbook, alarm
-from templates.builds import MIGRATE_LIVE, MIGRATE_TEST, REPOSITORY, arn_of_service, project_name
-from templates.names import given, imported, named, new_template, service_name, tags, text
-from templates.policies import (
+from templates.exports import imported
+from templates.iam.roles import role
+from templates.iam.services import (
     arn,
     arn_of_role,
     deploy_tasks,
@@ -33,18 +31,28 @@ from templates.policies import (
     use_artifacts,
     use_connection,
 )
-from templates.roles import role
-from templates.trial import DELIVERED, Delivered, service_name_of_test
+from templates.naming import name_of_test_service, named, service_name, tags
+from templates.parameters import given, new_template, text
+from templates.parts.alarms import FIVE_MINUTES, Metric, add_runbook, alarm
+from templates.parts.service import PROGRAMS, Program
+from templates.stacks import builds
+from templates.stacks.builds import (
+    MIGRATE_LIVE,
+    MIGRATE_TEST,
+    REPOSITORY,
+    arn_of_service,
+    project_name,
+)
 
 STACK = "deployment-pipeline"
-GITHUB_SECRET = "vni-cpo-${Environment}-github"  # noqa: S105 - a secret's name
+GITHUB_SECRET = named("github")
 
 
 def build() -> Template:
     """Return the stack's template."""
     template = new_template("VNI deployment pipeline: from a commit to production.")
     _add_parameters(template)
-    for service in DELIVERED:
+    for service in PROGRAMS.values():
         _add_pipeline(template, service)
     _add_failure(template)
     return template
@@ -76,7 +84,7 @@ def _add_parameters(template: Template) -> None:
     template.add_condition("HasToken", Equals(Ref("ConnectionArn"), ""))
 
 
-def _add_pipeline(template: Template, service: Delivered) -> None:
+def _add_pipeline(template: Template, service: Program) -> None:
     title = service.title
     building, testing = f"{title}Build", f"{title}Test"
     key = imported(builds.STACK, "KeyArn")
@@ -126,7 +134,7 @@ def _add_pipeline(template: Template, service: Delivered) -> None:
                     "Test",
                     _build_action("Migrate", MIGRATE_TEST, 1),
                     _deploy_action(
-                        service_name_of_test(service.name), 2, "imagedefinitions-test.json"
+                        name_of_test_service(service.name), 2, "imagedefinitions-test.json"
                     ),
                     _build_action("Charge", testing, 3),
                 ),
@@ -219,7 +227,7 @@ def _source_by_connection() -> codepipeline.Actions:
 def _of_github(key: str) -> Sub:
     """Return one key of the secret that `make store-github-token` keeps."""
     return Sub(
-        f"{{{{resolve:secretsmanager:{GITHUB_SECRET}:SecretString:{key}::${{TokenVersion}}}}}}"
+        f"{{{{resolve:secretsmanager:{GITHUB_SECRET.data['Fn::Sub']}:SecretString:{key}::${{TokenVersion}}}}}}"
     )
 
 
@@ -272,7 +280,7 @@ def _deploy_action(
     )
 
 
-def _approval(service: Delivered) -> codepipeline.Actions:
+def _approval(service: Program) -> codepipeline.Actions:
     return _action(
         "Approve",
         "Approval",
@@ -303,7 +311,7 @@ def _add_failure(template: Template) -> None:
                 "detail-type": ["CodePipeline Pipeline Execution State Change"],
                 "detail": {
                     "state": ["FAILED"],
-                    "pipeline": [Ref(f"{service.title}Pipeline") for service in DELIVERED],
+                    "pipeline": [Ref(f"{service.title}Pipeline") for service in PROGRAMS.values()],
                 },
             },
             Targets=[

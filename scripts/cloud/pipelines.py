@@ -1,4 +1,4 @@
-"""The delivery pipelines, and the token by which they hear of commits; see docs/pipeline.md."""
+"""The delivery pipelines, and the token by which they learn of commits; see docs/pipeline.md."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import secrets
 import sys
 
 from scripts.cloud import tasks
-from scripts.cloud.aws import Aws, AwsError, lent_files
+from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.inputs import InputError
 from scripts.cloud.stacks import NO_CHANGES, deploy, look, outputs
 from scripts.cloud.steps import Work, run
-from templates import builds, delivery, trial
-from templates.names import SERVICES, camel
+from templates.naming import SERVICES, camel, name_of_test_service
+from templates.stacks import builds, deployment_pipeline, test_services
+from templates.stacks.test_services import DATABASE_TASK
 
-_NOTE = "test-database"
+_NOTE = DATABASE_TASK
 _TOKEN = re.compile(r"[!-~]{20,255}")
 
 
-def deploy_pipelines(aws: Aws, source: dict[str, str], sight: dict[str, str]) -> None:
+def deploy_pipelines(aws: Aws, source: dict[str, str], alarm_parameters: dict[str, str]) -> None:
     """Bring the pipelines and their test services up to date. source: `inputs.source`.
 
     Raises InputError where the environment or the token is not there yet.
@@ -36,20 +37,20 @@ def deploy_pipelines(aws: Aws, source: dict[str, str], sight: dict[str, str]) ->
         source = {**source, "TokenVersion": _token_version(aws)}
     parameters = {
         **source,
-        **sight,
+        **alarm_parameters,
         **_images_that_run(aws),
         "CertificateArn": str(Certificates(aws).arn),
     }
     steps: dict[str, Work] = {
-        trial.STACK: lambda: deploy(aws, trial.STACK, parameters),
+        test_services.STACK: lambda: deploy(aws, test_services.STACK, parameters),
         "database of the tests": lambda: _make_database(aws),
         **{f"test of {service}": _want_a_task(aws, service) for service in SERVICES},
         builds.STACK: lambda: deploy(aws, builds.STACK, parameters),
-        delivery.STACK: lambda: deploy(aws, delivery.STACK, parameters),
+        deployment_pipeline.STACK: lambda: deploy(aws, deployment_pipeline.STACK, parameters),
     }
     run(steps, "The pipelines are there")
     for service in SERVICES:
-        print(f"  {outputs(aws, delivery.STACK)[f'{camel(service)}Pipeline']}")
+        print(f"  {outputs(aws, deployment_pipeline.STACK)[f'{camel(service)}Pipeline']}")
 
 
 def store_token(aws: Aws) -> None:
@@ -64,7 +65,7 @@ def store_token(aws: Aws) -> None:
         print("This token is stored already.")
         return
     # A file, since everybody on a machine can read what stands on a command line.
-    with lent_files(secret=json.dumps(content).encode()) as files:
+    with temporary_files(secret=json.dumps(content).encode()) as files:
         text = ("--secret-string", f"file://{files['secret']}")
         if known:
             aws("secretsmanager", "put-secret-value", "--secret-id", _name(aws), *text)
@@ -96,7 +97,7 @@ def forget(aws: Aws) -> None:
 
 
 def _name(aws: Aws) -> str:
-    return delivery.GITHUB_SECRET.replace("${Environment}", aws.target.environment)
+    return aws.target.spelled(deployment_pipeline.GITHUB_SECRET)
 
 
 def _secret(aws: Aws) -> dict[str, str]:
@@ -145,12 +146,12 @@ def _images_that_run(aws: Aws) -> dict[str, str]:
 
 
 def _make_database(aws: Aws) -> str:
-    stack = outputs(aws, trial.STACK)
+    stack = outputs(aws, test_services.STACK)
     definition = stack["DatabaseTask"]
     if tasks.note(aws, _NOTE) == definition:
         return NO_CHANGES
     tasks.run_to_its_end(
-        aws, "making of the database", definition, stack["TasksGroup"], "test-database"
+        aws, "making of the database", definition, stack["TasksGroup"], DATABASE_TASK
     )
     tasks.write_note(aws, _NOTE, definition)
     return "made, or brought up to date"
@@ -159,7 +160,7 @@ def _make_database(aws: Aws) -> str:
 def _want_a_task(aws: Aws, service: str) -> Work:
     def work() -> str:
         where = ("--cluster", outputs(aws, "cluster")["Name"])
-        name = f"vni-backend-{service}-{aws.target.environment}-test"
+        name = aws.target.spelled(name_of_test_service(service))
         found = aws("ecs", "describe-services", *where, "--services", name)["services"][0]
         if found["desiredCount"]:
             return NO_CHANGES

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from troposphere import Ref, Template, iam
 
-from templates.names import named, new_template, offer, skips
-from templates.policies import boundary
+from templates.exports import offer
+from templates.iam.services import boundary
+from templates.naming import named
+from templates.parameters import new_template
+from templates.parts.checks import skips
 
 STACK = "boundary"
 

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from troposphere import AWS_NO_VALUE, If, Output, Ref, Template, iam
 
-from templates import permissions
-from templates.names import camel, named, new_template, switch, tags
+from templates.iam import people
+from templates.naming import camel, named, tags
+from templates.parameters import new_template, switch
 
 STACK = "access"
 
 POLICIES = {
-    "own-credentials": permissions.own_credentials,
-    "see-health": permissions.see_health,
-    "read-logs": permissions.read_logs,
-    "read-configuration": permissions.read_configuration,
-    "deploy-services": permissions.deploy_services,
-    "debug-services": permissions.debug_services,
-    "administer-stacks": permissions.administer_stacks,
-    "administer-network": permissions.administer_network,
-    "administer-secrets": permissions.administer_secrets,
-    "administer-roles": permissions.administer_roles,
+    "own-credentials": people.own_credentials,
+    "see-health": people.see_health,
+    "read-logs": people.read_logs,
+    "read-configuration": people.read_configuration,
+    "deploy-services": people.deploy_services,
+    "debug-services": people.debug_services,
+    "administer-stacks": people.administer_stacks,
+    "administer-network": people.administer_network,
+    "administer-secrets": people.administer_secrets,
+    "administer-roles": people.administer_roles,
 }
 
 _LOOK = ("own-credentials", "see-health", "read-logs")

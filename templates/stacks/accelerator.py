@@ -9,16 +9,9 @@ from __future__ import annotations
 from troposphere import GetAtt, Join, Output, Ref, Template
 from troposphere import globalaccelerator as ga
 
-from templates.names import (
-    CHARGING_POINT,
-    THIRD_PARTY,
-    camel,
-    imported,
-    named,
-    new_template,
-    switch,
-    tags,
-)
+from templates.exports import imported
+from templates.naming import CHARGING_POINT, THIRD_PARTY, camel, named, tags
+from templates.parameters import new_template, switch
 
 STACK = "accelerator"
 

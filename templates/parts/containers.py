@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from troposphere import AWS_NO_VALUE, If, Join, Ref, Sub, ecs
 
-from templates.names import camel, imported
+from templates.exports import imported
+from templates.naming import camel
 
 # Fargate's longest; cp_backend drains within it.
 STOP_TIMEOUT_SECONDS = 120
+DATABASE_NAME = "vni"
 OPEN_FILES = 65_535
-# Not root, and nobody on the image either.
+# Not root, and no user that the image knows.
 USER = "10001:10001"
 WITHOUT_COMPUTE_SPECIFICS = {"RequiresCompatibilities": ["FARGATE"], "NetworkMode": "awsvpc"}
 
@@ -75,7 +77,7 @@ def secret_key(secret_arn: object, key: str, version: object = "") -> Join:
     return Join("", [secret_arn, f":{key}::", version])
 
 
-def database_environment(name: str) -> dict[str, object]:
+def database_environment(name: str = DATABASE_NAME) -> dict[str, object]:
     """Return where the database is, for a container."""
     return {"DATABASE_HOST": imported("database", "Endpoint"), "DATABASE_NAME": name}
 

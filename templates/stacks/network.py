@@ -22,18 +22,11 @@ from troposphere import (
     logs,
 )
 
-from templates.names import (
-    add_nat_conditions,
-    add_zones,
-    log_days,
-    log_group_name,
-    new_template,
-    offer,
-    tags,
-    text,
-)
-from templates.policies import write_logs
-from templates.roles import role
+from templates.exports import offer
+from templates.iam.roles import role
+from templates.iam.services import write_logs
+from templates.naming import log_group_name, tags
+from templates.parameters import add_nat_conditions, add_zones, log_days, new_template, text
 
 STACK = "network"
 ZONES = ("A", "B", "C")

@@ -1,4 +1,4 @@
-"""What a person says about the roaming hub: where it is, who we are there, and our certificate."""
+"""The roaming hub as a deployment is given it: its address, our ids there, our certificate."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from scripts.cloud.aws import Aws, AwsError, lent_files
+from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.inputs import InputError
 from scripts.cloud.stacks import NO_CHANGES, outputs
-from templates.hub import AUTHORITY, CERTIFICATE, KEY
+from templates.parts.hub import AUTHORITY, CERTIFICATE, KEY
 
 _URL = re.compile(r"https://[^/\s]+")
 _OPERATOR_ID = re.compile(r"[A-Za-z]{2}\*?[A-Za-z0-9]{3}|\+?[0-9]{1,3}\*[0-9]{3}")
@@ -83,13 +83,13 @@ def _text(name: str, file: str) -> str:
 
 
 def keep(aws: Aws, hub: Hub) -> str:
-    """Put our certificate into its secret, if it was given and differs; say what was done.
+    """Put our certificate into its secret, if it was given and differs; return what was done.
 
     A new version goes to the services with `secret_parameters`.
     """
     if not hub.secret or _current(aws) == hub.secret:
         return NO_CHANGES
-    with lent_files(secret=json.dumps(hub.secret).encode()) as files:
+    with temporary_files(secret=json.dumps(hub.secret).encode()) as files:
         aws(
             *("secretsmanager", "put-secret-value", "--secret-id", _arn(aws)),
             *("--secret-string", f"file://{files['secret']}"),

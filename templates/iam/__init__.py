@@ -1,0 +1,1 @@
+"""Who may do what: people, and AWS's services for us; roles and what limits them."""

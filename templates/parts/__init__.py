@@ -1,0 +1,1 @@
+"""What several stacks are made of: containers, services behind load balancers, alarms."""

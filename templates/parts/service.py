@@ -1,0 +1,280 @@
+"""A service behind a load balancer: targets, listener, task definition, ECS service.
+
+The services that drivers and charging points use and those that the pipelines test are made of
+the same parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from troposphere import GetAtt, Ref, Template, ecs
+from troposphere import elasticloadbalancingv2 as elb
+
+from templates.exports import imported, subnets
+from templates.iam.roles import role
+from templates.naming import (
+    CHARGING_POINT,
+    CHARGING_POINT_PORT,
+    THIRD_PARTY,
+    THIRD_PARTY_PORT,
+    camel,
+    log_group_name,
+    service_name,
+    tags,
+)
+from templates.parts.containers import WITHOUT_COMPUTE_SPECIFICS, container, runtime
+
+TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - of a task in a private subnet, behind its firewall
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that listens. package: of Python; prefix: of its settings' names."""
+
+    name: str
+    package: str
+    port: int
+    prefix: str
+
+    @property
+    def title(self) -> str:
+        """The beginning of its resources' and parameters' names."""
+        return camel(self.name)
+
+    @property
+    def tested_name(self) -> str:
+        """What its test service is called, without the environment."""
+        return f"{self.name}-test"
+
+    @property
+    def command(self) -> list[str]:
+        """What its container runs."""
+        return ["python", "-m", self.package]
+
+    def settings(self, environment: object, **more: object) -> dict[str, object]:
+        """Return its settings behind one load balancer. environment: the name in its metrics."""
+        return {
+            f"{self.prefix}_{name}": value
+            for name, value in {
+                "HOST": ALL_ADDRESSES,
+                "ENVIRONMENT": environment,
+                "FORWARDED_HOPS": "1",
+                **more,
+            }.items()
+        }
+
+
+PROGRAMS = {
+    program.name: program
+    for program in (
+        Program(CHARGING_POINT, "cp_backend", CHARGING_POINT_PORT, "CP_BACKEND"),
+        Program(THIRD_PARTY, "third_party_backend", THIRD_PARTY_PORT, "THIRD_PARTY"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """A program as an ECS service behind a load balancer.
+
+    title: the beginning of its resources' names. tag: its name within the environment, which is
+    that of its task definition and its log group too. drain_seconds: how long a target keeps its
+    connections once it is deregistered. beside: more containers of its tasks.
+    """
+
+    program: Program
+    title: str
+    tag: str
+    cpu: object
+    memory: object
+    execution_role: object
+    task_role: object
+    task_group: object
+    settings: Mapping[str, object]
+    secrets: Mapping[str, object]
+    drain_seconds: int
+    target_attributes: Mapping[str, object] = field(default_factory=dict)
+    health_check: ecs.HealthCheck | None = None
+    beside: tuple[ecs.ContainerDefinition, ...] = ()
+
+    def add_targets(
+        self, template: Template, balancer: elb.LoadBalancer, port: int
+    ) -> elb.TargetGroup:
+        """Add its target group, and the listener of a load balancer that forwards to it."""
+        group = template.add_resource(
+            elb.TargetGroup(
+                f"{self.title}Targets",
+                VpcId=imported("network", "VpcId"),
+                TargetType="ip",
+                Protocol="HTTP",
+                Port=self.program.port,
+                # Health checks do not speak WebSocket; the service answers HTTP on the same port.
+                HealthCheckPath="/health/ready",
+                HealthCheckIntervalSeconds=10,
+                HealthCheckTimeoutSeconds=5,
+                HealthyThresholdCount=2,
+                UnhealthyThresholdCount=3,
+                Matcher=elb.Matcher(HttpCode="200"),
+                TargetGroupAttributes=attributes(
+                    elb.TargetGroupAttribute,
+                    {
+                        "deregistration_delay.timeout_seconds": str(self.drain_seconds),
+                        **self.target_attributes,
+                    },
+                ),
+                Tags=tags(self.tag),
+            )
+        )
+        template.add_resource(
+            elb.Listener(
+                f"{self.title}Listener",
+                LoadBalancerArn=Ref(balancer),
+                Port=port,
+                Protocol="HTTPS",
+                SslPolicy=TLS_POLICY,
+                Certificates=[elb.Certificate(CertificateArn=Ref("CertificateArn"))],
+                DefaultActions=[elb.Action(Type="forward", TargetGroupArn=Ref(group))],
+            )
+        )
+        return group
+
+    def add_service(
+        self,
+        template: Template,
+        name: object,
+        group: elb.TargetGroup,
+        deployment: Mapping[str, object],
+        **more: object,
+    ) -> ecs.Service:
+        """Add its task definition and the ECS service that runs it.
+
+        deployment: how tasks are replaced, besides the circuit breaker. more: properties of the
+        ECS service.
+        """
+        return template.add_resource(
+            ecs.Service(
+                f"{self.title}Service",
+                ServiceName=name,
+                Cluster=imported("cluster", "Arn"),
+                TaskDefinition=Ref(self._add_task(template)),
+                LaunchType="FARGATE",
+                PlatformVersion="LATEST",
+                DeploymentConfiguration=ecs.DeploymentConfiguration(
+                    DeploymentCircuitBreaker=ecs.DeploymentCircuitBreaker(
+                        Enable=True, Rollback=True
+                    ),
+                    **deployment,
+                ),
+                HealthCheckGracePeriodSeconds=60,
+                EnableECSManagedTags=True,
+                PropagateTags="SERVICE",
+                LoadBalancers=[
+                    ecs.LoadBalancer(
+                        ContainerName=self.program.name,
+                        ContainerPort=self.program.port,
+                        TargetGroupArn=Ref(group),
+                    )
+                ],
+                NetworkConfiguration=ecs.NetworkConfiguration(
+                    AwsvpcConfiguration=ecs.AwsvpcConfiguration(
+                        AssignPublicIp="DISABLED",
+                        SecurityGroups=[self.task_group],
+                        Subnets=subnets("Private"),
+                    )
+                ),
+                DependsOn=f"{self.title}Listener",
+                Tags=tags(self.tag),
+                **more,
+            )
+        )
+
+    def _add_task(self, template: Template) -> ecs.TaskDefinition:
+        more = {"HealthCheck": self.health_check} if self.health_check else {}
+        return template.add_resource(
+            ecs.TaskDefinition(
+                f"{self.title}Task",
+                Family=service_name(self.tag),
+                Cpu=self.cpu,
+                Memory=self.memory,
+                RuntimePlatform=runtime(Ref("Architecture")),
+                ExecutionRoleArn=self.execution_role,
+                TaskRoleArn=self.task_role,
+                ContainerDefinitions=[
+                    container(
+                        self.program.name,
+                        command=self.program.command,
+                        environment=self.settings,
+                        secrets=self.secrets,
+                        log_group=log_group_name(self.tag),
+                        PortMappings=[
+                            ecs.PortMapping(ContainerPort=self.program.port, Protocol="tcp")
+                        ],
+                        **more,
+                    ),
+                    *self.beside,
+                ],
+                Tags=tags(self.tag),
+                **WITHOUT_COMPUTE_SPECIFICS,
+            )
+        )
+
+
+def add_task_role(
+    template: Template,
+    title: str,
+    tag: str,
+    optional: Mapping[str, tuple[str, object]] | None = None,
+) -> object:
+    """Add the role of a service's tasks: the program itself needs nothing of AWS; return its ARN.
+
+    optional: name → (condition, policy).
+    """
+    return GetAtt(
+        role(template, f"{title}TaskRole", "ecs-tasks", {}, optional=optional, tag=tag), "Arn"
+    )
+
+
+def add_load_balancer(
+    template: Template,
+    title: str,
+    tag: str,
+    *,
+    scheme: str,
+    security_group: object,
+    idle_seconds: int,
+    protected: object,
+    **more: object,
+) -> elb.LoadBalancer:
+    """Add an application load balancer. scheme: `internal` or `internet-facing`.
+
+    idle_seconds: after which it closes a quiet connection. protected: whether it refuses to be
+    deleted. more: further properties.
+    """
+    return template.add_resource(
+        elb.LoadBalancer(
+            f"{title}LoadBalancer",
+            Type="application",
+            Scheme=scheme,
+            Subnets=subnets("Private" if scheme == "internal" else "Public"),
+            SecurityGroups=[security_group],
+            LoadBalancerAttributes=attributes(
+                elb.LoadBalancerAttributes,
+                {
+                    "idle_timeout.timeout_seconds": str(idle_seconds),
+                    "routing.http.drop_invalid_header_fields.enabled": "true",
+                    "deletion_protection.enabled": protected,
+                },
+            ),
+            Tags=tags(tag),
+            **more,
+        )
+    )
+
+
+def attributes(kind: Any, values: Mapping[str, object]) -> list[Any]:
+    """Return attributes of a load balancer or a target group, as CloudFormation lists them."""
+    return [kind(Key=key, Value=value) for key, value in values.items()]
