@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -17,9 +18,10 @@ def with_database(url: str, name: str) -> str:
     host = str(parts.get("host", ""))
     user = str(parts.get("user", "postgres"))
     password = f":{parts['password']}" if parts.get("password") else ""
-    port = f":{parts['port']}" if parts.get("port") else ""
     if host.startswith("/"):
-        return f"postgresql://{user}{password}@/{name}?host={host}"
+        port = f"&port={parts['port']}" if parts.get("port") else ""
+        return f"postgresql://{user}{password}@/{name}?host={quote(host, safe='/')}{port}"
+    port = f":{parts['port']}" if parts.get("port") else ""
     return f"postgresql://{user}{password}@{host}{port}/{name}"
 
 

