@@ -32,6 +32,19 @@ class AuthorizationKind(StrEnum):
     STOP = "authorize-stop"
 
 
+class Decision(StrEnum):
+    """May a token's bearer charge? What a session began, or ended, with is kept with it."""
+
+    ACCEPTED = "accepted"
+    BLOCKED = "blocked"
+    """By the operator."""
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+    """Nobody here knows the token: the roaming hub may."""
+    REFUSED = "refused"
+    """Nobody lets it charge: the hub was asked, or is not to be asked here."""
+
+
 class AuthorizationStatus(StrEnum):
     """What a token's bearer is told. Source: OCPP 1.6 section 7.2 AuthorizationStatus."""
 
