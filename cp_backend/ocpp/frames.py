@@ -1,48 +1,91 @@
 """The frames of OCPP-J: CALL, CALLRESULT and CALLERROR, between text and tuples.
 
-Source: OCPP-J 1.6 section 4.2.
+Read as charging points in the field write them, written as the standard wants them. Source:
+OCPP-J 1.6 section 4.2.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import orjson
 
+from cp_backend.ocpp import lenient_json
 from cp_backend.ocpp.errors import ErrorCode
+from cp_backend.ocpp.lenient_json import MAX_DEPTH
+from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
 
 CALL = 2
 CALL_RESULT = 3
 CALL_ERROR = 4
 
 MAX_MESSAGE_ID_LENGTH = 36
+MAX_ODD_MESSAGE_ID_LENGTH = 255
+"""The longest id that is answered all the same; the standard's is 36."""
 MAX_FRAME_BYTES = 128 * 1024
 """OCPP sets no bound; 99 of 100 messages fit 2 kB and a frame beyond this closes with 1009."""
+MAX_UNREADABLE_LENGTH = 500
+"""Characters of an unreadable answer that are kept for the operator."""
 
 _NUL = b"\\u0000"  # as JSON writes it; PostgreSQL's texts cannot hold the character
 
+_TYPES: dict[Any, int] = {
+    CALL: CALL,
+    CALL_RESULT: CALL_RESULT,
+    CALL_ERROR: CALL_ERROR,
+    "2": CALL,
+    "3": CALL_RESULT,
+    "4": CALL_ERROR,
+}
+# The beginning of a frame whose rest cannot be read.
+_HEAD = re.compile(
+    rb'[\s\x00\[,\xef\xbb\xbf]*"?([234])"?[\s,]*("(?:[^"\\]|\\.){0,1530}"|-?\d{1,19}(?=[\s,\]]))'
+)
+
+MessageId = str | int | float | None
+"""Of a CALL: as it came, for its answer. The standard's is a text of 1 to 36 characters."""
+
 
 class Call(NamedTuple):
-    """A request: `payload` is a JSON object, not yet held against its schema."""
+    """A request: `payload` is a JSON object, not yet held against its schema.
 
-    message_id: str
+    repairs: what of the frame was not as the standard wants it.
+    """
+
+    message_id: MessageId
     action: str
     payload: dict[str, Any]
+    repairs: tuple[Repair, ...] = ()
 
 
 class CallResult(NamedTuple):
-    """The answer to a request of ours."""
+    """The answer to a request of ours. repairs: like a Call's; their action is empty."""
 
     message_id: str
     payload: dict[str, Any]
+    repairs: tuple[Repair, ...] = ()
 
 
 class CallError(NamedTuple):
-    """The refusal of a request of ours."""
+    """The refusal of a request of ours; code is empty where none came."""
 
     message_id: str
     code: str
     description: str
+
+
+class UnreadableAnswer(NamedTuple):
+    """An answer to a request of ours of which only the id can be read.
+
+    text: what came, at most 500 characters.
+    """
+
+    message_id: str
+    text: str
+
+
+Frame = Call | CallResult | CallError | UnreadableAnswer
 
 
 class FrameError(ValueError):
@@ -52,22 +95,22 @@ class FrameError(ValueError):
     (no readable id, or a message type that this version ignores).
     """
 
-    def __init__(self, description: str, message_id: str | None = None) -> None:
+    def __init__(self, description: str, message_id: MessageId = None) -> None:
         super().__init__(description)
         self.description = description
         self.message_id = message_id
 
 
-def parse(text: bytes) -> Call | CallResult | CallError:
+def parse(text: bytes) -> Frame:
     """Read one frame of OCPP-J 1.6.
 
-    text: UTF-8 JSON, at most MAX_FRAME_BYTES long (the socket sees to that).
-    Raises FrameError. Source: OCPP-J 1.6 section 4.2.
+    text: at most MAX_FRAME_BYTES long (the socket sees to that). Raises FrameError.
+    Source: OCPP-J 1.6 section 4.2.
     """
     try:
         frame = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise FrameError(f"not JSON: {error}") from error
+    except orjson.JSONDecodeError:
+        return _mend(text)
     # One shape for nearly all traffic; everything else is looked at below.
     if type(frame) is list and len(frame) == 4 and frame[0] == CALL:
         _, message_id, action, payload = frame
@@ -79,30 +122,157 @@ def parse(text: bytes) -> Call | CallResult | CallError:
             and _NUL not in text
         ):
             return Call(message_id, action, payload)
-    return _parse_carefully(frame, text)
+    return _parse_carefully(frame, text, [])
 
 
-def _parse_carefully(frame: Any, text: bytes) -> Call | CallResult | CallError:
+def _mend(text: bytes) -> Frame:
+    """Read what is no JSON: mended where that is certain, else answered by its id."""
+    try:
+        value, kinds, cut = lenient_json.load(text)
+    except (ValueError, RecursionError) as error:
+        return _unreadable(text, str(error))
+    if cut and isinstance(value, list) and value and _type_of(value[0]) != CALL:
+        return _unreadable(text, "cut off")
+    return _parse_carefully(value, text, list(kinds))
+
+
+def _unreadable(text: bytes, why: str) -> UnreadableAnswer:
+    """Return the rest of an answer to us; raises FrameError for all else."""
+    head = _HEAD.match(text)
+    if head is None:
+        raise FrameError(why)
+    try:
+        message_id = orjson.loads(head[2])
+    except orjson.JSONDecodeError:
+        raise FrameError(why) from None
+    if not _is_message_id(message_id):
+        raise FrameError(why)
+    if int(head[1]) == CALL:
+        raise FrameError(why, message_id)
+    return UnreadableAnswer(str(message_id), _text(text))
+
+
+def _text(text: bytes) -> str:
+    """Return what came as a person can read it and the database can hold it."""
+    decoded = text[: 4 * MAX_UNREADABLE_LENGTH].decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "\ufffd" for c in decoded[:MAX_UNREADABLE_LENGTH])
+
+
+def _type_of(element: Any) -> int | None:
+    return _TYPES.get(element) if isinstance(element, (int, float, str)) else None
+
+
+def _is_message_id(element: Any) -> bool:
+    if isinstance(element, str):
+        return len(element) <= MAX_ODD_MESSAGE_ID_LENGTH
+    return element is None or (isinstance(element, (int, float)) and element is not True)
+
+
+def _parse_carefully(frame: Any, text: bytes, kinds: list[RepairKind]) -> Frame:
     if not isinstance(frame, list) or len(frame) < 2:
         raise FrameError("a frame is a JSON array of three to five elements")
-    kind, message_id = frame[0], frame[1]
-    if kind not in (CALL, CALL_RESULT, CALL_ERROR) or isinstance(kind, (bool, float)):
-        raise FrameError(f"message type {str(kind)[:20]} is unknown and ignored")
-    if not isinstance(message_id, str) or not 0 < len(message_id) <= MAX_MESSAGE_ID_LENGTH:
-        raise FrameError(f"a message id is a string of 1 to {MAX_MESSAGE_ID_LENGTH} characters")
-    if kind == CALL_RESULT:
-        if len(frame) != 3 or not isinstance(frame[2], dict):
-            raise FrameError("a CALLRESULT is [3, id, payload]")
-        return CallResult(message_id, frame[2])
+    kind, message_id = _type_of(frame[0]), frame[1]
+    if kind is None or isinstance(frame[0], bool):
+        raise FrameError(f"message type {str(frame[0])[:20]} is unknown and ignored")
+    if not _is_message_id(message_id):
+        raise FrameError("a message id is a text of at most 255 characters")
+    if frame[0] != kind:
+        kinds.append(RepairKind.ELEMENTS)
+    if kind == CALL:
+        return _read_call(frame, text, kinds)
+    if not isinstance(message_id, str):
+        raise FrameError("the answer to a call of nobody")
     if kind == CALL_ERROR:
-        if len(frame) < 3 or not isinstance(frame[2], str):
-            raise FrameError("a CALLERROR is [4, id, code, description, details]")
         # Charging points in the field leave out what they have nothing to say about.
-        description = frame[3] if len(frame) > 3 and isinstance(frame[3], str) else ""
-        return CallError(message_id, frame[2], description)
-    if _NUL in text:
-        raise FrameError("NUL characters cannot be kept", message_id)
-    raise FrameError("a CALL is [2, id, action, payload], payload a JSON object", message_id)
+        code, description = (*frame[2:4], None, None)[:2]
+        return CallError(
+            message_id,
+            _without_nul(code) if isinstance(code, str) else "",
+            _without_nul(description) if isinstance(description, str) else "",
+        )
+    payload = _payload(frame, 2, kinds)
+    if payload is None:
+        return UnreadableAnswer(message_id, _text(text))
+    return CallResult(
+        message_id,
+        _cleaned(payload, text, kinds, None),
+        tuple(Repair("", "", kind, "") for kind in kinds),
+    )
+
+
+def _read_call(frame: list[Any], text: bytes, kinds: list[RepairKind]) -> Call:
+    message_id, action = frame[1], frame[2] if len(frame) > 2 else None
+    if not isinstance(action, str):
+        raise FrameError("a CALL is [2, id, action, payload]", message_id)
+    if not isinstance(message_id, str) or not 0 < len(message_id) <= MAX_MESSAGE_ID_LENGTH:
+        kinds.append(RepairKind.MESSAGE_ID)
+    payload = _payload(frame, 3, kinds)
+    if payload is None:
+        raise FrameError("a payload is a JSON object", message_id)
+    payload = _cleaned(payload, text, kinds, message_id)
+    action = _without_nul(action)
+    repairs = tuple(
+        Repair(
+            action[:50],
+            "",
+            kind,
+            sample_of("", message_id) if kind is RepairKind.MESSAGE_ID else "",
+        )
+        for kind in kinds
+    )
+    return Call(message_id, action, payload, repairs)
+
+
+def _payload(frame: list[Any], place: int, kinds: list[RepairKind]) -> dict[str, Any] | None:
+    """Return the payload of a frame, None where there is none to be found.
+
+    Nothing and null are an empty one; a list of one object is that object; JSON within a text
+    is read.
+    """
+    if len(frame) != place + 1:
+        kinds.append(RepairKind.ELEMENTS)
+    payload = frame[place] if len(frame) > place else {}
+    if isinstance(payload, dict):
+        return payload
+    kinds.append(RepairKind.PAYLOAD)
+    if isinstance(payload, str):
+        try:
+            payload = orjson.loads(payload) if payload.strip() else None
+        except orjson.JSONDecodeError:
+            return None
+    if isinstance(payload, list):
+        payload = payload[0] if len(payload) == 1 else (payload or None)
+    return {} if payload is None else payload if isinstance(payload, dict) else None
+
+
+def _cleaned(
+    payload: dict[str, Any], text: bytes, kinds: list[RepairKind], message_id: MessageId
+) -> dict[str, Any]:
+    """Return the payload without NUL; its escape in the text may be a backslash's instead."""
+    if _NUL not in text:
+        return payload
+    try:
+        cleaned: dict[str, Any] = _without_nul(payload)
+    except RecursionError:
+        raise FrameError("nested too deep", message_id) from None
+    if cleaned != payload:
+        kinds.append(RepairKind.CONTROL_CHARACTERS)
+    return cleaned
+
+
+def _without_nul(value: Any, depth: int = 0) -> Any:
+    """Return a JSON value without NUL in its texts. Raises RecursionError beyond MAX_DEPTH."""
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    if isinstance(value, list):
+        return [_without_nul(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {
+            name.replace("\x00", ""): _without_nul(item, depth + 1) for name, item in value.items()
+        }
+    return value
 
 
 def call(message_id: str, action: str, payload: dict[str, Any]) -> bytes:
@@ -110,11 +280,11 @@ def call(message_id: str, action: str, payload: dict[str, Any]) -> bytes:
     return orjson.dumps([CALL, message_id, action, payload])
 
 
-def call_result(message_id: str, payload: dict[str, Any]) -> bytes:
+def call_result(message_id: MessageId, payload: dict[str, Any]) -> bytes:
     """Write a CALLRESULT."""
     return orjson.dumps([CALL_RESULT, message_id, payload])
 
 
-def call_error(message_id: str, code: ErrorCode, description: str = "") -> bytes:
+def call_error(message_id: MessageId, code: ErrorCode, description: str = "") -> bytes:
     """Write a CALLERROR; its details are always an empty object, never null."""
     return orjson.dumps([CALL_ERROR, message_id, code.value, description[:255], {}])

@@ -2,13 +2,15 @@
 
 import json
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cp_backend.ocpp import frames
 from cp_backend.ocpp.errors import ErrorCode
-from cp_backend.ocpp.frames import Call, CallError, CallResult, FrameError
+from cp_backend.ocpp.frames import Call, CallError, CallResult, FrameError, UnreadableAnswer
+from cp_backend.ocpp.repair import RepairKind
 
 json_values = st.recursive(
     st.none()
@@ -46,14 +48,14 @@ def test_a_call_error_without_description_is_read_all_the_same():
         b"{}",
         b"[]",
         b"[2]",
-        b'[2,"",  "Heartbeat",{}]',
-        b'[2,5,"Heartbeat",{}]',
         b'[9,"19","Heartbeat",{}]',
         b'[true,"19","Heartbeat",{}]',
-        b'[2.0,"19",{}]',
-        b'[2,"' + b"x" * 37 + b'","Heartbeat",{}]',
-        b'[3,"19",5]',
-        b'[4,"19",5]',
+        b'[2,{},"Heartbeat",{}]',
+        b'[2,["19"],"Heartbeat",{}]',
+        b'[2,true,"Heartbeat",{}]',
+        b'[2,"' + b"x" * 256 + b'","Heartbeat",{}]',
+        b"[3,19,{}]",
+        b"[" * 2000,
     ],
 )
 def test_what_has_no_id_to_answer_is_not_answered(text):
@@ -65,22 +67,181 @@ def test_what_has_no_id_to_answer_is_not_answered(text):
 @pytest.mark.parametrize(
     "text",
     [
-        b'[2,"19","Heartbeat"]',
-        b'[2,"19","Heartbeat",null]',
+        b'[2,"19"]',
         b'[2,"19",5,{}]',
-        b'[2,"19","Heartbeat",{},1]',
+        b'[2,"19",{}]',
+        b'[2,"19",,{}]',
+        b'[2,"19","Heartbeat",5]',
+        b'[2,"19","Heartbeat","text"]',
+        b'[2,"19","Heartbeat",[1,2]]',
+        b'[2,"19","StopTransaction",{"transactionId":41,"meterStop":26',
+        b'[2,"19","StatusNotification",{"info":"The driver has',
+        b'[2,"19","StatusNotification",{"info":',
+        b'[2,"19","StatusNotification",{"inf',
+        b'[2,"19","DataTransfer",{"data":' + b"[" * 1100 + b"]" * 1100 + b"}]",
+        b'[2,"19","DataTransfer",{"data":"\\u0000","more":' + b"[" * 40 + b"]" * 40 + b"}]",
+        b'[2,"19","DataTransfer",{"data":,"more":"' + b"x" * 40_000 + b'"}]',
+        b'[2,"19","DataTransfer",{"data":[' + b"1,,x" * 7_000 + b"]}]",
     ],
 )
-def test_a_malformed_call_is_answered_by_its_id(text):
+def test_a_call_that_cannot_be_read_is_answered_by_its_id(text):
     with pytest.raises(FrameError) as error:
         frames.parse(text)
     assert error.value.message_id == "19"
 
 
-def test_nul_is_refused_since_the_database_cannot_hold_it():
-    with pytest.raises(FrameError) as error:
-        frames.parse(b'[2,"19","Authorize",{"idTag":"a\\u0000"}]')
-    assert error.value.message_id == "19"
+@pytest.mark.parametrize(
+    ("text", "message_id"),
+    [
+        (b'[2,17,"Heartbeat",{}]', 17),
+        (b'[2,-1,"Heartbeat",{}]', -1),
+        (b'[2,1.5,"Heartbeat",{}]', 1.5),
+        (b'[2,"","Heartbeat",{}]', ""),
+        (b'[2,null,"Heartbeat",{}]', None),
+        (b'[2,"' + b"x" * 37 + b'","Heartbeat",{}]', "x" * 37),
+        (b'[2,"' + b"x" * 255 + b'","Heartbeat",{}]', "x" * 255),
+    ],
+)
+def test_an_odd_id_is_answered_as_it_came(text, message_id):
+    call = frames.parse(text)
+    assert call.message_id == message_id
+    assert [repair.kind for repair in call.repairs] == [RepairKind.MESSAGE_ID]
+    assert json.loads(frames.call_result(call.message_id, {}))[1] == message_id
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (b'\xef\xbb\xbf[2,"19","Heartbeat",{}]', RepairKind.BYTE_ORDER_MARK),
+        (b'[2,"19","Heartbeat",{}]\x00', RepairKind.CONTROL_CHARACTERS),
+        (b'\x00[2,"19","Heartbeat",{}]\r\n\x00', RepairKind.CONTROL_CHARACTERS),
+        (b'[2,"19","Heartbeat",null]', RepairKind.PAYLOAD),
+        (b'[2,"19","Heartbeat",[]]', RepairKind.PAYLOAD),
+        (b'[2,"19","Heartbeat",[{}]]', RepairKind.PAYLOAD),
+        (b'[2,"19","Heartbeat",""]', RepairKind.PAYLOAD),
+        (b'[2,"19","Heartbeat","{}"]', RepairKind.PAYLOAD),
+        (b'[2,"19","Heartbeat"]', RepairKind.ELEMENTS),
+        (b'[2,"19","Heartbeat",{},{}]', RepairKind.ELEMENTS),
+        (b'["2","19","Heartbeat",{}]', RepairKind.ELEMENTS),
+        (b'[,2,"19","Heartbeat",{}]', RepairKind.JSON),
+        (b'[2,"19",,"Heartbeat",{}]', RepairKind.JSON),
+        (b'[2,"19","Heartbeat",{},]', RepairKind.JSON),
+        (b'[2,"19","Heartbeat",{}]]', RepairKind.JSON),
+        (b'[2 "19" "Heartbeat" {}]', RepairKind.JSON),
+        (b'[2,"19","Heartbeat",{}', RepairKind.CUT),
+        (b'[2,"19","Heartbeat"', RepairKind.CUT),
+    ],
+)
+def test_a_deviating_frame_is_read_and_says_how_it_deviates(text, kind):
+    call = frames.parse(text)
+    assert call[:3] == ("19", "Heartbeat", {})
+    assert kind in [repair.kind for repair in call.repairs]
+
+
+@pytest.mark.parametrize(
+    ("payload", "read"),
+    [
+        (b'{"a":[,{"b":1}]}', {"a": [{"b": 1}]}),
+        (b'{"a":[1,,2,]}', {"a": [1, 2]}),
+        (b'{"a":,"b":1}', {"a": None, "b": 1}),
+        (b'{"a":}', {"a": None}),
+        (b'{"a"}', {"a": None}),
+        (b'{,"a":1}', {"a": 1}),
+        (b"{a:1,'b':'x'}", {"a": 1, "b": "x"}),
+        (b'{"a":1 "b":2}', {"a": 1, "b": 2}),
+        (b'{"a":[1,2}', {"a": [1, 2]}),
+        (b'{"a":007,"b":.5,"c":+5,"d":5.}', {"a": 7, "b": 0.5, "c": 5, "d": 5}),
+        (b'{"a":NaN,"b":-Infinity,"c":undefined,"d":None}', dict.fromkeys("abcd")),
+        (b'{"a":1e400,"b":True}', {"a": None, "b": True}),
+        (b'{"a":"x\x00y\x01\nz"}', {"a": "xy\x01\nz"}),
+        (b'{"a":"x\\u0000y"}', {"a": "xy"}),
+        (b'{"a":"C:\\\\u0000"}', {"a": "C:\\u0000"}),
+        (b'{"a":"\\ud800,\\x,\\\'"}', {"a": "\ufffd,\\x,'"}),
+        (b'{"a":", ,]"}', {"a": ", ,]"}),
+    ],
+)
+def test_payloads_that_are_almost_json(payload, read):
+    assert frames.parse(b'[2,"19","Action",' + payload + b"]").payload == read
+
+
+def test_a_legal_text_of_a_backslash_before_u0000_is_no_deviation():
+    call = frames.parse(b'[2,"19","DataTransfer",{"vendorId":"v","data":"C:\\\\u0000"}]')
+    assert call.repairs == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (b'[3,"7"]', CallResult("7", {})),
+        (b'[3,"7",null]', CallResult("7", {})),
+        (b'[3,"7",[]]', CallResult("7", {})),
+        (b'[3,"7",{"a":1},{}]', CallResult("7", {"a": 1})),
+        (b'[4,"7"]', CallError("7", "", "")),
+        (b'[4,"7",null,null,null]', CallError("7", "", "")),
+        (b'[4,"7",null,"",{}]', CallError("7", "", "")),
+        (b'[4,"7","InternalError",5]', CallError("7", "InternalError", "")),
+    ],
+)
+def test_answers_to_us_without_what_belongs_in_them(text, answer):
+    read = frames.parse(text)
+    assert type(read) is type(answer)
+    assert read[:2] == answer[:2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'[3,"7",{"configurationKey":[]',
+        b'[3,"7",{"configurationKey":[{"key":"Heart',
+        b'[3,"7",{"status":"Accepted"}',
+        b'[3,"7",5]',
+        b'[3,"7",{"status":\xc3',
+        b'[4,"7","Internal',
+    ],
+)
+def test_an_answer_that_cannot_be_read_ends_its_call_with_its_text(text):
+    read = frames.parse(text)
+    assert isinstance(read, UnreadableAnswer)
+    assert read.message_id == "7"
+    assert read.text.startswith(text[:7].decode())
+
+
+def test_the_text_of_an_unreadable_answer_is_bounded_and_printable():
+    read = frames.parse(b'[3,"7",{"a":"\x00\x1b[31m' + b"x" * 5000)
+    assert isinstance(read, UnreadableAnswer)
+    assert len(read.text) <= 500
+    assert read.text.isprintable()
+
+
+pieces = st.sampled_from(
+    [b"[", b"]", b"{", b"}", b",", b":", b'"', b"\\", b'"a"', b"1", b"-", b"2", b'"q"', b"\x00",
+     b"tru", b"null", b"\xef\xbb\xbf", b"\\u0000", b"\\ud800", b" ", b"1e999", b"\xff"]
+)  # fmt: skip
+
+
+@given(st.lists(pieces, max_size=40).map(b"".join))
+def test_no_text_that_is_almost_json_breaks_the_reader(text):
+    for head in (b"", b'[2,"19","Action",', b'[3,"19",'):
+        try:
+            frames.parse(head + text)
+        except FrameError as error:
+            assert error.message_id in (None, "19", 1, 2, "a", "q", "", -1) or head == b""
+
+
+@given(payloads, st.data())
+def test_a_cut_off_call_is_read_whole_or_refused_by_its_id(payload, data):
+    try:
+        whole = orjson.dumps([2, "19", "Action", payload])
+    except TypeError:
+        return
+    cut = whole[: data.draw(st.integers(9, len(whole) - 1))]
+    try:
+        call = frames.parse(cut)
+    except FrameError as error:
+        assert error.message_id == "19"
+    else:
+        assert isinstance(call, Call)
+        assert RepairKind.CUT in [repair.kind for repair in call.repairs]
 
 
 @given(st.binary(max_size=200))
