@@ -1,0 +1,208 @@
+"""Times as charging points write them: one table of notations, and clocks that are wrong.
+
+The standard wants RFC 3339 (OCPP 1.6 section 3.12: ISO 8601 with "Z"). Without I/O: what the time
+is, and in which zone a charging point stands, come from the caller.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any, NamedTuple
+
+MAX_AHEAD = timedelta(minutes=10)
+"""A time further ahead of its receipt is that of a wrong clock: nothing is told before it is."""
+MAX_BEHIND = timedelta(days=60)
+"""A time further behind its receipt is that of a wrong clock: buffers of charging points that
+were offline reach back for days or weeks, clocks without a battery to 1970 or their making."""
+
+_MAX_LENGTH = 64
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+_CLOCK = (
+    r"(?:[T,\s_]+(?P<hour>\d{1,2}):(?P<minute>\d{1,2})"
+    r"(?::(?P<second>\d{1,2})(?:[.,:](?P<fraction>\d{1,12}))?)?\s*(?P<half>[ap]\.?m\.?)?)?"
+)
+_ZONE = r"\s*(?P<zone>z|utc|gmt|(?:z|utc|gmt)?\s*[+-]\d{1,2}(?::?\d{2})?(?::?\d{2})?)?\s*z?"
+_NAMED_MONTH = r"(?P<name>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+
+
+def _notation(date: str) -> re.Pattern[str]:
+    return re.compile(date + _CLOCK + _ZONE, re.ASCII | re.IGNORECASE)
+
+
+_YEAR_FIRST = _notation(
+    r"(?P<year>\d{4})(?P<dash>[-/.:])(?P<month>\d{1,2})(?P=dash)(?P<day>\d{1,2})"
+)
+_YEAR_LAST = _notation(r"(?P<day>\d{1,2})(?P<dash>[-/.])(?P<month>\d{1,2})(?P=dash)(?P<year>\d{4})")
+_DAY_MONTH = _notation(
+    rf"(?:[a-z]{{3,9}},?\s+)?(?P<day>\d{{1,2}})[-\s]+{_NAMED_MONTH}[-\s]+(?P<year>\d{{4}})"
+)
+_C_TIME = re.compile(
+    rf"(?:[a-z]{{3,9}},?\s+)?{_NAMED_MONTH}\s+(?P<day>\d{{1,2}}){_CLOCK}{_ZONE},?\s+(?P<year>\d{{4}})",
+    re.ASCII | re.IGNORECASE,
+)
+_COMPACT = re.compile(
+    r"(?P<year>(?:19|20)\d{2})(?P<month>\d{2})(?P<day>\d{2})(?:[T\s]?(?P<hour>\d{2})"
+    r"(?P<minute>\d{2})(?P<second>\d{2})?(?:[.,](?P<fraction>\d{1,12}))?)?" + _ZONE,
+    re.ASCII | re.IGNORECASE,
+)
+_NUMBER = re.compile(r"[+-]?\d{1,19}(?:\.\d{1,9})?", re.ASCII)
+_OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?", re.ASCII)
+
+# Beyond these, from 1973 on, an epoch is told in milliseconds, microseconds, nanoseconds.
+_EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
+
+
+def write_time(time: datetime) -> str:
+    """Write an aware UTC time as OCPP does: ISO 8601, milliseconds, Z."""
+    return f"{time.isoformat(timespec='milliseconds')[:23]}Z"
+
+
+def read_time(value: Any, near: datetime, zone: tzinfo = UTC) -> datetime | None:
+    """Read a time in whatever notation; None for what is none.
+
+    value: text, or seconds, milliseconds, microseconds or nanoseconds since 1970.
+    near: aware; of two readings of 01/02/2026 the one that is nearer to it is taken.
+    zone: the charging point's, for a time that has none. Returns an aware UTC time.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return _epoch(float(value)) if abs(value) < 1e20 else None
+    if not isinstance(value, str) or len(value) > _MAX_LENGTH:
+        return None
+    text = value.strip().strip("\"'").strip()
+    try:
+        plain = text[4:5] == "-" and text[10:11] in ("T", "t", " ") and text.isascii()
+        time = datetime.fromisoformat(text) if plain else None
+    except ValueError:
+        time = None
+    if time is not None:
+        return _to_utc(time, zone)
+    for pattern, build in _NOTATIONS:
+        if match := pattern.fullmatch(text):
+            return build(match, near, zone)
+    return None
+
+
+def _to_utc(time: datetime, zone: tzinfo) -> datetime | None:
+    try:
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=zone)
+        return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _epoch(number: float) -> datetime | None:
+    for limit, unit in _EPOCH_UNITS:
+        if abs(number) >= limit:
+            number /= unit
+            break
+    if not math.isfinite(number):
+        return None
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+    except OverflowError:
+        return None
+
+
+def _offset(text: str | None, zone: tzinfo) -> tzinfo | None:
+    if not text:
+        return zone
+    match = _OFFSET.search(text)
+    if match is None:
+        return UTC
+    minutes = int(match[2]) * 60 + int(match[3] or 0)
+    if minutes >= 24 * 60:
+        return None
+    return timezone(timedelta(minutes=minutes if match[1] == "+" else -minutes))
+
+
+def _build(
+    parts: dict[str, str | None], zone: tzinfo, month: int | None = None, day: int | None = None
+) -> datetime | None:
+    """Put a time together; 24:00 is the next day's beginning, a leap second the one before."""
+    hour = int(parts.get("hour") or 0)
+    if half := parts.get("half"):
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if half[0] in "pP" else 0)
+    midnight = hour == 24
+    if (name := parts.get("name")) is not None:
+        month = _MONTHS.index(name.lower()) + 1
+    offset = _offset(parts.get("zone"), zone)
+    if offset is None:
+        return None
+    try:
+        time = datetime(
+            int(parts["year"] or 0),
+            month or int(parts["month"] or 0),
+            day or int(parts["day"] or 0),
+            0 if midnight else hour,
+            int(parts.get("minute") or 0),
+            min(int(parts.get("second") or 0), 59),
+            int((parts.get("fraction") or "0")[:6].ljust(6, "0")),
+            offset,
+        )
+        return (time + timedelta(days=midnight)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _read_plain(match: re.Match[str], near: datetime, zone: tzinfo) -> datetime | None:
+    return _build(match.groupdict(), zone)
+
+
+def _read_year_last(match: re.Match[str], near: datetime, zone: tzinfo) -> datetime | None:
+    """Read dd.mm.yyyy, and mm/dd/yyyy where that is the only or the nearer reading."""
+    parts = match.groupdict()
+    first, second = int(match["day"]), int(match["month"])
+    day_first = _build(parts, zone)
+    if match["dash"] == ".":
+        return day_first
+    month_first = _build(parts, zone, month=first, day=second) if first <= 12 else None
+    readings = [time for time in (day_first, month_first) if time is not None]
+    return min(readings, key=lambda time: abs(time - near), default=None)
+
+
+def _read_number(match: re.Match[str], near: datetime, zone: tzinfo) -> datetime | None:
+    return _epoch(float(match[0]))
+
+
+_NOTATIONS: tuple[
+    tuple[re.Pattern[str], Callable[[re.Match[str], datetime, tzinfo], datetime | None]], ...
+] = (
+    (_YEAR_FIRST, _read_plain),
+    (_YEAR_LAST, _read_year_last),
+    (_COMPACT, _read_plain),
+    (_NUMBER, _read_number),
+    (_DAY_MONTH, _read_plain),
+    (_C_TIME, _read_plain),
+)
+
+
+class Clocked(NamedTuple):
+    """A time as it is billed and shown. reported: as it came, where that is another one."""
+
+    at: datetime
+    reported: datetime | None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the charging point's clock was wrong."""
+        return self.reported is not None
+
+
+def judge_time(reported: datetime, received_at: datetime) -> Clocked:
+    """Replace a time that its receipt contradicts.
+
+    Both aware. A time up to MAX_BEHIND before its receipt stays as it is: it may have waited in
+    a charging point that was offline.
+    """
+    if received_at - MAX_BEHIND <= reported <= received_at + MAX_AHEAD:
+        return Clocked(reported, None)
+    return Clocked(received_at, reported)
