@@ -8,14 +8,11 @@ from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from third_party_backend.access import Access
-from third_party_backend.answers import Answers
 from third_party_backend.oicp.messages import MessageError, acknowledgment
 from third_party_backend.oicp.status import StatusCode
-from third_party_backend.reservations import Reservations
 from third_party_backend.routes import health, remote, reservation
+from third_party_backend.services import Services
 from third_party_backend.settings import Settings
-from third_party_backend.store import Store
-from third_party_backend.telemetry import tell_regularly, web_metrics
 
 MAX_REQUEST_BYTES = 256 * 1024
 
@@ -23,17 +20,12 @@ log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, database_url: str) -> Flask:
-    """Return the application of one worker process."""
+    """Return the application of one worker process. Its `services(app)` are to be closed."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
-    store = Store(database_url, settings.threads, settings.presence_timeout)
-    app.extensions["settings"] = settings
-    app.extensions["store"] = store
-    app.extensions["reservations"] = Reservations(store)
-    app.extensions["answers"] = Answers(database_url, store)
-    app.extensions["metrics"] = metrics = web_metrics()
-    tell_regularly(metrics, settings.environment, settings.metrics_interval)
-    Access(settings, metrics).guard(app)
+    services = Services.open(settings, database_url)
+    services.attach(app)
+    Access(settings, services.metrics).guard(app)
     for routes in (health, remote, reservation):
         app.register_blueprint(routes.blueprint)
     app.register_error_handler(MessageError, _on_message_error)

@@ -10,17 +10,18 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from third_party_backend.app import create_app
+from third_party_backend.services import services
 from third_party_backend.settings import Settings
 
-# Above the longest answer there is (the charging point's deadline), below the hub's patience.
+# Above the longest answer there is (the charging point's deadline).
 _GRACE_SECONDS = 15
 
 
 class _Logger(Logger):  # type: ignore[misc]
-    """gunicorn's lines, in the form of ours: through the root logger, as JSON."""
+    """gunicorn's log lines, as ours: through the root logger, as JSON."""
 
     def setup(self, cfg: Any) -> None:
-        """Hand every line on; gunicorn's own handlers and formats are not wanted."""
+        """Pass every line on to the root logger; gunicorn's own handlers are removed."""
         del cfg
         for logger in (self.error_log, self.access_log):
             logger.handlers.clear()
@@ -28,8 +29,17 @@ class _Logger(Logger):  # type: ignore[misc]
             logger.setLevel(logging.INFO)
 
 
+def _on_worker_exit(server: Any, worker: Any) -> None:
+    """End a worker's threads and connections, with a last metric document."""
+    del server
+    # A worker that failed early has none.
+    app = getattr(worker, "wsgi", None)
+    if app is not None:
+        services(app).close()
+
+
 class Server(BaseApplication):  # type: ignore[misc]
-    """Runs the application; the database's address is handed on, not looked up again."""
+    """Runs the application in worker processes."""
 
     def __init__(self, settings: Settings, database_url: str) -> None:
         self._settings = settings
@@ -37,7 +47,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        """Tell gunicorn our settings; its own files and environment are not read."""
+        """Set gunicorn's options; its own files and environment are not read."""
         options: dict[str, Any] = {
             "bind": f"{self._settings.host}:{self._settings.port}",
             "workers": self._settings.workers,
@@ -51,6 +61,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "proc_name": "third-party-backend",
             # A worker binds threads and sockets to itself: nothing is made before the fork.
             "preload_app": False,
+            "worker_exit": _on_worker_exit,
             "control_socket_disable": True,
         }
         for name, value in options.items():

@@ -1,11 +1,9 @@
-"""What third-party-backend tells about itself; alarms and dashboards name these only."""
+"""The metrics of third-party-backend; alarms and dashboards name these only."""
 
 from __future__ import annotations
 
-import atexit
 import random
 import threading
-import time
 from typing import Any
 
 from charging.service import telemetry
@@ -23,7 +21,7 @@ WEB_METRICS: dict[str, str] = {
 WEB_SAMPLES = frozenset({"RemoteStartLatency"})
 
 RELAY_METRICS: dict[str, str] = {
-    # gauges, of the whole outbox, whichever relay tells them
+    # gauges, of all deliveries, whichever relay measures them
     "OutboxAge": "Seconds",
     "DeliveriesParked": "Count",
     # counters
@@ -40,7 +38,7 @@ RELAY_SAMPLES = frozenset({"DeliveryLatency", "AuthorizationLatency"})
 
 
 class SharedMetrics(telemetry.Metrics):
-    """Figures that many threads tell."""
+    """Metrics that many threads count."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -72,19 +70,29 @@ def relay_metrics() -> telemetry.Metrics:
     return SharedMetrics(NAMESPACE, RELAY_METRICS, gauges=RELAY_GAUGES, samples=RELAY_SAMPLES)
 
 
-def tell_regularly(metrics: telemetry.Metrics, environment: str, seconds: float) -> None:
-    """Write a metric document every so many seconds from now on, and one at the end."""
+class Reporter:
+    """Writes a metric document every so many seconds, and a last one when it is stopped."""
 
-    def tell() -> None:
-        telemetry.write_document(metrics.document(dimensions(environment)))
+    def __init__(self, metrics: telemetry.Metrics, environment: str, seconds: float) -> None:
+        self._metrics = metrics
+        self._environment = environment
+        self._seconds = seconds
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        self._thread.start()
 
-    def run() -> None:
-        while True:
-            time.sleep(seconds * random.uniform(0.95, 1.05))  # noqa: S311 - jitter
-            tell()
+    def stop(self) -> None:
+        """Write the last document."""
+        self._stopped.set()
+        self._thread.join(timeout=5)
+        self._write()
 
-    atexit.register(tell)
-    threading.Thread(target=run, name="metrics", daemon=True).start()
+    def _run(self) -> None:
+        while not self._stopped.wait(self._seconds * random.uniform(0.95, 1.05)):  # noqa: S311
+            self._write()
+
+    def _write(self) -> None:
+        telemetry.write_document(self._metrics.document(dimensions(self._environment)))
 
 
 def dimensions(environment: str) -> dict[str, str]:

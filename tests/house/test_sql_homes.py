@@ -15,24 +15,20 @@ NOT_YET = {
         "operations/evses.py",
         "operations/hub.py",
         "operations/prices.py",
-        "third_party_backend/store.py",
     },
     "INSERT INTO commands": {
         "cp_backend/store.py",
         "operations/commands.py",
-        "third_party_backend/store.py",
     },
     "UPDATE commands": {
         "cp_backend/store.py",
         "operations/commands.py",
-        "third_party_backend/store.py",
     },
     r"heartbeat_at\s*[<>]": {
         "cp_backend/store.py",
         "operations/charging_points.py",
         "operations/nodes.py",
         "scripts/capacity/stages.py",
-        "third_party_backend/store.py",
     },
     r"psycopg\.(AsyncConnection\.)?connect\(": {
         "charging/database/grant.py",
@@ -43,7 +39,6 @@ NOT_YET = {
         "scripts/capacity/compare.py",
         "scripts/demo.py",
         "scripts/hub_figures.py",
-        "third_party_backend/answers.py",
     },
 }
 HOMES = {

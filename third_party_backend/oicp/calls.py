@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from charging.delivery import Queue
+from third_party_backend.oicp.identification import of_uid
 
 Json = dict[str, Any]
 
@@ -122,7 +123,7 @@ def authorize_start(
         f"/charging/v21/operators/{operator.operator_id}/authorize/start",
         {
             "OperatorID": operator.operator_id,
-            "Identification": identification_of(uid),
+            "Identification": of_uid(uid),
             "CPOPartnerSessionID": cpo_partner_session_id,
             **({"EvseID": evse_id} if evse_id else {}),
         },
@@ -133,22 +134,17 @@ def authorize_stop(
     operator: Operator,
     uid: str,
     evse_id: str | None,
-    session_id: str,
+    hub_session_id: str,
     cpo_partner_session_id: str,
 ) -> Call:
     """Ask whether a card may end a session that another began."""
     return Call(
         f"/charging/v21/operators/{operator.operator_id}/authorize/stop",
         {
-            "SessionID": session_id,
+            "SessionID": hub_session_id,
             "OperatorID": operator.operator_id,
-            "Identification": identification_of(uid),
+            "Identification": of_uid(uid),
             "CPOPartnerSessionID": cpo_partner_session_id,
             **({"EvseID": evse_id} if evse_id else {}),
         },
     )
-
-
-def identification_of(uid: str) -> Json:
-    """Write the Identification of a card, by its UID."""
-    return {"RFIDMifareFamilyIdentification": {"UID": uid}}

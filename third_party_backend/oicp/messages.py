@@ -7,6 +7,9 @@ same as absent, because the hub sends both.
 from __future__ import annotations
 
 import re
+import uuid
+from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -19,7 +22,15 @@ from pydantic import (
 )
 
 from charging.identity import parse_evse_id
+from third_party_backend.oicp.identification import uid_of
 from third_party_backend.oicp.status import DESCRIPTIONS, StatusCode
+from third_party_backend.partners.terms import (
+    NO_REFERENCES,
+    EndRequest,
+    References,
+    Request,
+    provider_key,
+)
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{12}")
 _PROVIDER_ID = re.compile(r"[A-Za-z]{2}[*-]?[A-Za-z0-9]{3}")
@@ -53,15 +64,10 @@ EvseId = Annotated[str, AfterValidator(parse_evse_id)]
 PartnerSessionId = Annotated[str, Field(max_length=250)]
 
 
-def provider_key(provider_id: str) -> str:
-    """Return what two spellings of a provider id have in common: ``DE-ABC`` is ``DE*ABC``."""
-    return re.sub(r"[*-]", "", provider_id).upper()
-
-
 class _Request(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
-    session_id: SessionId = Field(validation_alias="SessionID")
+    hub_session_id: SessionId = Field(validation_alias="SessionID")
     provider_id: ProviderId = Field(validation_alias="ProviderID")
     evse_id: EvseId = Field(validation_alias="EvseID")
     cpo_partner_session_id: PartnerSessionId | None = Field(
@@ -71,6 +77,10 @@ class _Request(BaseModel):
         None, validation_alias=AliasChoices("EMPPartnerSessionID", "EMPPartnerSessionId")
     )
 
+    def end_request(self) -> EndRequest:
+        """Return what ends in no partner's words."""
+        return EndRequest(self.hub_session_id, self.provider_id)
+
 
 class RemoteStart(_Request):
     """AuthorizeRemoteStart v2.1. identification: exactly one member, kept as it came."""
@@ -78,6 +88,17 @@ class RemoteStart(_Request):
     identification: Annotated[dict[str, Any], Field(min_length=1, max_length=1)] = Field(
         validation_alias="Identification"
     )
+
+    def request(self) -> Request:
+        """Return it in no partner's words."""
+        return Request(
+            self.hub_session_id,
+            self.provider_id,
+            self.evse_id,
+            self.identification,
+            uid_of(self.identification),
+            self.emp_partner_session_id,
+        )
 
 
 class RemoteStop(_Request):
@@ -87,12 +108,17 @@ class RemoteStop(_Request):
 class ReservationStart(RemoteStart):
     """AuthorizeRemoteReservationStart v1.1. The hub may leave session and duration to us."""
 
-    session_id: SessionId | None = Field(  # type: ignore[assignment]
-        None, validation_alias="SessionID"
+    hub_session_id: SessionId = Field(
+        default_factory=lambda: str(uuid.uuid4()), validation_alias="SessionID"
     )
     duration_minutes: Annotated[int, Field(ge=1, le=99)] | None = Field(
         None, validation_alias="Duration"
     )
+
+    def reservation(self, default_minutes: int) -> Request:
+        """Return it in no partner's words. default_minutes: where the hub names no duration."""
+        minutes = self.duration_minutes or default_minutes
+        return replace(self.request(), keep_for=timedelta(minutes=minutes))
 
 
 class ReservationStop(_Request):
@@ -137,19 +163,17 @@ def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
 def acknowledgment(
     status_code: StatusCode,
     info: str = "",
-    *,
-    session_id: str | None = None,
-    cpo_partner_session_id: str | None = None,
-    emp_partner_session_id: str | None = None,
+    hub_session_id: str | None = None,
+    references: References = NO_REFERENCES,
 ) -> dict[str, Any]:
-    """Write an Acknowledgment; Result is true with 000 only."""
+    """Write an Acknowledgment; Result is true with 000 only. info: for a person."""
     status = {"Code": status_code.value, "Description": DESCRIPTIONS[status_code]}
     if info:
         status["AdditionalInfo"] = info[:MAX_ADDITIONAL_INFO]
     partners = {
-        "SessionID": session_id,
-        "CPOPartnerSessionID": cpo_partner_session_id,
-        "EMPPartnerSessionID": emp_partner_session_id,
+        "SessionID": hub_session_id,
+        "CPOPartnerSessionID": references.ours,
+        "EMPPartnerSessionID": references.theirs,
     }
     return {
         "Result": status_code is StatusCode.SUCCESS,

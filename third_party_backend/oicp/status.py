@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from charging.command import Outcome
+from third_party_backend.partners.terms import Refusal
 
 
 class StatusCode(StrEnum):
@@ -53,12 +54,12 @@ DESCRIPTIONS = {
 
 
 def of_outcome(outcome: Outcome) -> StatusCode:
-    """Return how the outcome of a start or a stop is told to the hub."""
+    """Return the code of the outcome of a start or a stop."""
     return StatusCode.SUCCESS if outcome is Outcome.ACCEPTED else StatusCode.NO_COMMUNICATION
 
 
 def of_reservation(outcome: Outcome) -> StatusCode:
-    """Return how the outcome of a reservation is told to the hub."""
+    """Return the code of the outcome of a reservation or its end."""
     match outcome:
         case Outcome.ACCEPTED:
             return StatusCode.SUCCESS
@@ -72,20 +73,24 @@ def of_reservation(outcome: Outcome) -> StatusCode:
             return StatusCode.NO_COMMUNICATION
 
 
-def of_evse_status(status: str | None) -> StatusCode:
-    """Return whether an EVSE in this OCPP status can start: 000, or why it cannot.
+_REFUSALS = {
+    Refusal.UNKNOWN_EVSE: StatusCode.UNKNOWN_EVSE,
+    Refusal.NOT_FOR_ROAMING: StatusCode.NO_ROAMING,
+    Refusal.OFFLINE: StatusCode.NO_COMMUNICATION,
+    Refusal.OUT_OF_SERVICE: StatusCode.OUT_OF_SERVICE,
+    Refusal.IN_USE: StatusCode.EVSE_IN_USE,
+    Refusal.RESERVED: StatusCode.EVSE_RESERVED,
+    Refusal.NO_VEHICLE: StatusCode.NO_VEHICLE,
+    Refusal.NOT_OFFERED: StatusCode.SERVICE_NOT_AVAILABLE,
+    Refusal.UNKNOWN_SESSION: StatusCode.SESSION_INVALID,
+    Refusal.SESSION_ENDED: StatusCode.SESSION_INVALID,
+    Refusal.ANOTHER_PROVIDERS: StatusCode.NOT_AUTHORIZED,
+}
 
-    One that never said anything is tried.
-    """
-    match status:
-        case "Reserved":
-            return StatusCode.EVSE_RESERVED
-        case "Faulted" | "Unavailable":
-            return StatusCode.OUT_OF_SERVICE
-        case "Charging" | "SuspendedEV" | "SuspendedEVSE" | "Finishing" | "Occupied":
-            return StatusCode.EVSE_IN_USE
-        case _:
-            return StatusCode.SUCCESS
+
+def of_refusal(refusal: Refusal) -> StatusCode:
+    """Return the code that a refused request is answered with."""
+    return _REFUSALS[refusal]
 
 
 def evse_status(status: str | None, whole: str | None, *, absent: bool) -> str:

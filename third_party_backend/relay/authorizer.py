@@ -26,14 +26,15 @@ from charging.identity import redact, rfid_uid
 from charging.service.backoff import Backoff
 from charging.service.telemetry import Metrics
 from charging.session import Unstarted
+from third_party_backend.deadlines import DeadlineConnection
 from third_party_backend.oicp.calls import (
     AUTHORIZE_STARTS_PER_MINUTE,
     AUTHORIZE_STOPS_PER_MINUTE,
     Call,
     authorize_start,
     authorize_stop,
-    identification_of,
 )
+from third_party_backend.oicp.identification import of_uid, uid_of
 from third_party_backend.oicp.verdicts import Answer, Verdict
 from third_party_backend.relay.client import HubClient
 from third_party_backend.relay.database import (
@@ -98,6 +99,7 @@ class Authorizer(threading.Thread):
             ThreadPoolExecutor(AT_ONCE, thread_name_prefix=self._kind.value) as pool,
             ConnectionPool(
                 self._url,
+                connection_class=DeadlineConnection,
                 min_size=0,
                 max_size=AT_ONCE,
                 timeout=3,
@@ -123,7 +125,7 @@ class Authorizer(threading.Thread):
         self,
         connection: Connection,
         pool: ThreadPoolExecutor,
-        connections: ConnectionPool[Connection],
+        connections: ConnectionPool[DeadlineConnection],
     ) -> None:
         beaten = 0.0
         room = threading.BoundedSemaphore(AT_ONCE)
@@ -142,7 +144,7 @@ class Authorizer(threading.Thread):
             future = pool.submit(self._ask, question, connections)
             future.add_done_callback(lambda _: room.release())
 
-    def _ask(self, question: Question, connections: ConnectionPool[Connection]) -> None:
+    def _ask(self, question: Question, connections: ConnectionPool[DeadlineConnection]) -> None:
         started = time.monotonic()
         deadline = started + question.seconds_left
         backoff = Backoff(1.0, first_seconds=1.0)
@@ -305,7 +307,7 @@ def _open_session(connection: Connection, question: Question, body: Json, *, in_
             "evse": question.evse_id,
             "charging_point": question.charging_point_id,
             "ours": question.session_id,
-            "who": Jsonb(identification_of(uid)),
+            "who": Jsonb(of_uid(uid)),
             "id_tag": question.id_tag,
             "partner": question.cpo_partner_session_id,
             "their_partner": body.get("EMPPartnerSessionID"),
@@ -346,10 +348,5 @@ def _open_session(connection: Connection, question: Question, body: Json, *, in_
 
 def _stop_tokens(body: Json) -> list[str]:
     """Return the cards that may end the session too."""
-    tokens = []
-    for identification in body.get("AuthorizationStopIdentifications") or ():
-        for member in ("RFIDMifareFamilyIdentification", "RFIDIdentification"):
-            uid = rfid_uid(str(((identification or {}).get(member) or {}).get("UID") or ""))
-            if uid is not None:
-                tokens.append(uid)
-    return tokens
+    found = map(uid_of, body.get("AuthorizationStopIdentifications") or ())
+    return [uid for uid in found if uid is not None]

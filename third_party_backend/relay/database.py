@@ -17,11 +17,11 @@ import simplejson
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from charging.authorization import AuthorizationKind
-from charging.database.connection import MAX_BACKOFF_SECONDS, Connection, Limits
-from charging.database.connection import connect as open_connection
+from charging.database.connection import MAX_BACKOFF_SECONDS, Connection, Limits, parameters
 from charging.delivery import DELIVERIES_CHANNEL, Queue
 from charging.service.backoff import Backoff
 from charging.service.telemetry import Metrics
+from third_party_backend.deadlines import DeadlineConnection
 
 Json = dict[str, Any]
 
@@ -42,9 +42,11 @@ _LOCK_NUMBERS = {
 log = logging.getLogger(__name__)
 
 
-def connect(url: str, name: str) -> Connection:
+def connect(url: str, name: str, kind: type[DeadlineConnection] = DeadlineConnection) -> Connection:
     """Open a connection in autocommit; jsonb's numbers are Decimal on it. Raises psycopg.Error."""
-    connection = open_connection(url, f"third-party-backend {name}", LIMITS)
+    connection = kind.connect(
+        url, autocommit=True, **parameters(f"third-party-backend {name}", LIMITS)
+    )
     set_json_loads(partial(simplejson.loads, parse_float=Decimal), connection)
     set_json_dumps(partial(simplejson.dumps, use_decimal=True), connection)
     return connection
@@ -56,6 +58,7 @@ def keep_connected(
     stopped: threading.Event,
     metrics: Metrics,
     work: Callable[[Connection], None],
+    kind: type[DeadlineConnection] = DeadlineConnection,
 ) -> None:
     """Call work with a connection until stopped; with a new one whenever the database was away.
 
@@ -64,7 +67,7 @@ def keep_connected(
     backoff = Backoff(MAX_BACKOFF_SECONDS)
     while not stopped.is_set():
         try:
-            with connect(url, name) as connection:
+            with connect(url, name, kind) as connection:
                 backoff.reset()
                 work(connection)
         except psycopg.Error as error:

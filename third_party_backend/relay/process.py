@@ -32,6 +32,7 @@ from third_party_backend.telemetry import dimensions, relay_metrics
 
 FIGURES_SECONDS = 10.0
 STOP_SECONDS = 15.0
+"""How long all threads have, together, to finish what they do."""
 PRUNE_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
@@ -97,8 +98,9 @@ class Relay:
         failed = self._watch()
         self._stopped.set()
         self._wake_all()
+        deadline = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
-            thread.join(STOP_SECONDS)
+            thread.join(max(0.0, deadline - time.monotonic()))
         if self._threads:
             self._hub.close()
             write_document(self._metrics.document(dimensions(self._settings.environment)))

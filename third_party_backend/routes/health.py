@@ -1,27 +1,27 @@
-"""Whether the service lives, and whether it can serve."""
+"""Whether the service is alive, and whether it can serve."""
 
 from __future__ import annotations
 
 import psycopg
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
-from third_party_backend.store import Store
+from third_party_backend.services import services
 
 blueprint = Blueprint("health", __name__, url_prefix="/health")
 
 
 @blueprint.get("/live")
 def live() -> Response:
-    """Answer: the process answers."""
+    """Answer that the process is alive."""
     return Response("ok\n", mimetype="text/plain")
 
 
 @blueprint.get("/ready")
 def ready() -> Response:
     """Answer whether the database answers too."""
-    store: Store = current_app.extensions["store"]
     try:
-        store.ping()
+        with services().pool.connection() as connection:
+            connection.execute("SELECT 1")
     except psycopg.Error:
         return Response("not ready\n", status=503, mimetype="text/plain")
     return Response("ok\n", mimetype="text/plain")

@@ -1,0 +1,1 @@
+"""What roaming partners' drivers ask of us, in no partner's words."""

@@ -1,0 +1,100 @@
+"""The words between partners' dialects and what we do for their drivers. No I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+Json = dict[str, Any]
+
+
+class Refusal(StrEnum):
+    """Why a request is refused without asking the charging point."""
+
+    UNKNOWN_EVSE = "unknown EVSE"
+    NOT_FOR_ROAMING = "not offered for roaming"
+    OFFLINE = "offline"
+    OUT_OF_SERVICE = "out of service"
+    IN_USE = "in use"
+    RESERVED = "reserved"
+    NO_VEHICLE = "no vehicle"
+    NOT_OFFERED = "not offered"
+    """The EVSE takes no requests of this kind."""
+    UNKNOWN_SESSION = "unknown session"
+    SESSION_ENDED = "session ended"
+    ANOTHER_PROVIDERS = "another provider's"
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What we and the provider call a session, beside the hub's own id of it."""
+
+    ours: str | None = None
+    theirs: str | None = None
+
+
+NO_REFERENCES = References()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A provider's driver wants to use an EVSE: now, or, with keep_for, later.
+
+    evse_id: in any spelling. identification: the driver's, as the partner writes it. uid: of the
+    driver's card, where it is one. theirs: the provider's own id of the session.
+    """
+
+    hub_session_id: str
+    provider_id: str
+    evse_id: str
+    identification: Json
+    uid: str | None = None
+    theirs: str | None = None
+    keep_for: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndRequest:
+    """A provider's driver wants no more of what a request began."""
+
+    hub_session_id: str
+    provider_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command is on its way to the charging point; its outcome becomes the answer."""
+
+    command_id: int
+    references: References
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The charging point is not asked. detail: one sentence for a person, empty for none."""
+
+    refusal: Refusal
+    detail: str = ""
+    references: References = NO_REFERENCES
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is as was asked for, without asking the charging point."""
+
+    references: References
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The same request was answered before, with this."""
+
+    answer: Json
+
+
+def provider_key(provider_id: str) -> str:
+    """Return what the spellings of a provider id have in common: ``DE-ABC`` is ``DE*ABC``."""
+    return re.sub(r"[*-]", "", provider_id).upper()
