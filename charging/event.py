@@ -18,7 +18,8 @@ class EventKind(StrEnum):
 
     - session_started: ``{"session_id": int}``
     - session_ended: ``{"session_id": int}``
-    - evse_status_changed: ``{"evse_number": int, "status": str, "error_code": str}``
+    - evse_status_changed: ``{"evse_number": int, "state": str, "status": str, "error_code": str}``,
+      an EvseState, and what was reported; a service of the version before leaves the state out
     - evse_changed: ``{"evse_number": int}``, its name, its master data or its place in roaming
     - prices_changed: ``{}``, of no charging point: its id is empty
     - hub_session_closed: ``{"hub_session_id": str, "why": str}``, it ends without a session

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from charging.session import StopCause
+
 Json = dict[str, Any]
 
 MAX_ENERGY_WH = 1_000_000
@@ -21,8 +23,6 @@ MAX_SIGNED_LENGTH = 3000
 MAX_ERROR_INFO = 250
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """A charging point's clock may be so far ahead; the record waits until it is true."""
-
-_BROKEN_OFF = frozenset({"EmergencyStop", "PowerLoss", "HardReset", "GroundFailure"})
 
 
 class RecordError(ValueError):
@@ -51,14 +51,9 @@ class Charged:
     meter_start_wh: int
     ended_at: datetime
     meter_stop_wh: int
-    stop_reason: str | None = None
+    stop_cause: StopCause = StopCause.LOCAL
     readings_wh: list[int] = field(default_factory=list)
     signed: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def broken_off(self) -> bool:
-        """Whether a fault ended it, not a person."""
-        return self.stop_reason in _BROKEN_OFF
 
 
 def kwh(wh: int) -> Decimal:
@@ -111,14 +106,12 @@ def charge_detail_record(session: HubSession, charged: Charged) -> Json:
 def signed_values(samples: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Choose the signed readings a record shows: the first, the last, and what fits between.
 
-    samples: (OCPP's context, text) in order of time. Returns (MeteringStatus, text), at most
+    samples: (begin, between or end; text) in order of time. Returns (MeteringStatus, text), at most
     MAX_SIGNED_VALUES, in the order Start, Progress, End. One too long for the hub is left out.
     """
-    starts = [text for context, text in samples if context == "Transaction.Begin"]
-    ends = [text for context, text in samples if context == "Transaction.End"]
-    between = [
-        text for context, text in samples if context not in ("Transaction.Begin", "Transaction.End")
-    ]
+    starts = [text for moment, text in samples if moment == "begin"]
+    ends = [text for moment, text in samples if moment == "end"]
+    between = [text for moment, text in samples if moment == "between"]
     room = MAX_SIGNED_VALUES - len(starts[:1]) - len(ends[-1:])
     chosen = [
         *(("Start", text) for text in starts[:1]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from charging.command import Outcome
+from charging.evse import EvseState
 from third_party_backend.partners.terms import Refusal
 
 
@@ -93,18 +94,14 @@ def of_refusal(refusal: Refusal) -> StatusCode:
     return _REFUSALS[refusal]
 
 
-def evse_status(status: str | None, whole: str | None, *, absent: bool) -> str:
-    """Return OICP's EvseStatus of an EVSE.
-
-    status: OCPP's of the EVSE; whole: that of the charging point as a whole, which holds for all
-    its EVSEs. absent: offline beyond the grace period.
-    """
-    if absent or status in ("Faulted", "Unavailable") or whole in ("Faulted", "Unavailable"):
-        return "OutOfService"
-    match status:
-        case None:
+def evse_status(state: EvseState) -> str:
+    """Return OICP's EvseStatus of an EVSE in a state. Source: OICP 2.3, type EvseStatus."""
+    match state:
+        case EvseState.UNKNOWN:
             return "Unknown"
-        case "Available" | "Reserved":
-            return status
+        case EvseState.AVAILABLE:
+            return "Available"
+        case EvseState.RESERVED:
+            return "Reserved"
         case _:
-            return "Occupied"
+            return "OutOfService" if state.out_of_service else "Occupied"

@@ -330,7 +330,7 @@ def _open_session(connection: Connection, question: Question, body: Json, *, in_
         )
     elif question.session_id is not None:
         connection.execute(
-            "UPDATE sessions SET start_status = 'Accepted' WHERE session_id = %s",
+            "UPDATE sessions SET start_decision = 'accepted' WHERE session_id = %s",
             [question.session_id],
         )
         # Its start was planned when nobody knew yet that it is the hub's.

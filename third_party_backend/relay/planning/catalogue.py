@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from charging.database.connection import Connection
 from charging.delivery import Queue
+from charging.evse import EvseState, shown_state
 from third_party_backend.oicp import catalogue
 from third_party_backend.oicp.status import evse_status
 from third_party_backend.relay import planned
@@ -18,15 +19,15 @@ from third_party_backend.relay.planning.context import Context, Event
 class Evse(NamedTuple):
     """A row of `evses` that has a name. details: None before the operator filled them in.
 
-    status, whole_status: reported of it, of the charging point as a whole. absent: offline beyond
+    state, whole_state: its own, and that of the charging point as a whole. absent: offline beyond
     the grace period.
     """
 
     evse_id: str
     key: str
     roaming: bool
-    status: str | None
-    whole_status: str | None
+    state: str
+    whole_state: str
     absent: bool
     details: Any
 
@@ -122,8 +123,8 @@ def _evses(
     details = "d.details" if whole else "CASE WHEN d.details IS NOT NULL THEN '{}'::jsonb END"
     rows = connection.execute(
         f"""
-        SELECT e.evse_id, e.evse_id_key, e.roaming, e.status, whole.status,
-               coalesce(a.told, false), {details}
+        SELECT e.evse_id, e.evse_id_key, e.roaming, e.state,
+               coalesce(whole.state, %s), coalesce(a.told, false), {details}
         FROM evses AS e
         LEFT JOIN evse_details AS d USING (charging_point_id, evse_number)
         LEFT JOIN evses AS whole ON whole.charging_point_id = e.charging_point_id
@@ -132,14 +133,14 @@ def _evses(
         WHERE e.charging_point_id = ANY(%s) AND e.evse_id IS NOT NULL
         ORDER BY e.charging_point_id, e.evse_number
         """.encode(),
-        [list(charging_point_ids)],
+        [EvseState.UNKNOWN.value, list(charging_point_ids)],
     ).fetchall()
     return [Evse(*row) for row in rows]
 
 
 def _status_record(evse: Evse) -> Json:
-    status = evse_status(evse.status, evse.whole_status, absent=evse.absent)
-    return catalogue.status_record(evse.evse_id, status)
+    state = shown_state(EvseState(evse.state), EvseState(evse.whole_state), absent=evse.absent)
+    return catalogue.status_record(evse.evse_id, evse_status(state))
 
 
 def _providers(connection: Connection, product_ids: Sequence[str]) -> dict[str, list[str]]:

@@ -11,7 +11,9 @@ from charging.database.connection import Connection
 from charging.database.events import WAKE, WRITTEN
 from charging.delivery import Queue
 from charging.event import EventKind
-from charging.session import Unstarted
+from charging.evse import EvseState
+from charging.hub_session import NothingCharged
+from charging.session import StopCause
 from third_party_backend.oicp import records
 from third_party_backend.oicp.records import Charged, HubSession, RecordError
 from third_party_backend.relay import planned
@@ -35,7 +37,7 @@ class Begun(NamedTuple):
     meter_start_wh: int
     ended_at: datetime | None
     meter_stop_wh: int | None
-    stop_reason: str | None
+    stop_cause: str | None
 
 
 def started(context: Context, events: Sequence[Event]) -> None:
@@ -74,7 +76,7 @@ def ended(context: Context, events: Sequence[Event]) -> None:
             session.meter_start_wh,
             session.ended_at,
             session.meter_stop_wh,
-            session.stop_reason,
+            StopCause(session.stop_cause or StopCause.OTHER),
             readings.get(session.session_id, []),
             signed.get(session.session_id, []),
         )
@@ -94,10 +96,13 @@ def ending(session: HubSession, charged: Charged, now: datetime, operator_id: st
     try:
         due_at = records.due(charged, now)
         record = records.charge_detail_record(session, charged)
-        if charged.broken_off:
+        if charged.stop_cause.broken_off:
             kind = "error"
             notification = records.error_notification(
-                session, operator_id, f"it ended by {charged.stop_reason}", critical=True
+                session,
+                operator_id,
+                f"it ended by {charged.stop_cause.value}".replace("_", " "),
+                critical=True,
             )
         else:
             kind = "end"
@@ -112,23 +117,29 @@ def ending(session: HubSession, charged: Charged, now: datetime, operator_id: st
 
 def faulted(context: Context, events: Sequence[Event]) -> None:
     """Plan an Error for each session that charges at an EVSE that reports a fault."""
-    faults = [event for event in events if event.payload.get("status") == "Faulted"]
+    # A service of the version before writes the reported status only: the database translates it.
+    fault = EvseState.FAULTED.value
+    faults = [event for event in events if event.payload.get("state", fault) == fault]
     if not faults:
         return
     causes: dict[int, str] = dict(
         context.connection.execute(
             """
             SELECT DISTINCT ON (s.session_id) s.session_id, t.error_code
-            FROM unnest(%s::text[], %s::int[], %s::text[])
-                AS t (charging_point_id, evse_number, error_code)
+            FROM unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::text[])
+                AS t (charging_point_id, evse_number, error_code, state, status)
             JOIN sessions AS s ON s.charging_point_id = t.charging_point_id
                 AND s.state = 'charging' AND t.evse_number IN (0, s.evse_number)
+            WHERE coalesce(t.state, evse_state_of(t.status)) = %s
             ORDER BY s.session_id
             """,
             [
                 [event.charging_point_id for event in faults],
                 [event.payload["evse_number"] for event in faults],
                 [event.payload.get("error_code", "") for event in faults],
+                [event.payload.get("state") for event in faults],
+                [event.payload.get("status") for event in faults],
+                fault,
             ],
         ).fetchall()
     )
@@ -165,7 +176,7 @@ def closed(context: Context, events: Sequence[Event]) -> None:
         [list(reasons)],
     ).fetchall():
         record = empty(name, *facts)
-        if reasons[name] == Unstarted.NO_VEHICLE and record.payload is not None:
+        if reasons[name] == NothingCharged.NO_VEHICLE and record.payload is not None:
             session = HubSession(name, *facts[:4])
             notification = records.error_notification(
                 session,
@@ -225,7 +236,7 @@ def close_unstarted(context: Context) -> None:
             start_timeout,
             start_timeout + OFFLINE_START_SECONDS,
             EventKind.HUB_SESSION_CLOSED.value,
-            Unstarted.NO_VEHICLE.value,
+            NothingCharged.NO_VEHICLE.value,
         ],
     )
     context.connection.execute(
@@ -294,7 +305,7 @@ def _begun(connection: Connection, session_ids: Sequence[int]) -> list[Begun]:
         """
         SELECT h.hub_session_id, e.evse_id, h.identification, h.cpo_partner_session_id,
                h.emp_partner_session_id, s.session_id, s.started_at, s.meter_start_wh,
-               s.ended_at, s.meter_stop_wh, s.stop_reason
+               s.ended_at, s.meter_stop_wh, s.stop_cause
         FROM sessions AS s
         JOIN hub_sessions AS h USING (session_id)
         LEFT JOIN evses AS e ON e.charging_point_id = h.charging_point_id
@@ -324,16 +335,13 @@ def _readings(
     ):
         registers.setdefault(session_id, []).append(energy_wh)
     for session_id, samples in connection.execute(
-        "SELECT session_id, jsonb_path_query_array(sampled_values,"
-        " '$[*] ? (@.format == \"SignedData\")') FROM meter_values"
+        "SELECT session_id, signed FROM meter_values"
         " JOIN sessions USING (session_id, charging_point_id)"
-        " WHERE session_id = ANY(%s)"
-        " AND sampled_values @? '$[*] ? (@.format == \"SignedData\")'"
+        " CROSS JOIN LATERAL signed_readings(sampled_values) AS signed"
+        " WHERE session_id = ANY(%s) AND signed IS NOT NULL"
         " ORDER BY session_id, sampled_at",
         [list(session_ids)],
     ):
         for sample in samples:
-            signed.setdefault(session_id, []).append(
-                (str(sample.get("context", "")), str(sample.get("value", "")))
-            )
+            signed.setdefault(session_id, []).append((sample["moment"], sample["value"]))
     return registers, {name: records.signed_values(found) for name, found in signed.items()}
