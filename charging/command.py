@@ -50,6 +50,22 @@ class CommandKind(StrEnum):
     SEND_DATA = "send_data"
     CALL = "call"
 
+    @property
+    def followed(self) -> bool:
+        """Whether what it asks goes on after it was accepted, so that its end is waited for."""
+        return self in _FOLLOWED
+
+
+_FOLLOWED = frozenset(
+    {
+        CommandKind.REMOTE_START,
+        CommandKind.REMOTE_STOP,
+        CommandKind.RESET,
+        CommandKind.UPDATE_FIRMWARE,
+        CommandKind.UPLOAD_LOG,
+    }
+)
+
 
 class CommandState(StrEnum):
     """The life of a command."""
@@ -58,6 +74,17 @@ class CommandState(StrEnum):
     SENT = "sent"
     ANSWERED = "answered"
     EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    """A newer command took its place before a node had taken it."""
+
+
+class Done(StrEnum):
+    """How it ended what a command asked, once it was accepted (or before the answer came)."""
+
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """The charging point never reported it."""
 
 
 class Outcome(StrEnum):

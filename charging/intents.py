@@ -340,8 +340,8 @@ class TriggerMessage(Intent):
 class UpdateFirmware(Intent):
     """Let a charging point fetch and install firmware.
 
-    signature, signing_certificate: of signed firmware; base64, PEM. request_id: of signed ones,
-    returns with each status message.
+    signature, signing_certificate: of signed firmware; base64, PEM. The command's id is OCPP's
+    requestId, which returns with each status message.
     """
 
     kind = CommandKind.UPDATE_FIRMWARE
@@ -352,7 +352,6 @@ class UpdateFirmware(Intent):
     install_at: datetime | None = None
     signature: str | None = None
     signing_certificate: str | None = None
-    request_id: int | None = None
 
     def __post_init__(self) -> None:
         _check(
@@ -364,7 +363,10 @@ class UpdateFirmware(Intent):
 
 @dataclass(frozen=True, slots=True)
 class UploadLog(Intent):
-    """Let a charging point upload a log. url: of a folder, as OCPP has it."""
+    """Let a charging point upload a log. url: of a folder, as OCPP has it.
+
+    The command's id is OCPP's requestId, which returns with each status message.
+    """
 
     kind = CommandKind.UPLOAD_LOG
     url: str
@@ -373,7 +375,6 @@ class UploadLog(Intent):
     until: datetime | None = None
     retries: int | None = None
     retry_seconds: int | None = None
-    request_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def test_expiring_reads_the_open_commands_only(database, station):
         " SELECT 'CP1', 'remote_stop', '{}', '', now(), 'expired' FROM generate_series(1, 5000)"
     )
     database.execute("ANALYZE commands")
-    plan = database.execute(b"EXPLAIN " + commands._EXPIRE).fetchall()
+    plan = database.execute(b"EXPLAIN " + commands._EXPIRE, [commands._SECRETS]).fetchall()
     assert not any("Seq Scan" in line for (line,) in plan), plan
 
 
