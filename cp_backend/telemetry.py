@@ -28,6 +28,8 @@ METRICS: dict[str, str] = {
     "SessionsEnded": "Count",
     "CommandsAnswered": "Count",
     "DatabaseFailures": "Count",
+    "MessagesLogged": "Count",
+    "MessagesNotLogged": "Count",
     # samples
     "HandshakeLatency": "Milliseconds",
     "CallLatency": "Milliseconds",

@@ -1,0 +1,75 @@
+"""Payloads for the message log: secrets cut out, tokens as keyed hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Set
+from typing import Any
+
+CUT = "(not kept)"
+TOKEN_PREFIX = "token:"  # noqa: S105 - what a hash begins with
+_HASH_BYTES = 8
+
+# Members that hold a token, in any version.
+_TOKENS = frozenset({"idTag", "parentIdTag", "idToken", "groupIdToken", "vendorIdTag"})
+# Members that hold a secret wherever they stand.
+_SECRETS = frozenset({"password", "basicAuthPassword", "privateKey"})
+# Settings whose value is a secret: {"key": "AuthorizationKey", "value": …} in 1.6, {"variable":
+# {"name": "BasicAuthPassword"}, "attributeValue": …} in 2.x.
+_SECRET_SETTINGS = frozenset({"authorizationkey", "basicauthpassword"})
+_TOKEN_IN_TEXT = re.compile(rf'("(?:{"|".join(sorted(_TOKENS))})"\s*:\s*"?)([^",}}\]]+)')
+_SECRET_IN_TEXT = re.compile(rf'("(?:{"|".join(sorted(_SECRETS))})"\s*:\s*"?)[^",}}\]]+')
+
+
+def hash_token(token: str, key: bytes) -> str:
+    """Return what stands in the log for a token: the same for the same, spelt however.
+
+    key: 16 to 64 bytes. The hash cannot be guessed back without the key: a card's UID alone has
+    too few bits for that.
+    """
+    digest = hashlib.blake2b(token.strip().upper().encode(), digest_size=_HASH_BYTES, key=key)
+    return TOKEN_PREFIX + digest.hexdigest()
+
+
+def redact(payload: Any, key: bytes, secrets: Set[str] = frozenset()) -> Any:
+    """Return a payload without secrets and with hashed tokens; the one given stays as it is.
+
+    secrets: names of further members to cut, of the action at hand.
+    """
+    if isinstance(payload, list):
+        return [redact(item, key, secrets) for item in payload]
+    if not isinstance(payload, dict):
+        return payload
+    cut = secrets | _SECRETS
+    if _names_secret_setting(payload):
+        cut = cut | {"value", "attributeValue"}
+    redacted: dict[str, Any] = {}
+    for name, value in payload.items():
+        if name in cut:
+            redacted[name] = CUT
+        elif name in _TOKENS and isinstance(value, (str, int)):
+            redacted[name] = hash_token(str(value), key) if value != "" else ""
+        else:
+            redacted[name] = redact(value, key, secrets)
+    return redacted
+
+
+def redacted_json(payload: Any, key: bytes, secrets: Set[str] = frozenset()) -> str:
+    """Return a payload as the JSON text that the log keeps."""
+    return json.dumps(redact(payload, key, secrets), ensure_ascii=False, separators=(",", ":"))
+
+
+def redact_text(text: str, key: bytes) -> str:
+    """Return a text that is no JSON without what looks like tokens and secrets in it."""
+    text = _TOKEN_IN_TEXT.sub(lambda found: f"{found[1]}{hash_token(found[2], key)}", text)
+    return _SECRET_IN_TEXT.sub(rf"\1{CUT}", text)
+
+
+def _names_secret_setting(payload: dict[str, Any]) -> bool:
+    name: Any = payload.get("key")
+    variable = payload.get("variable")
+    if isinstance(variable, dict):
+        name = variable.get("name")
+    return isinstance(name, str) and name.lower() in _SECRET_SETTINGS

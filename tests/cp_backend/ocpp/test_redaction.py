@@ -1,0 +1,86 @@
+"""What the message log keeps of a payload: no secret, no token."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cp_backend.ocpp.redaction import CUT, hash_token, redact, redact_text
+
+KEY = b"0123456789abcdef"
+CARD = "04A1B2C3D4"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"idTag": CARD},
+        {"idTag": CARD.lower()},
+        {"idTagInfo": {"status": "Accepted", "parentIdTag": CARD}},
+        {"localAuthorizationList": [{"idTag": CARD}]},
+        {"idToken": {"idToken": CARD, "type": "ISO14443"}},
+    ],
+)
+def test_a_token_is_a_hash_that_is_the_same_wherever_it_stands(payload):
+    text = json.dumps(redact(payload, KEY))
+    assert CARD not in text.upper()
+    assert hash_token(CARD, KEY) in text
+
+
+def test_another_key_gives_another_hash():
+    assert hash_token(CARD, KEY) != hash_token(CARD, KEY[::-1])
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"key": "AuthorizationKey", "value": "hunter22"},
+        {
+            "setVariableData": [
+                {"variable": {"name": "BasicAuthPassword"}, "attributeValue": "hunter22"}
+            ]
+        },
+        {"password": "hunter22"},
+        {"configurationKey": [{"key": "AuthorizationKey", "readonly": False, "value": "hunter22"}]},
+        {"location": "hunter22"},
+    ],
+)
+def test_a_secret_is_cut_out(payload):
+    text = json.dumps(redact(payload, KEY, {"location"}))
+    assert "hunter22" not in text
+    assert CUT in text
+
+
+def test_all_else_stays_as_it_is():
+    payload = {
+        "connectorId": 1,
+        "key": "HeartbeatInterval",
+        "value": "300",
+        "x": [1, None, {"a": 2}],
+    }
+    assert redact(payload, KEY) == payload
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("idTag"), inner),
+    max_leaves=10,
+)
+
+
+@given(JSON)
+def test_whatever_comes_is_redacted_without_error(payload):
+    redact(payload, KEY)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[2,"1","Authorize",{{"idTag":"{CARD}"',
+        f'[2,"1","StartTransaction",{{"idTag" : "{CARD}","meterStart":',
+        f'{{"idTag":{CARD}',
+    ],
+)
+def test_a_text_that_is_no_json_shows_no_token_either(text):
+    assert CARD not in redact_text(text, KEY)
