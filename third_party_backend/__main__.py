@@ -8,7 +8,8 @@ import sys
 from charging.database.address import database
 from charging.database.embedded import EmbeddedServerError
 from charging.service.logs import set_up_logging
-from third_party_backend.settings import SettingError, Settings, from_environment, table
+from charging.service.settings import SettingError
+from third_party_backend.settings import Settings, from_environment, table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m third_party_backend",
         description="third-party-backend: the REST service that the roaming hub calls, and the "
-        "relay that tells the hub what happened.",
+        "relay that calls the hub.",
         epilog=f"settings, from the environment:\n{rows}\n\n"
         "The database is DATABASE_URL, or DATABASE_HOST with its companions, or an embedded\n"
         "server under var/.",

@@ -1,6 +1,6 @@
 """Who may call: the hub alone, by its source address and, where wanted, its certificate.
 
-The firewall in front says the same; this is the second lock, and the one that writes it down.
+The firewall in front has the same rule; this one holds without it, and logs who was refused.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from flask import Flask, Request, Response, request
 
+from charging.service.proxies import client_address
 from charging.service.telemetry import Metrics
 from third_party_backend.settings import Settings
 
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Access:
-    """Decides about callers. What is not for the hub (health) is open."""
+    """Refuses callers other than the hub; only health paths are open to all."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._networks = settings.networks()
@@ -37,7 +38,7 @@ class Access:
         self._subject = "" if self._fingerprint else wanted
 
     def guard(self, app: Flask) -> None:
-        """Stand before every request of an application."""
+        """Check every request of an application first."""
         app.before_request(self._check)
 
     def _check(self) -> Response | None:
@@ -54,15 +55,13 @@ class Access:
         return Response("forbidden\n", status=403, mimetype="text/plain")
 
     def _address(self, request: Request) -> str | None:
-        """Return the caller's address as the last proxy that we trust has seen it."""
-        if self._hops == 0:
-            return request.remote_addr
-        told = [
-            part.strip()
-            for header in request.headers.getlist("X-Forwarded-For")
-            for part in header.split(",")
-        ]
-        return told[-self._hops] if len(told) >= self._hops else None
+        """Return the caller's address as the outermost trusted proxy saw it, None if none did."""
+        return client_address(
+            request.remote_addr,
+            request.headers.getlist("X-Forwarded-For"),
+            self._hops,
+            fall_back=False,
+        )
 
     def _why_not(self, request: Request, address: str | None) -> str | None:
         if self._networks:

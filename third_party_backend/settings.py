@@ -1,4 +1,4 @@
-"""What can be set about third-party-backend, all of it from the environment.
+"""The settings of third-party-backend, all of them from the environment.
 
 The table in docs/third-party-backend-settings.md is made from this; a test compares them.
 """
@@ -9,91 +9,86 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from charging.service.settings import LOG_LEVELS, SettingError, SettingsReader, setting
 
 PREFIX = "THIRD_PARTY_"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class SettingError(ValueError):
-    """A setting has a value that cannot be; the message names it and says what can."""
-
-
-def _setting(default: Any, help_text: str, least: float = 0) -> Any:
-    return field(default=default, metadata={"help": help_text, "least": least})
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of the web processes and of the relay. Times in seconds."""
 
-    host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 in a container")
-    port: int = _setting(9100, "port to listen on")
-    workers: int = _setting(2, "gunicorn worker processes", 1)
-    threads: int = _setting(32, "threads of a worker; a waiting remote start holds one", 1)
-    answer_timeout: float = _setting(
-        8.0, "seconds a charging point has to answer; the hub cuts off at 10, travel included", 0.1
+    host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 in a container")
+    port: int = setting(9100, "port to listen on")
+    workers: int = setting(2, "gunicorn worker processes", 1)
+    threads: int = setting(32, "threads of a worker; a waiting remote start holds one", 1)
+    answer_timeout: float = setting(
+        8.0, "seconds a charging point has to answer; the hub waits for 10 in all", 0.1
     )
-    presence_timeout: float = _setting(
+    presence_timeout: float = setting(
         15.0, "seconds of a node's silence after which its charging points count as offline", 1
     )
-    allowed_cidrs: str = _setting(
-        "", "networks the hub calls from, separated by commas; empty: everybody, for local use"
+    allowed_cidrs: str = setting(
+        "", "networks the hub calls from, separated by commas; empty: any, for local use"
     )
-    forwarded_hops: int = _setting(
+    forwarded_hops: int = setting(
         0, "proxies in front whose X-Forwarded-For entries are true; 1 behind a load balancer"
     )
-    client_certificate: str = _setting(
+    client_certificate: str = setting(
         "",
         "SHA-256 fingerprint (hex) or subject of the hub's client certificate, as the load"
-        " balancer in front tells it; empty: not asked for",
+        " balancer in front passes it on; empty: not asked for",
     )
-    reservation_minutes: int = _setting(
+    reservation_minutes: int = setting(
         30, "minutes of a reservation for which the hub names none", 1
     )
-    start_timeout: float = _setting(
+    start_timeout: float = setting(
         600.0,
         "seconds after which an accepted start counts as failed when no vehicle was connected",
         1,
     )
-    hub_url: str = _setting(
+    hub_url: str = setting(
         "", "address of the hub, without /api/oicp; empty: the relay delivers nothing"
     )
-    operator_id: str = _setting("", "our operator id at the hub, such as DE*VNI")
-    operator_name: str = _setting("", "our name, as drivers read it; at most 100 characters")
-    hub_certificate: str = _setting(
+    operator_id: str = setting("", "our operator id at the hub, such as DE*VNI")
+    operator_name: str = setting("", "our name, shown to drivers; at most 100 characters")
+    hub_certificate: str = setting(
         "", "our client certificate at the hub: a PEM file's path, or the PEM text itself"
     )
-    hub_key: str = _setting("", "private key of hub_certificate: path or PEM text")
-    hub_ca: str = _setting(
-        "", "who may vouch for the hub: path or PEM text; empty: the usual public authorities"
+    hub_key: str = setting("", "private key of hub_certificate: path or PEM text")
+    hub_ca: str = setting(
+        "", "certificate authorities of the hub: path or PEM text; empty: the usual public ones"
     )
-    hub_timeout: float = _setting(10.0, "seconds the hub has to answer a push", 0.1)
-    hub_pace: float = _setting(
+    hub_timeout: float = setting(10.0, "seconds the hub has to answer a push", 0.1)
+    hub_pace: float = setting(
         1.0,
         "times the calls a minute that OICP allows; more than 1 only at a hub of one's own",
         0.01,
     )
-    hub_max_backoff: float = _setting(
+    hub_max_backoff: float = setting(
         60.0, "seconds at most between two tries while the hub does not answer", 0.1
     )
-    offline_grace: float = _setting(
-        300.0, "seconds a charging point may be offline before the hub is told OutOfService"
+    offline_grace: float = setting(
+        300.0,
+        "seconds a charging point may be offline before its EVSEs are OutOfService at the hub",
     )
-    progress_interval: float = _setting(
+    progress_interval: float = setting(
         300.0,
         "seconds between a session's Progress notifications; the hub refuses less than 300",
         1,
     )
-    retention_days: float = _setting(
-        90.0, "days that delivered messages and relayed events are kept", 1
+    retention_days: float = setting(
+        90.0, "days that delivered notifications and relayed events are kept", 1
     )
-    environment: str = _setting("local", "name of the environment, a dimension of the metrics")
-    metrics_interval: float = _setting(60.0, "seconds between metric documents in the log", 1)
-    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    environment: str = setting("local", "name of the environment, a dimension of the metrics")
+    metrics_interval: float = setting(60.0, "seconds between metric documents in the log", 1)
+    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", choices=LOG_LEVELS)
 
     def networks(self) -> list[Network]:
         """Return allowed_cidrs as networks. Raises ValueError."""
@@ -107,37 +102,20 @@ class Settings:
 _OPERATOR_ID = re.compile(r"([A-Za-z]{2}\*?[A-Za-z0-9]{3})|(\+?[0-9]{1,3}\*[0-9]{3})")
 
 
+_READER = SettingsReader(Settings, PREFIX, "third_party_backend")
+
+
 def variable(name: str) -> str:
     """Return the environment variable of a setting."""
-    return PREFIX + name.upper()
+    return _READER.variable(name)
 
 
 def from_environment(environment: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
     """Read the settings; overrides (from the command line) win where they are not None.
 
-    Raises SettingError for a value that cannot be and for an unknown THIRD_PARTY_ variable.
+    Raises SettingError for a value that is not allowed and for an unknown THIRD_PARTY_ variable.
     """
-    known = {variable(f.name): f for f in fields(Settings)}
-    unknown = sorted(n for n in environment if n.startswith(PREFIX) and n not in known)
-    if unknown:
-        raise SettingError(
-            f"{', '.join(unknown)}: no such setting; "
-            "`python -m third_party_backend --help` lists them"
-        )
-    values: dict[str, Any] = {}
-    for name, setting in known.items():
-        if name in environment:
-            try:
-                kind: type = type(setting.default)
-                values[setting.name] = kind(environment[name])
-            except ValueError:
-                raise SettingError(f"{name}={environment[name]}: must be a number") from None
-    values |= {name: value for name, value in overrides.items() if value is not None}
-    settings = Settings(**values)
-    for name, setting in known.items():
-        value, least = getattr(settings, setting.name), setting.metadata["least"]
-        if isinstance(value, (int, float)) and value < least:
-            raise SettingError(f"{name}={value}: must be at least {least}")
+    settings = _READER.read(environment, overrides)
     _check(settings)
     return settings
 
@@ -148,8 +126,6 @@ def _check(settings: Settings) -> None:
 
     if settings.answer_timeout > 9:
         raise wrong("answer_timeout", "must be at most 9 seconds; the hub cuts off at 10")
-    if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise wrong("log_level", "must be a log level")
     try:
         settings.networks()
     except ValueError as error:
@@ -176,4 +152,4 @@ def _check(settings: Settings) -> None:
 
 def table() -> list[tuple[str, str, str]]:
     """Return the rows (variable, default, meaning) of the documentation's table."""
-    return [(variable(f.name), str(f.default), f.metadata["help"]) for f in fields(Settings)]
+    return _READER.table()

@@ -13,11 +13,12 @@ import pytest
 import trustme
 
 from charging.delivery import Queue
+from charging.service.settings import SettingError
 from tests.waiting import eventually
 from third_party_backend.oicp.calls import Action, push
 from third_party_backend.oicp.verdicts import Verdict
 from third_party_backend.relay.client import HubClient
-from third_party_backend.settings import SettingError, from_environment
+from third_party_backend.settings import from_environment
 
 PATH = "/api/oicp/charging/v21/providers/DE-DCB/authorize-remote/start"
 
@@ -95,7 +96,7 @@ def test_the_callers_certificate_is_the_hubs(run_third_party, authority):
             "go together",
         ),
         ({"HUB_URI": "https://hub"}, "no such setting"),
-        ({"LOG_LEVEL": "LOUD"}, "log level"),
+        ({"LOG_LEVEL": "LOUD"}, "must be one of DEBUG"),
         ({"WORKERS": "0"}, "at least 1"),
     ],
 )

@@ -13,9 +13,10 @@ import certifi
 import httpx
 import simplejson
 
+from charging.service.settings import SettingError
 from third_party_backend.oicp.calls import Call, Operator
 from third_party_backend.oicp.verdicts import Answer, judge, lost
-from third_party_backend.settings import SettingError, Settings, variable
+from third_party_backend.settings import Settings, variable
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 1024 * 1024
