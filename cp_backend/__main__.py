@@ -16,11 +16,12 @@ import uvloop
 from charging.database.address import database
 from charging.database.embedded import EmbeddedServerError
 from charging.service.logs import set_up_logging
+from charging.service.settings import SettingError
 from cp_backend.listener import bind
 from cp_backend.node import Node
+from cp_backend.port_sharing import SharedPort, Siblings
 from cp_backend.processes import supervise
 from cp_backend.settings import (
-    SettingError,
     Settings,
     files_limit,
     from_environment,
@@ -28,7 +29,6 @@ from cp_backend.settings import (
     table,
     variable,
 )
-from cp_backend.siblings import SharedPort, Siblings
 
 log = logging.getLogger(__name__)
 

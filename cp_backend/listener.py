@@ -43,7 +43,7 @@ BACKLOG = 4096
 MAX_REQUEST_BYTES = 16 * 1024
 
 _ACCEPTS_A_TURN = 32
-# With so much waiting for the database, newcomers wait in the kernel, where they cost nothing.
+# With so much waiting for the database, accepteds wait in the kernel, where they cost nothing.
 _COMFORTABLE_DEPTH = 1000
 _PAUSE_SECONDS = 0.02
 _END_OF_HEADERS = b"\r\n\r\n"
@@ -57,8 +57,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Newcomer:
-    """A charging point whose handshake has just succeeded."""
+class Accepted:
+    """A connection whose handshake has just succeeded. subprotocol: None where none is shared."""
 
     connection: Connection
     subprotocol: str | None
@@ -69,7 +69,8 @@ class Newcomer:
 class Listener:
     """Accepts sockets and turns them into connections.
 
-    speak: makes the conversation of a newcomer; None where no subprotocol is shared.
+    subprotocols: which may be spoken with a charging point, given the look-up's result.
+    make_conversation: None where no subprotocol is shared.
     ready: whether this node can serve (asked by the ready path).
     """
 
@@ -81,8 +82,8 @@ class Listener:
         store: Store,
         registry: Registry,
         metrics: Metrics,
-        subprotocols: Sequence[str],
-        speak: Callable[[Newcomer], Conversation | None],
+        subprotocols: Callable[[Admitted], Sequence[str]],
+        make_conversation: Callable[[Accepted], Conversation | None],
         ready: Callable[[], bool],
     ) -> None:
         self.settings = settings
@@ -91,13 +92,12 @@ class Listener:
         self.registry = registry
         self.metrics = metrics
         self.subprotocols = subprotocols
-        self.speak = speak
+        self.make_conversation = make_conversation
         self.ready = ready
         self.connection_limit = settings.connection_limit()
         self.handshakes = 0
         # One for all: it negotiates and writes answers, and is never connected itself.
         self.protocol = ServerProtocol(
-            subprotocols=[Subprotocol(name) for name in subprotocols],
             select_subprotocol=_select_subprotocol,
             extensions=[_DEFLATE],
         )
@@ -358,6 +358,8 @@ class Handshake:
     def _open(self, admitted: Admitted) -> None:
         listener, protocol, request = self._listener, self._listener.protocol, self._request
         assert request is not None
+        allowed = listener.subprotocols(admitted)
+        protocol.available_subprotocols = [Subprotocol(name) for name in allowed]
         response = protocol.accept(request)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             status = HTTPStatus(response.status_code)
@@ -371,8 +373,8 @@ class Handshake:
         connection = Connection(
             listener.engine, fd, self._charging_point_id, deflate=bool(protocol.extensions)
         )
-        newcomer = Newcomer(connection, protocol.subprotocol, admitted, self._address)
-        conversation = listener.speak(newcomer)
+        accepted = Accepted(connection, protocol.subprotocol, admitted, self._address)
+        conversation = listener.make_conversation(accepted)
         connection.conversation = conversation or _Silence()
         listener.poller.hand_over(fd, connection)
         connection.start()

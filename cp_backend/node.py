@@ -17,23 +17,23 @@ from uuid import uuid4
 import psycopg
 
 from charging.service.telemetry import write_document
-from cp_backend import hello
+from cp_backend.committer import DatabaseAwayError
 from cp_backend.connection import Connection, Conversation, Engine
-from cp_backend.conversation import OcppConversation
+from cp_backend.context import Context
+from cp_backend.conversation.hello import SUBPROTOCOL as HELLO
+from cp_backend.conversation.hello import HelloConversation
+from cp_backend.conversation.ocpp import OcppConversation
+from cp_backend.dispatcher import Dispatcher
 from cp_backend.drain import drain
-from cp_backend.handlers import Desk
-from cp_backend.hello import HelloConversation
+from cp_backend.hub_authorization import HubAuthorization
 from cp_backend.keepalive import TimerWheel
-from cp_backend.lane import DatabaseAwayError
-from cp_backend.listener import Listener, Newcomer
-from cp_backend.mailbox import Mailbox
-from cp_backend.ocpp import v16
+from cp_backend.listener import Accepted, Listener
+from cp_backend.ocpp.dialect import DIALECTS
 from cp_backend.poller import Poller
+from cp_backend.port_sharing import SharedPort, should_listen
 from cp_backend.registry import Registry
-from cp_backend.roaming import Roaming
 from cp_backend.settings import Settings
-from cp_backend.siblings import SharedPort, should_listen
-from cp_backend.store import NodeBeat, Presence, Store, beat
+from cp_backend.store import Admitted, NodeBeat, Presence, Store, beat
 from cp_backend.telemetry import Metrics
 from cp_backend.tls import TlsListener
 
@@ -41,8 +41,6 @@ BEAT_SECONDS = 5
 # Ctrl-C on a terminal: nobody wants to watch a drain that is paced for a load balancer.
 QUICK_DRAIN_SECONDS = 1.0
 _GC_THRESHOLD = 50_000
-
-SUBPROTOCOLS = (v16.SUBPROTOCOL, hello.SUBPROTOCOL)
 
 log = logging.getLogger(__name__)
 
@@ -70,27 +68,29 @@ class Node:
         self.poller = Poller(asyncio.get_running_loop())
         self.engine = Engine(self.poller, self.wheel, settings, self._on_closed)
         self.store = Store(database_url, self.node_id, settings, self.metrics)
-        self.roaming = Roaming(self.store, settings)
-        self.desk = Desk(self.store, self.roaming, settings, self.metrics)
+        self.hub = HubAuthorization(self.store, settings)
+        self.context = Context(self.store, self.hub, settings, self.metrics)
         self.listener = Listener(
             settings=settings,
             engine=self.engine,
             store=self.store,
             registry=self.registry,
             metrics=self.metrics,
-            subprotocols=SUBPROTOCOLS,
-            speak=self._speak,
+            subprotocols=self._subprotocols,
+            make_conversation=self._make_conversation,
             ready=lambda: self.ready,
         )
-        self.mailbox = Mailbox(
+        self.dispatcher = Dispatcher(
             database_url,
             self.node_id,
             self.store,
             self.registry,
             self.metrics,
             self._on_displaced,
-            self.roaming.on_notification,
+            self.hub.on_notification,
         )
+        versions = settings.spoken_versions()
+        self._dialects = {DIALECTS[version].subprotocol: DIALECTS[version] for version in versions}
         self._orphaned = orphaned
         self._port = port
         self._stop = asyncio.Event()
@@ -130,9 +130,9 @@ class Node:
             asyncio.create_task(self.store.facts.run(), name="facts"),
         ]
         errands = [
-            asyncio.create_task(self.mailbox.listen(), name="listen"),
-            asyncio.create_task(self.mailbox.deliver(), name="deliver"),
-            asyncio.create_task(self.roaming.run(), name="roaming"),
+            asyncio.create_task(self.dispatcher.listen(), name="listen"),
+            asyncio.create_task(self.dispatcher.deliver(), name="deliver"),
+            asyncio.create_task(self.hub.run(), name="hub"),
             asyncio.create_task(self._beat(), name="beat"),
             asyncio.create_task(self._tick(), name="tick"),
             asyncio.create_task(self._measure(), name="measure"),
@@ -198,13 +198,15 @@ class Node:
 
     # Connections come and go.
 
-    def _speak(self, newcomer: Newcomer) -> Conversation | None:
-        connection = newcomer.connection
-        if newcomer.subprotocol == hello.SUBPROTOCOL:
-            self.registry.visit(connection)
-            return HelloConversation(connection)
-        if newcomer.subprotocol != v16.SUBPROTOCOL:
-            return None
+    def _subprotocols(self, admitted: Admitted) -> list[str]:
+        return [*self._dialects, HELLO]
+
+    def _make_conversation(self, accepted: Accepted) -> Conversation | None:
+        connection = accepted.connection
+        dialect = self._dialects.get(accepted.subprotocol or "")
+        if dialect is None:
+            self.registry.add_guest(connection)
+            return HelloConversation(connection) if accepted.subprotocol == HELLO else None
         predecessor = self.registry.add(connection)
         if predecessor is not None:
             predecessor.close(1000, "replaced by a newer connection")
@@ -212,21 +214,21 @@ class Node:
             "connected",
             extra={
                 "charging_point": connection.charging_point_id,
-                "remote_address": newcomer.remote_address,
-                "ocpp_version": newcomer.subprotocol,
+                "remote_address": accepted.remote_address,
+                "ocpp_version": dialect.subprotocol,
             },
         )
         self.store.connected(
             Presence(
                 connection.charging_point_id,
                 connection.connection_id,
-                newcomer.subprotocol,
-                newcomer.remote_address,
+                dialect.subprotocol,
+                accepted.remote_address,
                 datetime.now(UTC),
             ),
             self._on_presence_written,
         )
-        return OcppConversation(connection, self.desk, newcomer.admitted.boot_status)
+        return OcppConversation(connection, self.context, dialect, accepted.admitted.boot_status)
 
     def _on_presence_written(self, result: object) -> None:
         if isinstance(result, Exception):
@@ -235,9 +237,9 @@ class Node:
             log.debug("presence not written", extra={"error": str(result)[:300]})
 
     def _on_closed(self, connection: Connection, cause: str) -> None:
-        self.registry.remove(connection)
+        guest = not self.registry.remove(connection)
         self.metrics.count("ConnectionsClosed", cause)
-        if connection.conversation.version != v16.SUBPROTOCOL:
+        if guest:
             return
         log.info(
             "disconnected", extra={"charging_point": connection.charging_point_id, "cause": cause}
@@ -312,19 +314,18 @@ class Node:
         self._presence_stale = False
         log.warning("writing presence anew", extra={"connections": len(self.registry)})
         now = datetime.now(UTC)
-        for connection in self.registry:
-            if connection.conversation.version == v16.SUBPROTOCOL:
-                self.store.connected(
-                    Presence(
-                        connection.charging_point_id,
-                        connection.connection_id,
-                        connection.conversation.version,
-                        "",
-                        # When it was opened, rather too early: a newer one elsewhere must win.
-                        now - timedelta(seconds=self.wheel.now - connection.opened + 1),
-                    ),
-                    self._on_presence_written,
-                )
+        for connection in self.registry.charging_points():
+            self.store.connected(
+                Presence(
+                    connection.charging_point_id,
+                    connection.connection_id,
+                    connection.conversation.version,
+                    "",
+                    # When it was opened, rather too early: a newer one elsewhere must win.
+                    now - timedelta(seconds=self.wheel.now - connection.opened + 1),
+                ),
+                self._on_presence_written,
+            )
 
     async def _tick(self) -> None:
         """Turn the timer wheel each second; what a turn comes late is the loop's lag."""

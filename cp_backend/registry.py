@@ -14,35 +14,41 @@ class Registry:
 
     def __init__(self) -> None:
         self._connections: dict[str, Connection] = {}
-        self._visitors: set[Connection] = set()
+        self._guests: set[Connection] = set()
 
     def __len__(self) -> int:
-        return len(self._connections) + len(self._visitors)
+        return len(self._connections) + len(self._guests)
 
     def __iter__(self) -> Iterator[Connection]:
-        return iter([*self._connections.values(), *self._visitors])
+        return iter([*self._connections.values(), *self._guests])
 
-    def visit(self, connection: Connection) -> None:
+    def charging_points(self) -> Iterator[Connection]:
+        """Iterate over the connections of charging points, without guests."""
+        return iter([*self._connections.values()])
+
+    def add_guest(self, connection: Connection) -> None:
         """Count a connection that stands for no charging point (a connectivity test)."""
-        self._visitors.add(connection)
+        self._guests.add(connection)
 
     def get(self, charging_point_id: str) -> Connection | None:
         """Return the connection of a charging point, None when this node has none."""
         return self._connections.get(charging_point_id)
 
     def add(self, connection: Connection) -> Connection | None:
-        """Enter a connection; return the one it takes the place of, for the caller to close."""
+        """Add a connection; return the one that it replaces, for the caller to close."""
         predecessor = self._connections.get(connection.charging_point_id)
         self._connections[connection.charging_point_id] = connection
         return predecessor
 
     def remove(self, connection: Connection) -> bool:
-        """Remove a connection, unless a newer one has its place; say whether it did.
+        """Remove a connection; return False for a guest.
 
-        The end of an old socket must never evict its successor.
+        A newer connection of its charging point stays: the end of an old socket must never evict
+        its successor.
         """
-        self._visitors.discard(connection)
-        if self._connections.get(connection.charging_point_id) is not connection:
+        if connection in self._guests:
+            self._guests.remove(connection)
             return False
-        del self._connections[connection.charging_point_id]
+        if self._connections.get(connection.charging_point_id) is connection:
+            del self._connections[connection.charging_point_id]
         return True

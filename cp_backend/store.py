@@ -29,8 +29,10 @@ from charging.authorization import (
 from charging.command import COMMAND_ANSWERS_CHANNEL, COMMANDS_CHANNEL, CommandKind, CommandResult
 from charging.event import EVENTS_CHANNEL, EventKind
 from charging.identity import id_tag_key, is_hub_token, rfid_uid
-from cp_backend.lane import Lane
-from cp_backend.ocpp.vocabulary import (
+from cp_backend.committer import Committer
+from cp_backend.settings import Settings
+from cp_backend.telemetry import Metrics
+from cp_backend.vocabulary import (
     Booted,
     MeterRead,
     Reading,
@@ -41,8 +43,6 @@ from cp_backend.ocpp.vocabulary import (
     SessionStartedAnswer,
     StatusReported,
 )
-from cp_backend.settings import Settings
-from cp_backend.telemetry import Metrics
 
 Cursor = psycopg.AsyncCursor[Any]
 
@@ -140,8 +140,8 @@ class Store:
             "batch_limit": settings.batch_limit,
             "max_depth": settings.max_lane_depth,
         }
-        self.lookups = Lane("lookups", url, order=[], metrics=metrics, **limits)
-        self.facts = Lane(
+        self.lookups = Committer("lookups", url, order=[], metrics=metrics, **limits)
+        self.facts = Committer(
             "facts",
             url,
             # A connection's beginning before its end; a boot before what follows it.

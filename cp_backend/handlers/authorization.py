@@ -1,22 +1,27 @@
-"""Somebody shows a token."""
+"""A token is shown."""
 
 from __future__ import annotations
 
 from charging.authorization import Authorization
-from cp_backend.handlers.desk import Desk, Reply, after_commit, or_fail
-from cp_backend.ocpp.vocabulary import TokenPresented
+from cp_backend.context import Context
+from cp_backend.handlers.reply import Reply, after_commit, or_fail
+from cp_backend.vocabulary import TokenPresented
 
 
 def on_token_presented(
-    desk: Desk, charging_point_id: str, said: TokenPresented, reply: Reply
+    context: Context, charging_point_id: str, message: TokenPresented, reply: Reply[Authorization]
 ) -> None:
-    """Say whether its bearer may charge; the roaming hub is asked about cards of others."""
-    told = after_commit(reply, lambda authorization: authorization)
+    """Answer whether its bearer may charge; the roaming hub is asked about unknown cards."""
+
+    def same(authorization: Authorization) -> Authorization:
+        return authorization
+
+    on_result = after_commit(reply, same)
 
     def decided(result: Authorization | Exception) -> None:
-        if isinstance(result, Authorization) and desk.roaming.may_ask(result, said.id_tag):
-            desk.roaming.ask(charging_point_id, said.id_tag, told)
+        if isinstance(result, Exception) or not context.hub.may_ask(result, message.id_tag):
+            on_result(result)
         else:
-            told(result)
+            context.hub.ask(charging_point_id, message.id_tag, on_result)
 
-    desk.store.authorize(charging_point_id, said.id_tag, or_fail(reply, decided))
+    context.store.authorize(charging_point_id, message.id_tag, or_fail(reply, decided))

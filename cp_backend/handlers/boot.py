@@ -1,4 +1,4 @@
-"""A charging point (re)starts, and says that it is alive."""
+"""A charging point starts, and sends heartbeats."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import logging
 import random
 from datetime import UTC, datetime
 
-from cp_backend.handlers.desk import Desk, Reply, after_commit
-from cp_backend.ocpp.vocabulary import BootAnswer, Booted, HeartbeatReceived, Registration
+from cp_backend.context import Context
+from cp_backend.handlers.reply import Reply, after_commit
+from cp_backend.vocabulary import BootAnswer, Booted, HeartbeatReceived, Registration
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +16,9 @@ log = logging.getLogger(__name__)
 _JITTER = 0.1
 
 
-def on_booted(desk: Desk, charging_point_id: str, said: Booted, reply: Reply) -> None:
+def on_booted(
+    context: Context, charging_point_id: str, message: Booted, reply: Reply[BootAnswer]
+) -> None:
     """Answer with what the operator decided about this charging point."""
 
     def answer(registration: Registration) -> BootAnswer:
@@ -25,16 +28,18 @@ def on_booted(desk: Desk, charging_point_id: str, said: Booted, reply: Reply) ->
             extra={"charging_point": charging_point_id, "registration": registration.value},
         )
         seconds = (
-            desk.settings.heartbeat_interval
+            context.settings.heartbeat_interval
             if registration is Registration.ACCEPTED
-            else desk.settings.boot_retry_interval
+            else context.settings.boot_retry_interval
         )
         jittered = max(1, round(seconds * random.uniform(1 - _JITTER, 1)))  # noqa: S311
         return BootAnswer(registration, datetime.now(UTC), jittered)
 
-    desk.store.booted(charging_point_id, said, after_commit(reply, answer))
+    context.store.booted(charging_point_id, message, after_commit(reply, answer))
 
 
-def on_heartbeat(desk: Desk, charging_point_id: str, said: HeartbeatReceived, reply: Reply) -> None:
-    """Tell the time. That it lives is known from the socket; the database is not asked."""
+def on_heartbeat(
+    context: Context, charging_point_id: str, message: HeartbeatReceived, reply: Reply[datetime]
+) -> None:
+    """Answer with the time. That it lives is known from the socket; the database is not asked."""
     reply.answer(datetime.now(UTC))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from charging.authorization import Authorization
-from cp_backend.handlers.desk import Desk, Reply, after_commit, or_fail
-from cp_backend.ocpp.vocabulary import (
+from cp_backend.context import Context
+from cp_backend.handlers.reply import Reply, after_commit, or_fail
+from cp_backend.vocabulary import (
     MeterRead,
     Noted,
     SessionEnded,
@@ -21,12 +21,15 @@ log = logging.getLogger(__name__)
 
 
 def on_session_started(
-    desk: Desk, charging_point_id: str, said: SessionStarted, reply: Reply
+    context: Context,
+    charging_point_id: str,
+    message: SessionStarted,
+    reply: Reply[SessionStartedAnswer],
 ) -> None:
     """Begin a session. One whose token may not charge is kept too: energy may have flowed."""
 
     def answer(started: SessionStartedAnswer) -> SessionStartedAnswer:
-        desk.metrics.count("SessionsStarted")
+        context.metrics.count("SessionsStarted")
         log.info(
             "session started",
             extra={
@@ -37,62 +40,74 @@ def on_session_started(
         )
         return started
 
-    told = after_commit(reply, answer)
+    on_result = after_commit(reply, answer)
 
     def committed(result: SessionStartedAnswer | Exception) -> None:
-        if isinstance(result, Exception) or not desk.roaming.may_ask(
-            result.authorization, said.id_tag
+        if isinstance(result, Exception) or not context.hub.may_ask(
+            result.authorization, message.id_tag
         ):
-            told(result)
+            on_result(result)
         else:
-            _ask_hub(desk, charging_point_id, said.id_tag, result, told)
+            _ask_hub(context, charging_point_id, message.id_tag, result, reply, on_result)
 
-    desk.store.session_started(charging_point_id, said, or_fail(reply, committed))
+    context.store.session_started(charging_point_id, message, or_fail(reply, committed))
 
 
 def _ask_hub(
-    desk: Desk,
+    context: Context,
     charging_point_id: str,
     id_tag: str,
     started: SessionStartedAnswer,
-    told: Callable[[Any], None],
+    reply: Reply[SessionStartedAnswer],
+    on_result: Callable[[SessionStartedAnswer | Exception], None],
 ) -> None:
     """Ask the hub about a card that a session began with unasked; the session is kept already."""
 
     def answered(authorization: Authorization | Exception) -> None:
         if isinstance(authorization, Exception):
-            told(authorization)
+            on_result(authorization)
             return
         final = SessionStartedAnswer(started.session_id, authorization)
         if not authorization.accepted:
-            told(final)
+            on_result(final)
             return
         # What it is answered now is what it must be answered again.
-        desk.store.session_accepted(
+        context.store.session_accepted(
             started.session_id,
-            lambda result: told(result if isinstance(result, Exception) else final),
+            lambda result: on_result(result if isinstance(result, Exception) else final),
         )
 
-    desk.roaming.ask(charging_point_id, id_tag, answered, started.session_id)
+    context.hub.ask(charging_point_id, id_tag, or_fail(reply, answered), started.session_id)
 
 
-def on_meter_read(desk: Desk, charging_point_id: str, said: MeterRead, reply: Reply) -> None:
+def on_meter_read(
+    context: Context, charging_point_id: str, message: MeterRead, reply: Reply[Noted]
+) -> None:
     """Keep meter readings at their own times."""
-    desk.store.meter_read(charging_point_id, said, after_commit(reply, lambda _: _NOTED))
+    context.store.meter_read(charging_point_id, message, after_commit(reply, _noted))
 
 
-def on_session_ended(desk: Desk, charging_point_id: str, said: SessionEnded, reply: Reply) -> None:
+def on_session_ended(
+    context: Context,
+    charging_point_id: str,
+    message: SessionEnded,
+    reply: Reply[SessionEndedAnswer],
+) -> None:
     """End a session."""
 
     def answer(ended: SessionEndedAnswer) -> SessionEndedAnswer:
-        desk.metrics.count("SessionsEnded")
+        context.metrics.count("SessionsEnded")
         log.info(
             "session ended",
-            extra={"charging_point": charging_point_id, "session": said.session_id},
+            extra={"charging_point": charging_point_id, "session": message.session_id},
         )
         return ended
 
-    desk.store.session_ended(charging_point_id, said, after_commit(reply, answer))
+    context.store.session_ended(charging_point_id, message, after_commit(reply, answer))
 
 
 _NOTED = Noted()
+
+
+def _noted(_: None) -> Noted:
+    return _NOTED

@@ -1,13 +1,19 @@
-"""A charging point reports the status of a connector."""
+"""A charging point reports the status of an EVSE."""
 
 from __future__ import annotations
 
-from cp_backend.handlers.desk import Desk, Reply, after_commit
-from cp_backend.ocpp.vocabulary import Noted, StatusReported
+from cp_backend.context import Context
+from cp_backend.handlers.reply import Reply, after_commit
+from cp_backend.vocabulary import Noted, StatusReported
 
 
 def on_status_reported(
-    desk: Desk, charging_point_id: str, said: StatusReported, reply: Reply
+    context: Context, charging_point_id: str, message: StatusReported, reply: Reply[Noted]
 ) -> None:
     """Note it."""
-    desk.store.status_reported(charging_point_id, said, after_commit(reply, lambda _: Noted()))
+    on_result = after_commit(reply, _noted)
+    context.store.status_reported(charging_point_id, message, on_result)
+
+
+def _noted(_: None) -> Noted:
+    return Noted()

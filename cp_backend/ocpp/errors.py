@@ -1,4 +1,4 @@
-"""What a CALL can be refused with, in the spelling of the version at hand."""
+"""What a CALL can be refused with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAX_DESCRIPTION_LENGTH = 255
 
 
 class ErrorCode(Enum):
-    """CALLERROR codes; the value is the spelling of OCPP 1.6.
+    """CALLERROR codes; the value is the spelling of OCPP 1.6, a dialect has what 2.x spells otherwise.
 
     Source: OCPP-J 1.6 section 4.2.3 (which does spell "Occurence" with one r).
     """
@@ -18,13 +18,11 @@ class ErrorCode(Enum):
     NOT_SUPPORTED = "NotSupported"
     """The action is known, and not supported."""
     INTERNAL_ERROR = "InternalError"
-    PROTOCOL_ERROR = "ProtocolError"
     SECURITY_ERROR = "SecurityError"
     FORMATION_VIOLATION = "FormationViolation"
     PROPERTY_CONSTRAINT_VIOLATION = "PropertyConstraintViolation"
     OCCURRENCE_CONSTRAINT_VIOLATION = "OccurenceConstraintViolation"
     TYPE_CONSTRAINT_VIOLATION = "TypeConstraintViolation"
-    GENERIC_ERROR = "GenericError"
 
 
 class CallRefusedError(Exception):

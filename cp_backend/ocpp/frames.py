@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from cp_backend.ocpp import lenient_json
-from cp_backend.ocpp.errors import ErrorCode
 from cp_backend.ocpp.lenient_json import MAX_DEPTH
 from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
 
@@ -285,6 +284,6 @@ def call_result(message_id: MessageId, payload: dict[str, Any]) -> bytes:
     return orjson.dumps([CALL_RESULT, message_id, payload])
 
 
-def call_error(message_id: MessageId, code: ErrorCode, description: str = "") -> bytes:
+def call_error(message_id: MessageId, code: str, description: str = "") -> bytes:
     """Write a CALLERROR; its details are always an empty object, never null."""
-    return orjson.dumps([CALL_ERROR, message_id, code.value, description[:255], {}])
+    return orjson.dumps([CALL_ERROR, message_id, code, description[:255], {}])

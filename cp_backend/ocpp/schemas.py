@@ -1,4 +1,4 @@
-"""The official schemas of OCPP's messages, compiled.
+"""The official schemas of OCPP's messages, compiled when they are first needed.
 
 They are the data files of the PyPI package `ocpp`; its runtime is not imported. Two things are
 loosened, because charging points in the field do them and a refusal helps nobody: serial
@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema_rs
 
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
+from cp_backend.vocabulary import JsonObject
 
 _TEMPERATURE_UNITS = {"Celsius", "Celcius"}
 
@@ -31,7 +32,9 @@ _CODES = {
 class Schemas:
     """The messages of one OCPP version.
 
-    directory: holds ``<Action>.json`` and ``<Action>Response.json``.
+    directory: holds a file for each request and response: ``<Action>.json`` in 1.6,
+    ``<Action>Request.json`` in 2.x, ``<Action>Response.json`` in both. An action without a response
+    is never answered.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -47,14 +50,19 @@ class Schemas:
             for name, validator in validators.items()
             if name.endswith("Response")
         }
-        self._requests = {action: validators[action] for action in self._responses}
+        # Suffixes only: there is an action RequestStartTransaction.
+        self._requests = {
+            name.removesuffix("Request"): validator
+            for name, validator in validators.items()
+            if not name.endswith("Response")
+        }
 
     @property
     def actions(self) -> frozenset[str]:
         """The actions this version knows."""
         return frozenset(self._requests)
 
-    def check_request(self, action: str, payload: dict[str, Any]) -> None:
+    def check_request(self, action: str, payload: JsonObject) -> None:
         """Hold a CALL's payload against its schema.
 
         Raises CallRefusedError: NotImplemented for an unknown action, otherwise the code of
@@ -65,7 +73,7 @@ class Schemas:
             raise CallRefusedError(ErrorCode.NOT_IMPLEMENTED, f"unknown action {action[:50]!r}")
         _check(validator, payload)
 
-    def check_response(self, action: str, payload: dict[str, Any]) -> None:
+    def check_response(self, action: str, payload: JsonObject) -> None:
         """Hold a CALLRESULT's payload against its schema; raises CallRefusedError."""
         _check(self._responses[action], payload)
 
@@ -79,7 +87,7 @@ def schemas(version: str) -> Schemas:
     return Schemas(Path(specification.submodule_search_locations[0]) / version / "schemas")
 
 
-def _check(validator: Any, payload: dict[str, Any]) -> None:
+def _check(validator: Any, payload: JsonObject) -> None:
     try:
         if validator.is_valid(payload):
             return
@@ -89,7 +97,7 @@ def _check(validator: Any, payload: dict[str, Any]) -> None:
     raise refusal
 
 
-def _refusal(validator: Any, payload: dict[str, Any]) -> CallRefusedError:
+def _refusal(validator: Any, payload: JsonObject) -> CallRefusedError:
     error = next(iter(validator.iter_errors(payload)))
     keyword = str(error.schema_path[-1])
     # The offending value stays out: it may be a token, and the peer knows it anyway.

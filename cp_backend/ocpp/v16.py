@@ -1,4 +1,4 @@
-"""OCPP 1.6: between its payloads and our vocabulary.
+"""OCPP 1.6: between its payloads and the vocabulary of the handlers, as tables by action.
 
 Payloads have passed their schema (`schemas("v16")`) before they come here. Source: OCPP 1.6
 edition 2, sections 6 and 7.
@@ -6,22 +6,20 @@ edition 2, sections 6 and 7.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
 
 from charging.authorization import Authorization
 from charging.command import CommandKind, Outcome
+from cp_backend.ocpp.actions import AnyIncoming, Incoming, Outgoing, OutgoingCall
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
-from cp_backend.ocpp.vocabulary import (
-    Answer,
+from cp_backend.vocabulary import (
     BootAnswer,
     Booted,
     DataTransferAnswer,
     DataTransferred,
     HeartbeatReceived,
-    Message,
+    JsonObject,
     MeterRead,
     Noted,
     Reading,
@@ -33,102 +31,11 @@ from cp_backend.ocpp.vocabulary import (
     TokenPresented,
 )
 
-SUBPROTOCOL = "ocpp1.6"
-SCHEMAS = "v16"
-
 _ENERGY_REGISTER = "Energy.Active.Import.Register"
 # Beyond this (10 GWh) a register is noise, and its sum would not fit the database for long.
 _MAX_ENERGY_WH = 10**10
 # An int32 is what a transactionId of ours fits, and what the database's column holds.
 _MAX_INT32 = 2**31 - 1
-
-
-def read(action: str, payload: dict[str, Any]) -> Message:
-    """Turn a valid payload of a charging point's request into our vocabulary.
-
-    Raises CallRefusedError: NotSupported for an action that OCPP 1.6 knows and we do not
-    handle, PropertyConstraintViolation for a time or a number that makes no sense.
-    """
-    reader = _READERS.get(action)
-    if reader is None:
-        raise CallRefusedError(ErrorCode.NOT_SUPPORTED, f"{action} is not supported")
-    return reader(payload)
-
-
-def write(answer: Answer) -> dict[str, Any]:
-    """Turn an answer into the payload of the CALLRESULT."""
-    match answer:
-        case datetime():
-            return {"currentTime": write_time(answer)}
-        case Noted():
-            return {}
-        case Authorization():
-            return {"idTagInfo": _id_tag_info(answer)}
-        case SessionStartedAnswer():
-            return {
-                "transactionId": answer.session_id,
-                "idTagInfo": _id_tag_info(answer.authorization),
-            }
-        case SessionEndedAnswer(None):
-            return {}
-        case SessionEndedAnswer(authorization) if authorization is not None:
-            return {"idTagInfo": _id_tag_info(authorization)}
-        case BootAnswer():
-            return {
-                "status": answer.registration.value,
-                "currentTime": write_time(answer.now),
-                "interval": answer.interval_seconds,
-            }
-        case DataTransferAnswer():
-            return {"status": answer.status}
-    raise TypeError(f"no way to write {type(answer).__name__}")
-
-
-def write_command(kind: CommandKind, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Turn a command into the action and payload of a CALL. Raises KeyError, ValueError."""
-    match kind:
-        case CommandKind.REMOTE_START:
-            return "RemoteStartTransaction", {
-                "connectorId": int(arguments["evse_number"]),
-                "idTag": str(arguments["id_tag"]),
-            }
-        case CommandKind.REMOTE_STOP:
-            return "RemoteStopTransaction", {"transactionId": int(arguments["session_id"])}
-        case CommandKind.RESERVE:
-            return "ReserveNow", {
-                "connectorId": int(arguments["evse_number"]),
-                "expiryDate": write_time(datetime.fromisoformat(arguments["expires_at"])),
-                "idTag": str(arguments["id_tag"]),
-                "reservationId": int(arguments["reservation_id"]),
-            }
-        case CommandKind.CANCEL_RESERVATION:
-            return "CancelReservation", {"reservationId": int(arguments["reservation_id"])}
-    raise ValueError(f"OCPP 1.6 has no {kind}")
-
-
-def read_command_answer(action: str, payload: dict[str, Any]) -> Outcome:
-    """Turn the (valid) answer to one of our commands into its outcome.
-
-    A charging point that rejects ReserveNow does not take reservations at all. Source: OCPP 1.6
-    section 5.13.
-    """
-    match payload.get("status"):
-        case "Accepted":
-            return Outcome.ACCEPTED
-        case "Occupied":
-            return Outcome.OCCUPIED
-        case "Faulted" | "Unavailable":
-            return Outcome.OUT_OF_SERVICE
-        case "Rejected" if action == "ReserveNow":
-            return Outcome.NOT_OFFERED
-        case _:
-            return Outcome.REJECTED
-
-
-def read_command_error(code: str) -> Outcome:
-    """Turn the code of a CALLERROR to one of our commands into its outcome."""
-    unknown = (ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.value)
-    return Outcome.NOT_OFFERED if code in unknown else Outcome.FAILED
 
 
 def write_time(time: datetime) -> str:
@@ -151,7 +58,7 @@ def read_time(text: str) -> datetime:
     return time
 
 
-def _read_boot(payload: dict[str, Any]) -> Booted:
+def _read_boot(payload: JsonObject) -> Booted:
     return Booted(
         payload["chargePointVendor"],
         payload["chargePointModel"],
@@ -160,18 +67,18 @@ def _read_boot(payload: dict[str, Any]) -> Booted:
     )
 
 
-def _read_heartbeat(payload: dict[str, Any]) -> HeartbeatReceived:
+def _read_heartbeat(payload: JsonObject) -> HeartbeatReceived:
     return _HEARTBEAT
 
 
 _HEARTBEAT = HeartbeatReceived()
 
 
-def _read_authorize(payload: dict[str, Any]) -> TokenPresented:
+def _read_authorize(payload: JsonObject) -> TokenPresented:
     return TokenPresented(payload["idTag"])
 
 
-def _read_status(payload: dict[str, Any]) -> StatusReported:
+def _read_status(payload: JsonObject) -> StatusReported:
     at = payload.get("timestamp")
     return StatusReported(
         _non_negative(payload["connectorId"], "connectorId"),
@@ -181,7 +88,7 @@ def _read_status(payload: dict[str, Any]) -> StatusReported:
     )
 
 
-def _read_start(payload: dict[str, Any]) -> SessionStarted:
+def _read_start(payload: JsonObject) -> SessionStarted:
     return SessionStarted(
         _non_negative(payload["connectorId"], "connectorId"),
         payload["idTag"],
@@ -190,7 +97,7 @@ def _read_start(payload: dict[str, Any]) -> SessionStarted:
     )
 
 
-def _read_stop(payload: dict[str, Any]) -> SessionEnded:
+def _read_stop(payload: JsonObject) -> SessionEnded:
     return SessionEnded(
         payload["transactionId"],
         read_time(payload["timestamp"]),
@@ -202,7 +109,7 @@ def _read_stop(payload: dict[str, Any]) -> SessionEnded:
     )
 
 
-def _read_meter_values(payload: dict[str, Any]) -> MeterRead:
+def _read_meter_values(payload: JsonObject) -> MeterRead:
     session_id = payload.get("transactionId")
     known = session_id is not None and 0 < session_id <= _MAX_INT32
     return MeterRead(
@@ -212,12 +119,12 @@ def _read_meter_values(payload: dict[str, Any]) -> MeterRead:
     )
 
 
-def _read_reading(meter_value: dict[str, Any]) -> Reading:
+def _read_reading(meter_value: JsonObject) -> Reading:
     samples = meter_value["sampledValue"]
     return Reading(read_time(meter_value["timestamp"]), _energy_wh(samples), samples)
 
 
-def _energy_wh(samples: list[dict[str, Any]]) -> int | None:
+def _energy_wh(samples: list[JsonObject]) -> int | None:
     """Find the whole meter's energy register among samples, in Wh, None without one."""
     for sample in samples:
         if (
@@ -253,26 +160,135 @@ def _register(number: int, name: str) -> int:
     return int(number)
 
 
-def _read_data_transfer(payload: dict[str, Any]) -> DataTransferred:
+def _read_data_transfer(payload: JsonObject) -> DataTransferred:
     return DataTransferred(payload["vendorId"], payload.get("messageId"))
 
 
-_READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
-    "Authorize": _read_authorize,
-    "BootNotification": _read_boot,
-    "DataTransfer": _read_data_transfer,
-    "Heartbeat": _read_heartbeat,
-    "MeterValues": _read_meter_values,
-    "StartTransaction": _read_start,
-    "StatusNotification": _read_status,
-    "StopTransaction": _read_stop,
-}
+def _write_boot(answer: BootAnswer) -> JsonObject:
+    return {
+        "status": answer.registration.value,
+        "currentTime": write_time(answer.now),
+        "interval": answer.interval_seconds,
+    }
 
 
-def _id_tag_info(authorization: Authorization) -> dict[str, Any]:
-    info: dict[str, Any] = {"status": authorization.status.value}
+def _write_heartbeat(answer: datetime) -> JsonObject:
+    return {"currentTime": write_time(answer)}
+
+
+def _write_authorize(answer: Authorization) -> JsonObject:
+    return {"idTagInfo": _id_tag_info(answer)}
+
+
+def _write_start(answer: SessionStartedAnswer) -> JsonObject:
+    return {
+        "transactionId": answer.session_id,
+        "idTagInfo": _id_tag_info(answer.authorization),
+    }
+
+
+def _write_stop(answer: SessionEndedAnswer) -> JsonObject:
+    if answer.authorization is None:
+        return {}
+    return {"idTagInfo": _id_tag_info(answer.authorization)}
+
+
+def _write_data_transfer(answer: DataTransferAnswer) -> JsonObject:
+    return {"status": answer.status}
+
+
+def _write_noted(answer: Noted) -> JsonObject:
+    return {}
+
+
+def _id_tag_info(authorization: Authorization) -> JsonObject:
+    info: JsonObject = {"status": authorization.status.value}
     if authorization.expires_at is not None:
         info["expiryDate"] = write_time(authorization.expires_at)
     if authorization.parent_id_tag is not None:
         info["parentIdTag"] = authorization.parent_id_tag
     return info
+
+
+INCOMING: dict[str, AnyIncoming] = {
+    "Authorize": Incoming(_read_authorize, _write_authorize),
+    "BootNotification": Incoming(_read_boot, _write_boot),
+    "DataTransfer": Incoming(_read_data_transfer, _write_data_transfer),
+    "Heartbeat": Incoming(_read_heartbeat, _write_heartbeat),
+    "MeterValues": Incoming(_read_meter_values, _write_noted),
+    "StartTransaction": Incoming(_read_start, _write_start),
+    "StatusNotification": Incoming(_read_status, _write_noted),
+    "StopTransaction": Incoming(_read_stop, _write_stop),
+}
+"""What charging points that speak 1.6 call, as far as we support it."""
+
+# Commands.
+
+
+def _plan_remote_start(arguments: JsonObject) -> list[OutgoingCall]:
+    payload = {
+        "connectorId": int(arguments["evse_number"]),
+        "idTag": str(arguments["id_tag"]),
+    }
+    return [OutgoingCall("RemoteStartTransaction", payload)]
+
+
+def _plan_remote_stop(arguments: JsonObject) -> list[OutgoingCall]:
+    payload = {"transactionId": int(arguments["session_id"])}
+    return [OutgoingCall("RemoteStopTransaction", payload)]
+
+
+def _plan_reserve(arguments: JsonObject) -> list[OutgoingCall]:
+    payload = {
+        "connectorId": int(arguments["evse_number"]),
+        "expiryDate": write_time(datetime.fromisoformat(arguments["expires_at"])),
+        "idTag": str(arguments["id_tag"]),
+        "reservationId": int(arguments["reservation_id"]),
+    }
+    return [OutgoingCall("ReserveNow", payload)]
+
+
+def _plan_cancel_reservation(arguments: JsonObject) -> list[OutgoingCall]:
+    payload = {"reservationId": int(arguments["reservation_id"])}
+    return [OutgoingCall("CancelReservation", payload)]
+
+
+def _read_status_of(payload: JsonObject) -> Outcome:
+    match payload.get("status"):
+        case "Accepted":
+            return Outcome.ACCEPTED
+        case "Occupied":
+            return Outcome.OCCUPIED
+        case "Faulted" | "Unavailable":
+            return Outcome.OUT_OF_SERVICE
+        case _:
+            return Outcome.REJECTED
+
+
+def _read_reservation(payload: JsonObject) -> Outcome:
+    # A charging point that rejects ReserveNow takes no reservations at all. Source: 5.13.
+    outcome = _read_status_of(payload)
+    return Outcome.NOT_OFFERED if outcome is Outcome.REJECTED else outcome
+
+
+def read_error(code: str) -> Outcome:
+    """Turn the code of a CALLERROR to a command into its outcome."""
+    unknown = (ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.value)
+    return Outcome.NOT_OFFERED if code in unknown else Outcome.FAILED
+
+
+OUTGOING: dict[CommandKind, Outgoing] = {
+    CommandKind.REMOTE_START: Outgoing(_plan_remote_start, _read_status_of),
+    CommandKind.REMOTE_STOP: Outgoing(_plan_remote_stop, _read_status_of),
+    CommandKind.RESERVE: Outgoing(_plan_reserve, _read_reservation),
+    CommandKind.CANCEL_RESERVATION: Outgoing(_plan_cancel_reservation, _read_status_of),
+}
+"""What can be asked of a charging point that speaks 1.6."""
+
+SECRETS: dict[str, frozenset[str]] = {
+    "GetDiagnostics": frozenset({"location"}),
+    "GetLog": frozenset({"remoteLocation"}),
+    "SignedUpdateFirmware": frozenset({"location"}),
+    "UpdateFirmware": frozenset({"location"}),
+}
+"""Members that no log may hold beside those that `redaction` knows: addresses with passwords."""

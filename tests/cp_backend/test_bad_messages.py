@@ -1,16 +1,11 @@
 """One message that cannot be handled ends that message, and nothing else."""
 
 import asyncio
-import json
-
-import pytest
 
 from charging.authorization import Authorization, AuthorizationStatus
-from cp_backend.conversation import OcppConversation
+from cp_backend.committer import Committer
+from cp_backend.hub_authorization import HubAuthorization
 from cp_backend.keepalive import TimerWheel
-from cp_backend.lane import Lane
-from cp_backend.ocpp.vocabulary import Registration
-from cp_backend.roaming import Roaming
 from cp_backend.settings import Settings
 from cp_backend.telemetry import Metrics
 from tests.station import Station, ago, iso
@@ -75,94 +70,7 @@ def test_a_bad_message_behind_a_question_to_the_hub_ends_no_node(run_node, datab
         assert "currentTime" in station.call("Heartbeat", {})
 
 
-class Wire:
-    """What a conversation needs of its connection; it keeps what was sent."""
-
-    charging_point_id = "CP1"
-    now = 0
-
-    def __init__(self):
-        self.sent = []
-        self.paused = False
-
-    def send_text(self, text):
-        self.sent.append(json.loads(text))
-
-    def pause(self):
-        self.paused = True
-
-    def resume(self):
-        self.paused = False
-
-
-class Answers:
-    """A store whose results the test gives, one call after the other."""
-
-    def __init__(self):
-        self.waiting = []
-
-    def authorize(self, charging_point_id, id_tag, told):
-        self.waiting.append(told)
-
-    def session_started(self, charging_point_id, message, told):
-        self.waiting.append(told)
-
-    def meter_read(self, charging_point_id, message, told):
-        raise RuntimeError("a defect")
-
-
-class Desk:
-    def __init__(self):
-        self.store = Answers()
-        self.settings = Settings()
-        self.metrics = Metrics()
-        self.roaming = Roaming(self.store, self.settings)
-
-
-@pytest.fixture
-def wire():
-    return Wire()
-
-
-@pytest.fixture
-async def desk():
-    return Desk()
-
-
-@pytest.fixture
-def conversation(wire, desk):
-    return OcppConversation(wire, desk, Registration.ACCEPTED)
-
-
-def say(conversation, *frame):
-    conversation.on_text(json.dumps(frame).encode())
-
-
 ACCEPTED = Authorization(AuthorizationStatus.ACCEPTED)
-
-
-@pytest.mark.parametrize("result", [ACCEPTED, "no authorization at all", RuntimeError("away")])
-async def test_an_exception_in_handling_is_answered_and_the_next_call_too(
-    conversation, wire, desk, result
-):
-    say(conversation, 2, "1", "Authorize", {"idTag": "T"})
-    say(conversation, 2, "2", "MeterValues", reading("5"))
-    say(conversation, 2, "3", "Heartbeat", {})
-    (told,) = desk.store.waiting
-    told(result)
-    kinds = [frame[:3] if frame[0] == 4 else frame[:2] for frame in wire.sent]
-    first = [3, "1"] if result is ACCEPTED else [4, "1", "InternalError"]
-    assert kinds == [first, [4, "2", "InternalError"], [3, "3"]]
-    assert not conversation.busy
-
-
-async def test_an_exception_in_a_step_before_the_answer_is_answered(conversation, wire, desk):
-    desk.roaming.may_ask = lambda authorization, id_tag: 1 / 0
-    start = {"connectorId": 1, "idTag": "T", "meterStart": 0, "timestamp": iso(ago())}
-    for action, payload in (("Authorize", {"idTag": "T"}), ("StartTransaction", start)):
-        say(conversation, 2, action, action, payload)
-        desk.store.waiting.pop()(ACCEPTED)
-        assert wire.sent.pop()[:3] == [4, action, "InternalError"]
 
 
 async def test_what_fails_on_hearing_the_hub_ends_no_other_question():
@@ -178,7 +86,7 @@ async def test_what_fails_on_hearing_the_hub_ends_no_other_question():
     def fail(result):
         raise RuntimeError("a defect")
 
-    roaming = Roaming(Store(), Settings())
+    roaming = HubAuthorization(Store(), Settings())
     running = asyncio.create_task(roaming.run())
     heard_by = []
     for told in (fail, heard.append):
@@ -221,11 +129,11 @@ async def test_a_statement_that_fails_in_python_fails_its_item_alone(database_ur
         await cursor.execute("SELECT 1")
         return [1 // item for item in items]
 
-    lane = Lane(
+    committer = Committer(
         "test", database_url, order=[statement], batch_limit=9, max_depth=9, metrics=Metrics()
     )
-    running = asyncio.create_task(lane.run())
-    asked = [lane.ask(statement, item) for item in (1, 0, 1)]
+    running = asyncio.create_task(committer.run())
+    asked = [committer.ask(statement, item) for item in (1, 0, 1)]
     async with asyncio.timeout(10):
         results = await asyncio.gather(*asked, return_exceptions=True)
     assert [results[0], type(results[1]), results[2]] == [1, ZeroDivisionError, 1]

@@ -2,7 +2,9 @@
 
 import pytest
 
-from cp_backend.settings import SettingError, Settings, from_environment
+from charging.service.settings import SettingError
+from cp_backend.ocpp.dialect import DIALECTS
+from cp_backend.settings import VERSIONS, Settings, from_environment
 
 
 def test_defaults_are_for_production():
@@ -34,12 +36,19 @@ def test_seconds_may_have_a_fraction_even_where_the_default_has_none():
         ("PING_INTERVAL", "0.5"),
         ("ADMIT_UNKNOWN", "perhaps"),
         ("LOG_LEVEL", "LOUD"),
+        ("OCPP_VERSIONS", "1.6,1.5"),
+        ("OCPP_VERSIONS", ""),
         ("TLS_KEY", "file"),
     ],
 )
 def test_what_cannot_be_is_said_by_name(name, value):
     with pytest.raises(SettingError, match=f"CP_BACKEND_{name}"):
         from_environment({f"CP_BACKEND_{name}": value})
+
+
+def test_each_version_that_can_be_set_has_a_dialect():
+    assert set(VERSIONS) == set(DIALECTS)
+    assert from_environment({"CP_BACKEND_OCPP_VERSIONS": " 1.6 "}).spoken_versions() == ("1.6",)
 
 
 def test_a_node_holds_no_more_than_it_may_open_files():

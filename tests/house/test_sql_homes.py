@@ -32,8 +32,6 @@ NOT_YET = {
     },
     r"psycopg\.(AsyncConnection\.)?connect\(": {
         "charging/database/grant.py",
-        "cp_backend/lane.py",
-        "cp_backend/mailbox.py",
         "operations/__main__.py",
         "scripts/capacity/__main__.py",
         "scripts/capacity/compare.py",

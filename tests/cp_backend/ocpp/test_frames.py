@@ -271,7 +271,7 @@ def test_what_is_written_can_be_read(message_id, payload):
 
 
 def test_error_details_are_an_object_and_descriptions_are_cut():
-    frame = json.loads(frames.call_error("1", ErrorCode.NOT_SUPPORTED, "x" * 300))
+    frame = json.loads(frames.call_error("1", "NotSupported", "x" * 300))
     assert frame == [4, "1", "NotSupported", "x" * 255, {}]
 
 

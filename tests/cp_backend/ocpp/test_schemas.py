@@ -34,8 +34,28 @@ def test_each_violation_has_its_code(action, payload, code):
     assert refusal(action, payload) == code
 
 
-def test_all_39_actions_of_ocpp_16_are_known():
-    assert len(V16.actions) == 39
+@pytest.mark.parametrize(("version", "count"), [("v16", 39), ("v201", 64), ("v21", 91)])
+def test_all_actions_of_each_version_are_known(version, count):
+    actions = schemas(version).actions
+    assert len(actions) == count
+    assert not {action for action in actions if action.endswith(("Request", "Response"))}
+
+
+@pytest.mark.parametrize("version", ["v201", "v21"])
+def test_an_action_whose_own_name_begins_with_request_keeps_it(version):
+    opened = schemas(version)
+    assert {"RequestStartTransaction", "RequestStopTransaction"} <= opened.actions
+    opened.check_request("RequestStopTransaction", {"transactionId": "1"})
+    opened.check_response("RequestStopTransaction", {"status": "Accepted"})
+    with pytest.raises(CallRefusedError):
+        opened.check_request("RequestStopTransaction", {"status": "Accepted"})
+
+
+def test_an_action_that_is_never_answered_is_known_too():
+    stream = {"data": [{"t": 1, "v": "1"}], "id": 1, "pending": 0}
+    schemas("v21").check_request(
+        "NotifyPeriodicEventStream", {**stream, "basetime": "2026-01-01T00:00:00Z"}
+    )
 
 
 def test_serial_numbers_may_be_too_long():

@@ -11,7 +11,7 @@ from charging.command import CommandKind, Outcome
 from cp_backend.ocpp import v16
 from cp_backend.ocpp.errors import CallRefusedError
 from cp_backend.ocpp.schemas import schemas
-from cp_backend.ocpp.vocabulary import (
+from cp_backend.vocabulary import (
     BootAnswer,
     DataTransferAnswer,
     Noted,
@@ -24,8 +24,7 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def read_energy(*samples):
-    message = v16.read(
-        "MeterValues",
+    message = v16.INCOMING["MeterValues"].read(
         {
             "connectorId": 1,
             "meterValue": [{"timestamp": "2026-05-01T12:00:00Z", "sampledValue": list(samples)}],
@@ -81,16 +80,9 @@ def test_a_time_is_aware_or_refused(text):
         assert error.code.value == "PropertyConstraintViolation"
 
 
-def test_an_action_that_is_known_but_not_handled_is_not_supported():
-    with pytest.raises(CallRefusedError) as error:
-        v16.read("FirmwareStatusNotification", {"status": "Idle"})
-    assert error.value.code.value == "NotSupported"
-
-
 @pytest.mark.parametrize("transaction_id", [-1, 0, 2**31])
 def test_meter_values_of_no_real_transaction_are_read_without_one(transaction_id):
-    message = v16.read(
-        "MeterValues",
+    message = v16.INCOMING["MeterValues"].read(
         {
             "connectorId": 1,
             "transactionId": transaction_id,
@@ -118,7 +110,7 @@ ACCEPTED = Authorization(AuthorizationStatus.ACCEPTED, NOON, "PARENT")
     ],
 )
 def test_what_we_answer_fits_the_schema(action, answer):
-    schemas("v16").check_response(action, v16.write(answer))
+    schemas("v16").check_response(action, v16.INCOMING[action].write(answer))
 
 
 @pytest.mark.parametrize(
@@ -129,20 +121,20 @@ def test_what_we_answer_fits_the_schema(action, answer):
     ],
 )
 def test_what_we_ask_fits_the_schema(kind, arguments, action):
-    asked, payload = v16.write_command(kind, arguments)
+    ((asked, payload),) = v16.OUTGOING[kind].plan(arguments)
     assert asked == action
     schemas("v16").check_request(asked, payload)
 
 
 def test_only_accepted_is_accepted():
-    def read(action, status):
-        return v16.read_command_answer(action, {"status": status})
+    def read(kind, status):
+        return v16.OUTGOING[kind].read({"status": status})
 
-    assert read("RemoteStartTransaction", "Accepted") is Outcome.ACCEPTED
-    assert read("RemoteStartTransaction", "Rejected") is Outcome.REJECTED
-    assert read("ReserveNow", "Rejected") is Outcome.NOT_OFFERED
-    assert read("ReserveNow", "Occupied") is Outcome.OCCUPIED
-    assert read("ReserveNow", "Faulted") is Outcome.OUT_OF_SERVICE
-    assert read("CancelReservation", "Rejected") is Outcome.REJECTED
-    assert v16.read_command_error("NotImplemented") is Outcome.NOT_OFFERED
-    assert v16.read_command_error("InternalError") is Outcome.FAILED
+    assert read(CommandKind.REMOTE_START, "Accepted") is Outcome.ACCEPTED
+    assert read(CommandKind.REMOTE_START, "Rejected") is Outcome.REJECTED
+    assert read(CommandKind.RESERVE, "Rejected") is Outcome.NOT_OFFERED
+    assert read(CommandKind.RESERVE, "Occupied") is Outcome.OCCUPIED
+    assert read(CommandKind.RESERVE, "Faulted") is Outcome.OUT_OF_SERVICE
+    assert read(CommandKind.CANCEL_RESERVATION, "Rejected") is Outcome.REJECTED
+    assert v16.read_error("NotImplemented") is Outcome.NOT_OFFERED
+    assert v16.read_error("InternalError") is Outcome.FAILED

@@ -1,6 +1,6 @@
-"""What charging points say and hear, in one vocabulary for all OCPP versions.
+"""The messages of charging points and their answers, in one vocabulary for all OCPP versions.
 
-Said by a charging point: past tense or a noun. Answers: `…Answer`. Energy is integer Wh, time
+A charging point's messages: past tense or a noun. Answers: `…Answer`. Energy is integer Wh, time
 is aware UTC. `evse_number` is OCPP 1.6's connector id and 2.x's EVSE id; 0 is the whole
 charging point.
 """
@@ -13,6 +13,9 @@ from enum import StrEnum
 from typing import Any
 
 from charging.authorization import Authorization
+
+JsonObject = dict[str, Any]
+"""A payload as JSON has it, read or to be written."""
 
 
 class Registration(StrEnum):
@@ -92,7 +95,7 @@ class Reading:
 
     sampled_at: datetime
     energy_wh: int | None
-    sampled_values: list[dict[str, Any]]
+    sampled_values: list[JsonObject]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class SessionEnded:
     reason: str
     id_tag: str | None
     readings: list[Reading]
-    payload: dict[str, Any]
+    payload: JsonObject
 
 
 @dataclass(frozen=True, slots=True)

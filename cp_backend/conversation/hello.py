@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from cp_backend.connection import Connection
+from cp_backend.conversation.wire import Wire
 
 SUBPROTOCOL = "hello"
 _MAX_LOGGED_CHARACTERS = 200
@@ -18,29 +18,29 @@ log = logging.getLogger(__name__)
 class HelloConversation:
     """Acknowledges whatever it hears."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_wire",)
 
     version = SUBPROTOCOL
     busy = False
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
 
     def on_text(self, text: bytes) -> None:
         """Log a text and acknowledge it."""
         try:
             words = text.decode()
         except UnicodeDecodeError:
-            self._connection.close_for_bad_text()
+            self._wire.close_for_bad_text()
             return
         log.info(
             "hello",
             extra={
-                "charging_point": self._connection.charging_point_id,
+                "charging_point": self._wire.charging_point_id,
                 "text": words[:_MAX_LOGGED_CHARACTERS],
             },
         )
-        self._connection.send_text(b"acknowledged: " + text)
+        self._wire.send_text(b"acknowledged: " + text)
 
     def on_closed(self) -> None:
         """Nothing waits."""

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 
+from charging.database.connection import MAX_BACKOFF_SECONDS, Limits, connect_async
+from charging.service.backoff import Backoff
 from cp_backend.telemetry import Metrics
 
 Item = TypeVar("Item")
@@ -32,11 +34,10 @@ Done = Callable[[Any], None]
 """Told the result, or the exception that stood in its way."""
 
 BATCH_TIMEOUT_SECONDS = 15
-CONNECT_TIMEOUT_SECONDS = 5
 # A batch under way for longer is no sign of a database that answers.
 _SLOW_SECONDS = 5.0
 # Longer than the database takes to find a deadlock (1 s), which is better solved by it.
-_LOCK_TIMEOUT_SECONDS = 2.0
+_LIMITS = Limits(statement=BATCH_TIMEOUT_SECONDS, lock=2)
 # The parts of a batch that met a locked row, and the items of a charging point whose rows were
 # found locked so lately, wait no longer than this for a lock.
 _BRIEF_LOCK_TIMEOUT_SECONDS = 0.1
@@ -44,7 +45,6 @@ _LOCKED_FOR_SECONDS = 10.0
 # Halving a full batch down to one locked item takes 12 waits; where there are many more locked
 # rows (a whole table, an import of ours), the rest of the batch is refused.
 _MAX_LOCK_WAITS = 24
-_MAX_BACKOFF_SECONDS = 5.0
 # The database rolled one of two back that waited for each other; it is well, and can be asked again.
 _CONFLICTS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _TRIES = 5
@@ -76,7 +76,7 @@ class Submitted(NamedTuple):
     key: str
 
 
-class Lane:
+class Committer:
     """Carries submissions to the database, batch after batch.
 
     order: statements of a batch run in this order; what is not listed comes last.
@@ -110,7 +110,7 @@ class Lane:
         self._idle = asyncio.Event()
         self._idle.set()
         self._connection: psycopg.AsyncConnection[Any] | None = None
-        self._backoff = 0.0
+        self._backoff = Backoff(MAX_BACKOFF_SECONDS)
         self._answered = False
         self._began_at: float | None = None
 
@@ -221,7 +221,7 @@ class Lane:
             await self._away(error, batch)
             return False
         self._answered = True
-        self._backoff = 0.0
+        self._backoff.reset()
         self._metrics.sample("CommitBatchSize", len(batch))
         self._metrics.sample("CommitLatency", (time.perf_counter() - started) * 1000)
         for each, result in zip(batch, results, strict=True):
@@ -305,15 +305,8 @@ class Lane:
 
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
-                self._url,
-                autocommit=True,
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                application_name=f"charging-point-backend {self._name}",
-                # A demoted server is as good as none: the address leads to its successor.
-                target_session_attrs="read-write",
-                options=f"-c statement_timeout={BATCH_TIMEOUT_SECONDS}s"
-                f" -c lock_timeout={_LOCK_TIMEOUT_SECONDS * 1000:.0f} -c timezone=UTC",
+            self._connection = await connect_async(
+                self._url, f"charging-point-backend {self._name}", _LIMITS
             )
         return self._connection
 
@@ -326,8 +319,7 @@ class Lane:
         self._waiting.clear()
         self._refuse([*batch, *waiting])
         await self._disconnect()
-        self._backoff = min(_MAX_BACKOFF_SECONDS, self._backoff * 2 or 0.1)
-        await asyncio.sleep(self._backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
+        await asyncio.sleep(self._backoff.seconds())
 
     def _refuse(self, batch: Sequence[Submitted]) -> None:
         refusal = DatabaseAwayError("the database cannot be reached")
@@ -338,7 +330,7 @@ class Lane:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             try:
-                async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                async with asyncio.timeout(_LIMITS.connect):
                     await connection.close()
             except (psycopg.Error, OSError, TimeoutError) as error:
                 log.debug("closing a broken connection", extra={"error": str(error)})

@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from cp_backend.lane import DatabaseAwayError, Lane
+from cp_backend.committer import Committer, DatabaseAwayError
 from cp_backend.telemetry import Metrics
 
 
@@ -24,49 +24,49 @@ async def another(cursor, items):
 
 
 @pytest.fixture
-async def lane(database_url):
-    lane = Lane(
+async def committer(database_url):
+    committer = Committer(
         "test", database_url, order=[another, one], batch_limit=50, max_depth=100, metrics=Metrics()
     )
-    running = asyncio.create_task(lane.run())
-    yield lane
+    running = asyncio.create_task(committer.run())
+    yield committer
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_what_comes_while_a_batch_is_committed_makes_the_next_one(lane):
-    first = asyncio.create_task(lane.ask(one, "first"))
+async def test_what_comes_while_a_batch_is_committed_makes_the_next_one(committer):
+    first = asyncio.create_task(committer.ask(one, "first"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    sizes = await asyncio.gather(*(lane.ask(one, str(n)) for n in range(60)), first)
+    sizes = await asyncio.gather(*(committer.ask(one, str(n)) for n in range(60)), first)
     assert max(sizes) == 50
-    assert lane.depth == 0
-    await lane.flushed()
+    assert committer.depth == 0
+    await committer.flushed()
 
 
-async def test_results_keep_their_order_across_statements(lane):
-    asked = [lane.ask(another, n) if n % 2 else lane.ask(one, n) for n in range(20)]
+async def test_results_keep_their_order_across_statements(committer):
+    asked = [committer.ask(another, n) if n % 2 else committer.ask(one, n) for n in range(20)]
     results = await asyncio.gather(*asked)
     assert results[1::2] == list(range(1, 20, 2))
 
 
-async def test_one_bad_item_does_not_hurt_the_others(lane):
-    asked = [lane.ask(one, item) for item in ("a", "bad", "b")]
+async def test_one_bad_item_does_not_hurt_the_others(committer):
+    asked = [committer.ask(one, item) for item in ("a", "bad", "b")]
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert isinstance(results[1], psycopg.errors.DivisionByZero)
     assert [results[0], results[2]] == [1, 1]
 
 
-async def test_beyond_its_depth_it_refuses_at_once(lane):
-    asked = [asyncio.ensure_future(lane.ask(one, n)) for n in range(150)]
+async def test_beyond_its_depth_it_refuses_at_once(committer):
+    asked = [asyncio.ensure_future(committer.ask(one, n)) for n in range(150)]
     results = await asyncio.gather(*asked, return_exceptions=True)
     refused = [r for r in results if isinstance(r, DatabaseAwayError)]
     assert len(refused) == 50
 
 
-async def test_it_survives_a_lost_connection(lane, database):
-    assert await lane.ask(one, "x") == 1
-    asked = asyncio.create_task(lane.ask(sleepy, "x"))
+async def test_it_survives_a_lost_connection(committer, database):
+    assert await committer.ask(one, "x") == 1
+    asked = asyncio.create_task(committer.ask(sleepy, "x"))
     while not database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE query = 'SELECT pg_sleep(20)' AND pid <> pg_backend_pid()"
@@ -74,12 +74,12 @@ async def test_it_survives_a_lost_connection(lane, database):
         await asyncio.sleep(0.01)
     with pytest.raises(DatabaseAwayError):
         await asked
-    assert not lane.healthy
-    assert await lane.ask(one, "x") == 1
-    assert lane.healthy
+    assert not committer.healthy
+    assert await committer.ask(one, "x") == 1
+    assert committer.healthy
 
 
-async def test_what_another_transaction_stood_in_the_way_of_is_done_again(lane):
+async def test_what_another_transaction_stood_in_the_way_of_is_done_again(committer):
     tries = []
 
     async def in_conflict_at_first(cursor, items):
@@ -89,9 +89,13 @@ async def test_what_another_transaction_stood_in_the_way_of_is_done_again(lane):
             await cursor.execute("DO $$ BEGIN RAISE deadlock_detected; END $$")
         return list(items)
 
-    assert await asyncio.gather(*(lane.ask(in_conflict_at_first, n) for n in range(3))) == [0, 1, 2]
+    assert await asyncio.gather(*(committer.ask(in_conflict_at_first, n) for n in range(3))) == [
+        0,
+        1,
+        2,
+    ]
     assert tries == [3, 3, 3]
-    assert lane.healthy
+    assert committer.healthy
 
 
 async def sleepy(cursor, items):
@@ -99,12 +103,12 @@ async def sleepy(cursor, items):
     return list(items)
 
 
-async def test_a_listener_that_fails_harms_nobody(lane):
+async def test_a_listener_that_fails_harms_nobody(committer):
     def fail(result):
         raise RuntimeError(result)
 
-    lane.submit(one, "x", fail)
-    assert await lane.ask(one, "y") == 2
+    committer.submit(one, "x", fail)
+    assert await committer.ask(one, "y") == 2
 
 
 async def touch(cursor, items):
@@ -118,13 +122,13 @@ async def touch(cursor, items):
     return [item in found for item in items]
 
 
-def submit(lane, name):
+def submit(committer, name):
     future = asyncio.get_running_loop().create_future()
-    lane.submit(touch, name, future.set_result, key=name)
+    committer.submit(touch, name, future.set_result, key=name)
     return future
 
 
-async def test_a_locked_row_stops_only_who_needs_it(lane, database, database_url):
+async def test_a_locked_row_stops_only_who_needs_it(committer, database, database_url):
     names = [f"CP{n}" for n in range(50)]
     with database.cursor() as cursor:
         cursor.executemany(
@@ -133,28 +137,28 @@ async def test_a_locked_row_stops_only_who_needs_it(lane, database, database_url
     loop = asyncio.get_running_loop()
     with psycopg.connect(database_url) as other:
         other.execute("SELECT 1 FROM charging_points WHERE charging_point_id = 'CP7' FOR UPDATE")
-        results = await asyncio.gather(*(submit(lane, name) for name in names))
+        results = await asyncio.gather(*(submit(committer, name) for name in names))
         assert isinstance(results.pop(7), psycopg.errors.LockNotAvailable)
         assert results == [True] * 49
-        assert lane.healthy
+        assert committer.healthy
         # By now it is known whose row is locked: the others do not wait for it at all.
         began = loop.time()
-        locked, *free = [submit(lane, name) for name in ("CP7", *names[:7], *names[8:])]
+        locked, *free = [submit(committer, name) for name in ("CP7", *names[:7], *names[8:])]
         assert await asyncio.gather(*free) == [True] * 49
         assert not locked.done()
         assert isinstance(await locked, psycopg.errors.LockNotAvailable)
         assert loop.time() - began < 2
-    assert await submit(lane, "CP7") is True
+    assert await submit(committer, "CP7") is True
 
 
-async def test_a_locked_table_neither_counts_as_away_nor_takes_for_ever(lane, database_url):
+async def test_a_locked_table_neither_counts_as_away_nor_takes_for_ever(committer, database_url):
     with psycopg.connect(database_url) as other:
         other.execute("LOCK TABLE charging_points")
         async with asyncio.timeout(15):
-            results = await asyncio.gather(*(submit(lane, f"CP{n}") for n in range(50)))
+            results = await asyncio.gather(*(submit(committer, f"CP{n}") for n in range(50)))
         assert {type(result) for result in results} == {psycopg.errors.LockNotAvailable}
-        assert await lane.ask(another, 1) == 1
-        assert lane.healthy
+        assert await committer.ask(another, 1) == 1
+        assert committer.healthy
 
 
 async def write(cursor, items):
@@ -162,24 +166,26 @@ async def write(cursor, items):
     return [True] * len(items)
 
 
-async def test_a_server_that_is_read_only_is_left_for_one_that_is_not(lane, database, database_url):
-    assert await lane.ask(write, 1) is True
+async def test_a_server_that_is_read_only_is_left_for_one_that_is_not(
+    committer, database, database_url
+):
+    assert await committer.ask(write, 1) is True
     name = database.info.dbname
     try:
         database.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         # As a demoted writer does to connections that it kept:
-        await lane.ask(demote, 1)
+        await committer.ask(demote, 1)
         for _ in range(2):
             with pytest.raises(DatabaseAwayError):
-                await lane.ask(write, 1)
-            assert not lane.healthy
+                await committer.ask(write, 1)
+            assert not committer.healthy
     finally:
         with psycopg.connect(
             database_url, autocommit=True, options="-c default_transaction_read_only=off"
         ) as other:
             other.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-    assert await lane.ask(write, 1) is True
-    assert lane.healthy
+    assert await committer.ask(write, 1) is True
+    assert committer.healthy
 
 
 async def demote(cursor, items):
@@ -187,11 +193,11 @@ async def demote(cursor, items):
     return list(items)
 
 
-async def test_a_database_that_does_not_answer_in_good_time_is_not_healthy(lane, database):
-    assert await lane.ask(one, "x") == 1
-    asked = asyncio.create_task(lane.ask(sleepy, "x"))
+async def test_a_database_that_does_not_answer_in_good_time_is_not_healthy(committer, database):
+    assert await committer.ask(one, "x") == 1
+    asked = asyncio.create_task(committer.ask(sleepy, "x"))
     async with asyncio.timeout(10):
-        while lane.healthy:
+        while committer.healthy:
             await asyncio.sleep(0.05)
     assert not asked.done()
     asked.cancel()

@@ -16,7 +16,7 @@ import psycopg
 
 from charging.authorization import Authorization, AuthorizationStatus
 from charging.identity import redact, rfid_uid
-from cp_backend.lane import DatabaseAwayError
+from cp_backend.committer import DatabaseAwayError
 from cp_backend.settings import Settings
 from cp_backend.store import HubQuestion, Store
 
@@ -29,7 +29,7 @@ Told = Callable[[Any], None]
 log = logging.getLogger(__name__)
 
 
-class Roaming:
+class HubAuthorization:
     """A node's questions to the hub. `told` hears an Authorization, or an exception, once."""
 
     def __init__(self, store: Store, settings: Settings) -> None:

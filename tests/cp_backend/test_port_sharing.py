@@ -3,7 +3,7 @@
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from cp_backend.siblings import Siblings, should_listen
+from cp_backend.port_sharing import Siblings, should_listen
 from tests.station import Station
 from tests.waiting import eventually
 

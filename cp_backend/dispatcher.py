@@ -1,6 +1,6 @@
 """Commands for charging points whose sockets this node holds.
 
-A NOTIFY wakes the mailbox, polling guarantees it: a lost notification costs a poll interval,
+A NOTIFY wakes the dispatcher, polling guarantees it: a lost notification costs a poll interval,
 never a command.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable
 from uuid import UUID
@@ -17,19 +16,21 @@ import psycopg
 
 from charging.authorization import AUTHORIZATION_ANSWERS_CHANNEL
 from charging.command import COMMANDS_CHANNEL, CommandResult, Outcome
-from cp_backend.conversation import OcppConversation
-from cp_backend.lane import CONNECT_TIMEOUT_SECONDS, DatabaseAwayError
+from charging.database.connection import MAX_BACKOFF_SECONDS, connect_async
+from charging.service.backoff import Backoff
+from cp_backend.committer import DatabaseAwayError
+from cp_backend.conversation.ocpp import OcppConversation
 from cp_backend.registry import Registry
 from cp_backend.store import NODE_CHANNEL_PREFIX, Claimed, Store
 from cp_backend.telemetry import Metrics
 
 POLL_SECONDS = 1.0
-_MAX_BACKOFF_SECONDS = 5.0
+_NAME = "charging-point-backend dispatcher"
 
 log = logging.getLogger(__name__)
 
 
-class Mailbox:
+class Dispatcher:
     """Takes commands from the database to charging points and their answers back.
 
     displaced: told the charging points that have moved to another node. authorized: told the
@@ -78,25 +79,19 @@ class Mailbox:
 
     async def listen(self) -> None:
         """Hear notifications until cancelled, on a connection of its own."""
-        backoff = 0.1
+        backoff = Backoff(MAX_BACKOFF_SECONDS)
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(
-                    self._url,
-                    autocommit=True,
-                    connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                    application_name="charging-point-backend mailbox",
-                ) as connection:
+                async with await connect_async(self._url, _NAME) as connection:
                     await connection.execute(f"LISTEN {COMMANDS_CHANNEL}")
                     await connection.execute(f"LISTEN {AUTHORIZATION_ANSWERS_CHANNEL}")
                     await connection.execute(f"LISTEN {self._node_channel}")
-                    backoff = 0.1
+                    backoff.reset()
                     async for notification in connection.notifies():
                         self._on_notification(notification.channel, notification.payload)
             except (psycopg.Error, OSError) as error:
                 log.warning("not listening", extra={"error": str(error)[:300]})
-            await asyncio.sleep(backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
-            backoff = min(_MAX_BACKOFF_SECONDS, backoff * 2)
+            await asyncio.sleep(backoff.seconds())
 
     def _on_notification(self, channel: str, payload: str) -> None:
         if channel == self._node_channel:

@@ -1,0 +1,31 @@
+"""What every handler and every conversation of a node works with."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+
+from cp_backend.hub_authorization import HubAuthorization
+from cp_backend.settings import Settings
+from cp_backend.store import Store
+from cp_backend.telemetry import Metrics
+
+
+class Context:
+    """A node's store, its way to ask the hub, its settings and figures."""
+
+    __slots__ = ("_message_ids", "hub", "metrics", "settings", "store")
+
+    def __init__(
+        self, store: Store, hub: HubAuthorization, settings: Settings, metrics: Metrics
+    ) -> None:
+        self.store = store
+        self.hub = hub
+        self.settings = settings
+        self.metrics = metrics
+        prefix = secrets.token_hex(8)
+        self._message_ids = (f"{prefix}-{n}" for n in itertools.count(1))
+
+    def next_message_id(self) -> str:
+        """Return an id that no call of any node has had; at most 36 characters."""
+        return next(self._message_ids)

@@ -1,0 +1,197 @@
+"""The charging point's calls: answered one at a time, in the order in which they came.
+
+OCPP-J allows a charging point one CALL in flight. One that sends more is answered in order, and
+is not read while too many wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from typing import Any
+
+import psycopg
+
+from cp_backend.committer import DatabaseAwayError
+from cp_backend.context import Context
+from cp_backend.conversation.wire import Wire
+from cp_backend.handlers import HANDLERS
+from cp_backend.ocpp import frames
+from cp_backend.ocpp.actions import AnyIncoming
+from cp_backend.ocpp.dialect import Dialect
+from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
+from cp_backend.ocpp.frames import Call, FrameError
+from cp_backend.vocabulary import Registration
+
+log = logging.getLogger(__name__)
+
+
+class Answering:
+    """Answers the calls of one charging point.
+
+    registration: what its last boot was answered, on whatever connection; None: it never booted.
+    """
+
+    __slots__ = ("_reply", "_waiting", "context", "dialect", "registration", "wire")
+
+    def __init__(
+        self, wire: Wire, context: Context, dialect: Dialect, registration: Registration | None
+    ) -> None:
+        self.wire = wire
+        self.context = context
+        self.dialect = dialect
+        self.registration = registration
+        self._reply: Reply | None = None
+        self._waiting: deque[Call] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call of the charging point is being answered."""
+        return self._reply is not None
+
+    def on_call(self, call: Call) -> None:
+        """Answer a call, now or after those that came before it."""
+        if self._reply is None:
+            self._answer(call)
+            return
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append(call)
+        if len(self._waiting) >= self.context.settings.max_waiting_calls:
+            self.wire.pause()
+
+    def on_bad_frame(self, text: bytes, error: FrameError) -> None:
+        """Answer a text that is no frame, if there is an id to answer."""
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            self.wire.close_for_bad_text()
+            return
+        count = self.context.metrics.count
+        count("FramesIgnored" if error.message_id is None else "CallErrorsSent")
+        log.warning(
+            "bad frame",
+            extra={
+                "charging_point": self.wire.charging_point_id,
+                "error": error.description[:200],
+            },
+        )
+        if error.message_id is not None:
+            code = self.dialect.spell(ErrorCode.FORMATION_VIOLATION)
+            self.wire.send_text(frames.call_error(error.message_id, code, error.description))
+
+    def forget_calls(self) -> None:
+        """Drop the calls that wait: the connection is gone."""
+        self._waiting = None
+
+    def _answer(self, call: Call) -> None:
+        dialect = self.dialect
+        schemas = dialect.schemas()
+        self.context.metrics.count(
+            "MessagesReceived", call.action if call.action in schemas.actions else "unknown"
+        )
+        incoming = dialect.incoming.get(call.action)
+        self._reply = reply = Reply(self, call, incoming)
+        try:
+            schemas.check_request(call.action, call.payload)
+            if (
+                self.registration is not Registration.ACCEPTED
+                and call.action not in dialect.before_boot
+            ):
+                raise CallRefusedError(
+                    ErrorCode.SECURITY_ERROR, "BootNotification has not been accepted"
+                )
+            if incoming is None:
+                raise CallRefusedError(ErrorCode.NOT_SUPPORTED, f"{call.action} is not supported")
+            message = incoming.read(call.payload)
+            HANDLERS[type(message)](self.context, self.wire.charging_point_id, message, reply)
+        except CallRefusedError as refusal:
+            reply.refuse(refusal)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            # A defect ends this message; the charging point may try again, others go on.
+            reply.fail(error)
+
+    def replied(self, frame: bytes) -> None:
+        """Send the answer to the call at hand and turn to the next."""
+        self._reply = None
+        try:
+            self.wire.send_text(frame)
+            while self._waiting and self._reply is None:
+                call = self._waiting.popleft()
+                if not self._waiting:
+                    self._waiting = None
+                self._answer(call)
+            if not self._waiting:
+                self.wire.resume()
+        except Exception:
+            # Whoever called back cannot know what this connection still owes: it starts anew.
+            log.exception("answer not sent", extra={"charging_point": self.wire.charging_point_id})
+            self.wire.abort("defect")
+
+
+class Reply:
+    """The answer owed to one call; given exactly once."""
+
+    __slots__ = ("_action", "_answering", "_incoming", "_message_id", "_received_at")
+
+    def __init__(self, answering: Answering, call: Call, incoming: AnyIncoming | None) -> None:
+        self._answering: Answering | None = answering
+        self._incoming = incoming
+        self._message_id = call.message_id
+        self._action = call.action
+        self._received_at = time.perf_counter()
+
+    def answer(self, answer: Any) -> None:
+        """Answer with a CALLRESULT. answer: the type that goes with the call's message."""
+        assert self._incoming is not None
+        try:
+            frame = frames.call_result(self._message_id, self._incoming.write(answer))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            self.fail(error)
+        else:
+            self._send(frame)
+
+    def refuse(self, refusal: CallRefusedError) -> None:
+        """Answer with a CALLERROR."""
+        answering = self._answering
+        assert answering is not None
+        answering.context.metrics.count("CallErrorsSent", refusal.code.value)
+        log.warning(
+            "call refused",
+            extra={
+                "charging_point": answering.wire.charging_point_id,
+                "action": self._action[:50],
+                "code": refusal.code.value,
+                "error": refusal.description,
+            },
+        )
+        code = answering.dialect.spell(refusal.code)
+        self._send(frames.call_error(self._message_id, code, refusal.description))
+
+    def fail(self, error: Exception) -> None:
+        """Answer that the fault is ours, so that the charging point tries again.
+
+        After an answer has been given, the error is only logged.
+        """
+        expected = isinstance(error, (DatabaseAwayError, psycopg.Error))
+        log.error(
+            "call failed",
+            extra={"action": self._action[:50], "error": str(error)[:300]},
+            exc_info=None if expected else error,
+        )
+        if self._answering is not None:
+            self.refuse(CallRefusedError(ErrorCode.INTERNAL_ERROR, "try again later"))
+
+    def registered(self, registration: Registration) -> None:
+        """Remember what the boot is answered."""
+        assert self._answering is not None
+        self._answering.registration = registration
+
+    def _send(self, frame: bytes) -> None:
+        answering, self._answering = self._answering, None
+        assert answering is not None, "a call is answered once"
+        answering.context.metrics.sample(
+            "CallLatency", (time.perf_counter() - self._received_at) * 1000
+        )
+        answering.replied(frame)

@@ -1,0 +1,206 @@
+"""Our calls to the charging point: one in flight, each with a deadline.
+
+The two directions never share a slot: while the charging point waits for us it must still answer,
+and the other way round.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from charging.command import CommandKind, CommandResult, Outcome
+from cp_backend.context import Context
+from cp_backend.conversation.wire import Wire
+from cp_backend.ocpp import frames
+from cp_backend.ocpp.actions import Outgoing, OutgoingCall
+from cp_backend.ocpp.dialect import Dialect
+from cp_backend.ocpp.errors import CallRefusedError
+from cp_backend.ocpp.frames import CallError, CallResult, UnreadableAnswer
+from cp_backend.vocabulary import JsonObject
+
+MAX_COMMANDS_WAITING = 8
+
+OnCommandResult = Callable[[CommandResult], None]
+
+log = logging.getLogger(__name__)
+
+
+class Command:
+    """A command: waiting, or in flight when it has a message id.
+
+    calls: that carry it out; the first `done` of them have been answered.
+    """
+
+    __slots__ = (
+        "answers",
+        "calls",
+        "deadline",
+        "message_id",
+        "on_result",
+        "outgoing",
+        "sent_at",
+    )
+
+    def __init__(
+        self,
+        outgoing: Outgoing,
+        calls: Sequence[OutgoingCall],
+        deadline: float,
+        on_result: OnCommandResult,
+    ) -> None:
+        self.outgoing = outgoing
+        self.calls = calls
+        self.deadline = deadline
+        self.on_result = on_result
+        self.answers: tuple[JsonObject, ...] = ()
+        self.message_id = ""
+        self.sent_at = 0.0
+
+    @property
+    def call(self) -> OutgoingCall:
+        """The call that is in flight, or goes out next."""
+        return self.calls[len(self.answers)]
+
+    def finish(self, outcome: Outcome, detail: str = "") -> None:
+        """Hand the result on."""
+        try:
+            self.on_result(CommandResult(outcome, detail[:255], self.answers))
+        except Exception:
+            # The commands behind it must not wait for ever.
+            log.exception("result of a command not handed on")
+
+
+class Asking:
+    """Sends commands to one charging point, in the order in which they were asked."""
+
+    __slots__ = ("_commands", "_context", "_dialect", "_wire")
+
+    def __init__(self, wire: Wire, context: Context, dialect: Dialect) -> None:
+        self._wire = wire
+        self._context = context
+        self._dialect = dialect
+        self._commands: deque[Command] = deque()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no command waits or is in flight."""
+        return not self._commands
+
+    def ask(
+        self,
+        kind: CommandKind,
+        arguments: JsonObject,
+        seconds: float,
+        on_result: OnCommandResult,
+    ) -> None:
+        """Send a command when its turn comes. on_result is called once, perhaps at once.
+
+        seconds: until nobody waits for the answer any more.
+        """
+        outgoing = self._dialect.outgoing.get(kind)
+        if outgoing is None:
+            detail = f"OCPP {self._dialect.version} has no {kind}"
+            on_result(CommandResult(Outcome.NOT_OFFERED, detail))
+            return
+        if len(self._commands) >= MAX_COMMANDS_WAITING:
+            on_result(CommandResult(Outcome.FAILED, "too many commands wait for it"))
+            return
+        try:
+            calls = outgoing.plan(arguments)
+        except (KeyError, ValueError, TypeError) as error:
+            detail = f"cannot be written in OCPP {self._dialect.version}: {error}"
+            on_result(CommandResult(Outcome.FAILED, detail))
+            return
+        deadline = self._wire.now + seconds
+        self._commands.append(Command(outgoing, calls, deadline, on_result))
+        self._wire.call_in(seconds)
+        if len(self._commands) == 1:
+            self._send_next()
+
+    def on_result(self, frame: CallResult) -> None:
+        """Take the answer to the call in flight."""
+        command = self._in_flight(frame.message_id)
+        if command is None:
+            return
+        action = command.call.action
+        try:
+            self._dialect.schemas().check_response(action, frame.payload)
+            outcome = command.outgoing.read(frame.payload)
+        except CallRefusedError as error:
+            self._finish(Outcome.FAILED, f"malformed answer: {error.description}")
+        except Exception as error:
+            log.exception("result not read", extra={"action": action})
+            self._finish(Outcome.FAILED, f"unreadable answer: {error}")
+        else:
+            command.answers += (frame.payload,)
+            if outcome.accepted and len(command.answers) < len(command.calls):
+                command.message_id = ""
+            else:
+                self._finish(outcome)
+        self._send_next()
+
+    def on_error(self, frame: CallError) -> None:
+        """Take the refusal of the call in flight."""
+        if self._in_flight(frame.message_id) is not None:
+            detail = f"{frame.code}: {frame.description}"
+            self._finish(self._dialect.read_error(frame.code), detail)
+            self._send_next()
+
+    def on_unreadable(self, frame: UnreadableAnswer) -> None:
+        """End the call in flight: of its answer only the id can be read."""
+        if self._in_flight(frame.message_id) is not None:
+            self._finish(Outcome.FAILED, f"unreadable answer: {frame.text}")
+            self._send_next()
+
+    def on_second(self, now: int) -> None:
+        """Give up a call whose deadline has passed."""
+        if self._commands and self._commands[0].deadline <= now:
+            self._finish(Outcome.TIMEOUT, "it did not answer in time")
+            self._send_next()
+
+    def on_closed(self) -> None:
+        """End all commands: the connection is gone."""
+        while self._commands:
+            self._commands.popleft().finish(Outcome.OFFLINE, "the connection was lost")
+
+    def _send_next(self) -> None:
+        while self._commands:
+            command = self._commands[0]
+            if command.message_id:
+                return
+            if command.deadline <= self._wire.now:
+                self._finish(Outcome.TIMEOUT, "earlier commands took all the time")
+                continue
+            message_id = self._context.next_message_id()
+            try:
+                text = frames.call(message_id, *command.call)
+            except TypeError as error:  # a number of more than 64 bits, for example
+                self._finish(Outcome.FAILED, f"cannot be written: {error}")
+                continue
+            command.message_id = message_id
+            command.sent_at = time.perf_counter()
+            self._wire.send_text(text)
+            return
+
+    def _finish(self, outcome: Outcome, detail: str = "") -> None:
+        """Take the first command off and hand its result on."""
+        command = self._commands.popleft()
+        if command.message_id:
+            self._context.metrics.sample(
+                "CommandLatency", (time.perf_counter() - command.sent_at) * 1000
+            )
+        command.finish(outcome, detail)
+
+    def _in_flight(self, message_id: str) -> Command | None:
+        if self._commands and self._commands[0].message_id == message_id:
+            return self._commands[0]
+        ignore_result(self._context)
+        return None
+
+
+def ignore_result(context: Context) -> None:
+    """Count a result that is late or was never asked for; keeping it would be for ever."""
+    context.metrics.count("FramesIgnored", "unsolicited result")

@@ -1,0 +1,116 @@
+"""One charging point's OCPP conversation: both directions over one connection."""
+
+from __future__ import annotations
+
+import logging
+
+from charging.command import CommandKind, CommandResult, Outcome
+from cp_backend.context import Context
+from cp_backend.conversation.answering import Answering
+from cp_backend.conversation.asking import Asking, OnCommandResult, ignore_result
+from cp_backend.conversation.wire import Wire
+from cp_backend.ocpp import frames
+from cp_backend.ocpp.dialect import Dialect
+from cp_backend.ocpp.frames import Call, CallError, CallResult, Frame, FrameError, UnreadableAnswer
+from cp_backend.vocabulary import JsonObject, Registration
+
+log = logging.getLogger(__name__)
+
+
+class OcppConversation(Answering):
+    """What this node and a charging point exchange in one version of OCPP.
+
+    Few charging points are asked anything at a moment, so the direction that asks is an object of
+    its own that exists while it is needed.
+    """
+
+    __slots__ = ("_asking",)
+
+    def __init__(
+        self, wire: Wire, context: Context, dialect: Dialect, registration: Registration | None
+    ) -> None:
+        super().__init__(wire, context, dialect, registration)
+        self._asking: Asking | None = None
+
+    @property
+    def version(self) -> str:
+        """The subprotocol."""
+        return self.dialect.subprotocol
+
+    def on_text(self, text: bytes) -> None:
+        """Take one frame."""
+        try:
+            frame = frames.parse(text)
+        except FrameError as error:
+            self.on_bad_frame(text, error)
+            return
+        except Exception:
+            log.exception("frame not read", extra={"charging_point": self.wire.charging_point_id})
+            self.on_bad_frame(text, FrameError("cannot be read"))
+            return
+        if log.isEnabledFor(logging.DEBUG):
+            self._log(frame)
+        if type(frame) is Call:
+            self.on_call(frame)
+            return
+        asking = self._asking
+        if asking is None:
+            ignore_result(self.context)
+            return
+        if isinstance(frame, CallResult):
+            asking.on_result(frame)
+        elif isinstance(frame, CallError):
+            asking.on_error(frame)
+        elif isinstance(frame, UnreadableAnswer):
+            asking.on_unreadable(frame)
+        self._rest()
+
+    def command(
+        self,
+        kind: CommandKind,
+        arguments: JsonObject,
+        seconds: float,
+        on_result: OnCommandResult,
+    ) -> None:
+        """Ask something of the charging point; `on_result` gets the result, once.
+
+        seconds: until nobody waits for the answer any more.
+        """
+        if self.registration is not Registration.ACCEPTED:
+            # OCPP 1.6 section 4.2: no remote start or stop before the boot is accepted.
+            on_result(CommandResult(Outcome.REJECTED, "its boot has not been accepted"))
+            return
+        if self._asking is None:
+            self._asking = Asking(self.wire, self.context, self.dialect)
+        self._asking.ask(kind, arguments, seconds, on_result)
+        self._rest()
+
+    def on_second(self, now: int) -> None:
+        """Look at deadlines."""
+        if self._asking is not None:
+            self._asking.on_second(now)
+            self._rest()
+
+    def on_closed(self) -> None:
+        """Give up what waited: the connection is gone."""
+        self.forget_calls()
+        if self._asking is not None:
+            self._asking.on_closed()
+            self._asking = None
+
+    def _rest(self) -> None:
+        if self._asking is not None and self._asking.idle:
+            self._asking = None
+
+    def _log(self, frame: Frame) -> None:
+        extra: JsonObject = {"charging_point": self.wire.charging_point_id}
+        if isinstance(frame, Call):
+            payload = self.dialect.loggable(frame.action, frame.payload)
+            extra |= {"action": frame.action[:50], "payload": payload}
+        elif isinstance(frame, CallResult):
+            extra["payload"] = frame.payload
+        elif isinstance(frame, CallError):
+            extra |= {"code": frame.code, "error": frame.description}
+        else:
+            extra["text"] = frame.text
+        log.debug("frame received", extra=extra)

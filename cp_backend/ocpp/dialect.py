@@ -1,0 +1,70 @@
+"""The versions of OCPP that are spoken here: the only module that knows them by name.
+
+A dialect is all that a conversation has to know of its version. docs/decisions/0030-dialects.md
+says why it is a record of tables.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from charging.command import CommandKind, Outcome
+from cp_backend.ocpp import v16
+from cp_backend.ocpp.actions import AnyIncoming, Outgoing
+from cp_backend.ocpp.errors import ErrorCode
+from cp_backend.ocpp.redaction import redact
+from cp_backend.ocpp.schemas import Schemas, schemas
+from cp_backend.vocabulary import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One version of OCPP.
+
+    version: as settings and the database name it, such as ``1.6``. subprotocol: of the WebSocket.
+    schemas: compiled when first asked for. incoming: what charging points call, by action.
+    outgoing: what can be asked of them. before_boot: actions that are answered before a
+    BootNotification has been accepted. spelling: error codes that the version writes otherwise
+    than 1.6. read_error: the code of a CALLERROR to a command → its outcome. secrets: members of
+    an action's payload that no log may hold, beside those that `redaction` knows of itself.
+    """
+
+    version: str
+    subprotocol: str
+    schemas: Callable[[], Schemas]
+    incoming: Mapping[str, AnyIncoming]
+    outgoing: Mapping[CommandKind, Outgoing]
+    before_boot: frozenset[str]
+    spelling: Mapping[ErrorCode, str]
+    read_error: Callable[[str], Outcome]
+    secrets: Mapping[str, frozenset[str]]
+
+    def spell(self, code: ErrorCode) -> str:
+        """Return an error code as this version writes it."""
+        return self.spelling.get(code, code.value)
+
+    def loggable(self, action: str, payload: JsonObject) -> object:
+        """Return a payload without its secrets and with hashed tokens, for the service's log."""
+        return redact(payload, _KEY, self.secrets.get(action, frozenset()))
+
+
+# Of this process alone: the log shows that two tokens are the same, not which.
+_KEY = os.urandom(16)
+
+V16 = Dialect(
+    version="1.6",
+    subprotocol="ocpp1.6",
+    schemas=partial(schemas, "v16"),
+    incoming=v16.INCOMING,
+    outgoing=v16.OUTGOING,
+    before_boot=frozenset({"BootNotification"}),
+    spelling={},
+    read_error=v16.read_error,
+    secrets=v16.SECRETS,
+)
+
+DIALECTS: Mapping[str, Dialect] = {V16.version: V16}
+"""By version: what can be spoken. `CP_BACKEND_OCPP_VERSIONS` says what is."""
