@@ -31,6 +31,8 @@ _SPANS = ("Everyday", "Workdays", "Weekend", *DAYS)
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _OPENING = re.compile(rf"(\w+) +({_CLOCK}) *[-–] *({_CLOCK}|24:00)")
 ALWAYS_OPEN = "24/7"
+RESERVATION_SERVICE = "Reservation"
+"""The value-added service that says that an EVSE takes reservations."""
 
 
 def _identity(parse: Any) -> Any:
@@ -118,7 +120,7 @@ COLUMNS = [
         "value_added_services",
         list_of(
             one_of(
-                *("Reservation", "DynamicPricing", "ParkingSensors", "MaximumPowerCharging"),
+                *(RESERVATION_SERVICE, "DynamicPricing", "ParkingSensors", "MaximumPowerCharging"),
                 *("PredictiveChargePointUsage", "ChargingPlans", "RoofProvided", "None"),
             )
         ),

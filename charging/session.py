@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from charging.hub_session import NothingCharged
-
-Unstarted = NothingCharged
-
 MAX_SESSION_ID = 2**31 - 1
 """OCPP 1.6's transactionId is an int32, and so is our `sessions.session_id`."""
 

@@ -103,5 +103,5 @@ def test_what_drivers_are_shown(state, whole, absent, shown):
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_every_outcome_but_accepted_is_a_refusal(outcome):
-    assert (refusal_of(outcome) is None) == (outcome is Outcome.ACCEPTED)
+def test_every_outcome_that_is_not_accepted_is_a_refusal(outcome):
+    assert (refusal_of(outcome) is None) == outcome.accepted

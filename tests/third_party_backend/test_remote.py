@@ -160,10 +160,12 @@ def test_an_evse_is_known_by_any_spelling(hub, station, background):
     assert code(answer.result()) == "000"
 
 
-def test_a_charging_point_that_refuses(hub, station, background):
+def test_a_charging_point_that_refuses(hub, station, background, database):
     answer = background.submit(hub.start)
     carry_out(station, "Rejected")
     assert code(answer.result()) == "501"
+    row = database.execute("SELECT state, start_refusal FROM hub_sessions").fetchone()
+    assert row == ("refused", "rejected")
 
 
 def test_one_that_accepts_too_late_is_not_let_charge(hub, station, background, database):

@@ -70,16 +70,19 @@ def test_a_reservation_reaches_the_charging_point(reserve, database):
     assert answer["SessionID"]
 
 
-def test_what_the_charging_point_says_becomes_a_code(reserve, ask, station, background):
-    for says, expected in (
-        ("Rejected", "320"),
-        ("Occupied", "602"),
-        ("Faulted", "700"),
-        ("Unavailable", "700"),
+def test_what_the_charging_point_says_becomes_a_code(reserve, ask, station, background, database):
+    for says, expected, refusal in (
+        ("Rejected", "320", "not_offered"),
+        ("Occupied", "602", "in_use"),
+        ("Faulted", "700", "out_of_service"),
+        ("Unavailable", "700", "out_of_service"),
     ):
         session = str(uuid.uuid4())
         answer, _ = reserve(says, SessionID=session)
         assert code(answer) == expected
+        assert database.execute(
+            "SELECT start_refusal FROM reservations WHERE hub_session_id = %s", [session]
+        ).fetchone() == (refusal,)
         # Said again it is answered the same, and nobody else is asked.
         assert ask("start", SessionID=session) == answer
         assert code(ask("stop", SessionID=session)) == "400"

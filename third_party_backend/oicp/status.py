@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from charging.command import Outcome
 from charging.evse import EvseState
-from third_party_backend.partners.terms import Refusal
+from charging.refusal import Refusal
 
 
 class StatusCode(StrEnum):
@@ -75,17 +75,18 @@ def of_reservation(outcome: Outcome) -> StatusCode:
 
 
 _REFUSALS = {
-    Refusal.UNKNOWN_EVSE: StatusCode.UNKNOWN_EVSE,
-    Refusal.NOT_FOR_ROAMING: StatusCode.NO_ROAMING,
+    Refusal.EVSE_UNKNOWN: StatusCode.UNKNOWN_EVSE,
+    Refusal.NOT_ROAMING: StatusCode.NO_ROAMING,
     Refusal.OFFLINE: StatusCode.NO_COMMUNICATION,
     Refusal.OUT_OF_SERVICE: StatusCode.OUT_OF_SERVICE,
     Refusal.IN_USE: StatusCode.EVSE_IN_USE,
     Refusal.RESERVED: StatusCode.EVSE_RESERVED,
     Refusal.NO_VEHICLE: StatusCode.NO_VEHICLE,
     Refusal.NOT_OFFERED: StatusCode.SERVICE_NOT_AVAILABLE,
-    Refusal.UNKNOWN_SESSION: StatusCode.SESSION_INVALID,
+    Refusal.REJECTED: StatusCode.NO_COMMUNICATION,
+    Refusal.SESSION_UNKNOWN: StatusCode.SESSION_INVALID,
     Refusal.SESSION_ENDED: StatusCode.SESSION_INVALID,
-    Refusal.ANOTHER_PROVIDERS: StatusCode.NOT_AUTHORIZED,
+    Refusal.OTHER_PROVIDER: StatusCode.NOT_AUTHORIZED,
 }
 
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from charging.database.connection import Connection
 from charging.database.presence import is_online
+from charging.evse import EvseFacts, EvseState, refuse_reservation, refuse_start
 from charging.identity import evse_id_key
-from third_party_backend.partners.terms import Json, Refusal, Refused, Request, provider_key
+from charging.master_data import RESERVATION_SERVICE
+from charging.refusal import Refusal
+from third_party_backend.partners.terms import Json, Refused, Request, provider_key
 
 PLUG_IN_SECONDS = 60
 """How long an EVSE is kept for whoever may start there and has yet to plug in."""
@@ -34,16 +37,15 @@ class Reservation:
 class Evse:
     """An EVSE as it is now.
 
-    status, whole_status: reported of it, of the charging point as a whole; None before it
-    reported any. in_use: a session charges, or one was asked for just now. details: as
-    `charging.evse.details` has them, None before the operator filled them in.
+    state, whole_state: its own, and that of the charging point as a whole. in_use: a session charges, or one was asked for just now. details: as
+    `charging.master_data.details` has them, None before the operator filled them in.
     """
 
     charging_point_id: str
     evse_number: int
     roaming: bool
-    status: str | None
-    whole_status: str | None
+    state: str
+    whole_state: str
     in_use: bool
     online: bool
     details: Json | None
@@ -54,7 +56,7 @@ def find(connection: Connection, evse_id: str, presence_seconds: float) -> Evse 
     """Look up an EVSE by any spelling of its id."""
     row = connection.execute(
         f"""
-        SELECT e.charging_point_id, e.evse_number, e.roaming, e.status, whole.status,
+        SELECT e.charging_point_id, e.evse_number, e.roaming, e.state, coalesce(whole.state, %s),
                EXISTS (SELECT 1 FROM sessions AS s
                        WHERE s.charging_point_id = e.charging_point_id
                          AND s.evse_number = e.evse_number AND s.state = 'charging')
@@ -76,7 +78,7 @@ def find(connection: Connection, evse_id: str, presence_seconds: float) -> Evse 
             ORDER BY r.reservation_id DESC LIMIT 1) AS r ON true
         WHERE e.evse_id_key = %s
         """.encode(),
-        [PLUG_IN_SECONDS, evse_id_key(evse_id)],
+        [EvseState.UNKNOWN.value, PLUG_IN_SECONDS, evse_id_key(evse_id)],
     ).fetchone()
     if row is None:
         return None
@@ -86,49 +88,36 @@ def find(connection: Connection, evse_id: str, presence_seconds: float) -> Evse 
 
 def why_not_start(evse: Evse, *, reserved: bool) -> Refused | None:
     """Return what stands against a start. reserved: the EVSE is held for this very driver."""
-    if refused := why_not_use(evse, reserved=reserved):
-        return refused
-    vehicle_first = bool((evse.details or {}).get("vehicle_first"))
-    if vehicle_first and evse.status in ("Available", "Reserved"):
-        return Refused(Refusal.NO_VEHICLE, "connect the vehicle first")
-    return None
+    return _refused(refuse_start(_facts(evse, reserved=reserved)))
 
 
 def why_not_reserve(evse: Evse) -> Refused | None:
     """Return what stands against a reservation."""
-    if refused := why_not_use(evse, reserved=False):
-        return refused
-    if evse.details and "Reservation" not in evse.details["value_added_services"]:
-        return Refused(Refusal.NOT_OFFERED, "it takes no reservations")
-    return None
+    return _refused(refuse_reservation(_facts(evse, reserved=False)))
 
 
-def why_not_use(evse: Evse, *, reserved: bool) -> Refused | None:
-    """Return what stands against using an EVSE at all."""
-    if not evse.roaming:
-        return Refused(Refusal.NOT_FOR_ROAMING)
-    if not evse.online:
-        return Refused(Refusal.OFFLINE, "the charging point is offline")
-    # What the charging point reports of itself as a whole holds for all its EVSEs.
-    for status in (evse.whole_status, evse.status):
-        refusal = _of_status(status)
-        if refusal is not None and not (refusal is Refusal.RESERVED and reserved):
-            return Refused(refusal)
-    if evse.in_use:
-        return Refused(Refusal.IN_USE)
-    if evse.reservation is not None and not reserved:
-        return Refused(Refusal.RESERVED)
-    return None
+def _facts(evse: Evse, *, reserved: bool) -> EvseFacts:
+    details = evse.details or {}
+    services = details.get("value_added_services")
+    return EvseFacts(
+        roaming=evse.roaming,
+        online=evse.online,
+        state=EvseState(evse.state),
+        whole=EvseState(evse.whole_state),
+        in_use=evse.in_use,
+        reserved=evse.reservation is not None,
+        reserved_for_asker=reserved,
+        vehicle_first=bool(details.get("vehicle_first")),
+        takes_reservations=services is None or RESERVATION_SERVICE in services,
+    )
 
 
-def _of_status(status: str | None) -> Refusal | None:
-    """Return what a status in OCPP's words stands against; one that is not known, nothing."""
-    match status:
-        case "Reserved":
-            return Refusal.RESERVED
-        case "Faulted" | "Unavailable":
-            return Refusal.OUT_OF_SERVICE
-        case "Charging" | "SuspendedEV" | "SuspendedEVSE" | "Finishing" | "Occupied":
-            return Refusal.IN_USE
-        case _:
-            return None
+def _refused(refusal: Refusal | None) -> Refused | None:
+    return None if refusal is None else Refused(refusal, _DETAILS.get(refusal, ""))
+
+
+_DETAILS = {
+    Refusal.OFFLINE: "the charging point is offline",
+    Refusal.NO_VEHICLE: "connect the vehicle first",
+    Refusal.NOT_OFFERED: "it takes no reservations",
+}

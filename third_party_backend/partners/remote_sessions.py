@@ -7,8 +7,9 @@ from charging.database import events
 from charging.database.connection import Connection
 from charging.database.presence import online
 from charging.event import EventKind
+from charging.hub_session import NothingCharged
 from charging.identity import new_hub_token
-from charging.session import Unstarted
+from charging.refusal import Refusal
 from third_party_backend.partners.evses import Evse, why_not_start
 from third_party_backend.partners.requests import Planned, Requests, Row
 from third_party_backend.partners.terms import (
@@ -16,7 +17,6 @@ from third_party_backend.partners.terms import (
     Done,
     Json,
     References,
-    Refusal,
     Refused,
     Request,
 )
@@ -82,7 +82,7 @@ class RemoteSessions(Requests):
                 " WHERE hub_session_id = %s",
                 [row["hub_session_id"]],
             )
-            payload = {"hub_session_id": row["hub_session_id"], "why": Unstarted.STOPPED.value}
+            payload = {"hub_session_id": row["hub_session_id"], "why": NothingCharged.STOPPED.value}
             events.write(
                 connection,
                 [events.Event(EventKind.HUB_SESSION_CLOSED, row["charging_point_id"], payload)],

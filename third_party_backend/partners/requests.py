@@ -20,6 +20,7 @@ from charging.command import CommandKind, Outcome
 from charging.database import commands
 from charging.database.connection import Connection
 from charging.identity import evse_id_key
+from charging.refusal import Refusal, refusal_of
 from third_party_backend.partners import evses
 from third_party_backend.partners.evses import Evse
 from third_party_backend.partners.terms import (
@@ -29,7 +30,6 @@ from third_party_backend.partners.terms import (
     EndRequest,
     Json,
     References,
-    Refusal,
     Refused,
     Request,
     provider_key,
@@ -84,7 +84,7 @@ class Requests(ABC):
                 return self._again(request, known)
             evse = evses.find(connection, request.evse_id, self._presence_seconds)
             if evse is None:
-                return Refused(Refusal.UNKNOWN_EVSE, references=References(None, request.theirs))
+                return Refused(Refusal.EVSE_UNKNOWN, references=References(None, request.theirs))
             planned = self._plan(request, evse)
             if isinstance(planned, Refused):
                 return Refused(planned.refusal, planned.detail, References(None, request.theirs))
@@ -112,10 +112,10 @@ class Requests(ABC):
         with self._pool.connection() as connection:
             changed = connection.execute(
                 self._statement(
-                    "UPDATE {} SET start_answer = %s, state = %s"
+                    "UPDATE {} SET start_answer = %s, start_refusal = %s, state = %s"
                     " WHERE hub_session_id = %s AND start_answer IS NULL"
                 ),
-                [Jsonb(answer), state, hub_session_id],
+                [Jsonb(answer), refusal_of(outcome), state, hub_session_id],
             ).rowcount
             row = self._find(connection, hub_session_id)
             assert row is not None
@@ -128,11 +128,11 @@ class Requests(ABC):
         with self._pool.connection() as connection:
             row = self._find(connection, request.hub_session_id, lock=True)
             if row is None:
-                return Refused(Refusal.UNKNOWN_SESSION, f"no such {self.called}")
+                return Refused(Refusal.SESSION_UNKNOWN, f"no such {self.called}")
             references = _references(row)
             if provider_key(row["provider_id"]) != provider_key(request.provider_id):
                 return Refused(
-                    Refusal.ANOTHER_PROVIDERS,
+                    Refusal.OTHER_PROVIDER,
                     f"the {self.called} is another provider's",
                     references,
                 )
@@ -182,7 +182,7 @@ class Requests(ABC):
     def _again(self, request: Request, row: Row) -> Asked | Refused | Answered:
         if provider_key(row["provider_id"]) != provider_key(request.provider_id):
             return Refused(
-                Refusal.ANOTHER_PROVIDERS,
+                Refusal.OTHER_PROVIDER,
                 f"the {self.called} is another provider's",
                 References(None, request.theirs),
             )

@@ -10,6 +10,7 @@ from charging.database.connection import Connection
 from charging.database.presence import online
 from charging.event import EventKind
 from charging.identity import new_hub_token
+from charging.refusal import Refusal
 from third_party_backend.partners.evses import Evse, why_not_reserve
 from third_party_backend.partners.requests import Planned, Requests, Row
 from third_party_backend.partners.terms import (
@@ -17,7 +18,6 @@ from third_party_backend.partners.terms import (
     Done,
     Json,
     References,
-    Refusal,
     Refused,
     Request,
 )

@@ -5,27 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
+from charging.refusal import Refusal
+
 Json = dict[str, Any]
-
-
-class Refusal(StrEnum):
-    """Why a request is refused without asking the charging point."""
-
-    UNKNOWN_EVSE = "unknown EVSE"
-    NOT_FOR_ROAMING = "not offered for roaming"
-    OFFLINE = "offline"
-    OUT_OF_SERVICE = "out of service"
-    IN_USE = "in use"
-    RESERVED = "reserved"
-    NO_VEHICLE = "no vehicle"
-    NOT_OFFERED = "not offered"
-    """The EVSE takes no requests of this kind."""
-    UNKNOWN_SESSION = "unknown session"
-    SESSION_ENDED = "session ended"
-    ANOTHER_PROVIDERS = "another provider's"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from charging.authorization import AUTHORIZATION_ANSWERS_CHANNEL, AuthorizationK
 from charging.database import events
 from charging.database.connection import Connection, Limits, parameters
 from charging.event import EventKind
+from charging.hub_session import NothingCharged
 from charging.identity import redact, rfid_uid
 from charging.service.backoff import Backoff
 from charging.service.telemetry import Metrics
-from charging.session import Unstarted
 from third_party_backend.deadlines import DeadlineConnection
 from third_party_backend.oicp.calls import (
     AUTHORIZE_STARTS_PER_MINUTE,
@@ -324,7 +324,10 @@ def _open_session(connection: Connection, question: Question, body: Json, *, in_
                 events.Event(
                     EventKind.HUB_SESSION_CLOSED,
                     question.charging_point_id,
-                    {"hub_session_id": str(body["SessionID"]), "why": Unstarted.TOO_LATE.value},
+                    {
+                        "hub_session_id": str(body["SessionID"]),
+                        "why": NothingCharged.TOO_LATE.value,
+                    },
                 )
             ],
         )
