@@ -662,13 +662,14 @@ async def start_sessions(cursor: Cursor, started: Sequence[From]) -> list[Sessio
     new = {row[0]: row[1:] async for row in cursor}
     await cursor.execute(
         """
-        SELECT place, session_id, start_status
+        SELECT DISTINCT ON (place) place, session_id, start_status
         FROM unnest(%(ids)s::text[], %(numbers)s::int[], %(tags)s::text[],
                     %(times)s::timestamptz[], %(meters)s::bigint[])
             WITH ORDINALITY AS t (charging_point_id, evse_number, id_tag, started_at,
                                   meter_start_wh, place)
         JOIN sessions USING (charging_point_id, evse_number, id_tag, started_at, meter_start_wh)
-        ORDER BY place
+        -- one that has ended can have had the same facts: a clock without a battery
+        ORDER BY place, session_id DESC
         """,
         columns,
     )

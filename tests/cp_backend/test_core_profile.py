@@ -176,6 +176,19 @@ def test_a_repeated_start_gets_the_first_answer(station, database):
     assert one(database, "SELECT count(*) FROM sessions") == (2,)
 
 
+def test_a_start_with_the_facts_of_a_session_that_has_ended_is_a_new_one(station, database):
+    at = ago(minutes=1)
+    first = station.start(at=at, meter=0)["transactionId"]
+    station.stop(first, 500)
+    second = station.start(at=at, meter=0)["transactionId"]
+    assert second != first
+    assert station.start(at=at, meter=0)["transactionId"] == second
+    assert one(database, "SELECT state, energy_wh FROM sessions WHERE session_id = %s", first) == (
+        "ended",
+        500,
+    )
+
+
 def test_a_repeated_stop_gets_the_first_answer_and_changes_nothing(station, database):
     number = station.start(meter=0)["transactionId"]
     payload = {
