@@ -213,31 +213,92 @@ def _parser() -> argparse.ArgumentParser:
         epilog="All but `serve` talk to a running simulator, at --control.",
     )
     actions = parser.add_subparsers(dest="command", required=True)
-    operations = ", ".join(Operation)
+    _add_serve(actions.add_parser("serve", help="run the hub until Ctrl-C"))
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--control", default=CONTROL, help=f"default: {CONTROL}")
+    common.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
-    serve = actions.add_parser("serve", help="run the hub until Ctrl-C")
-    serve.set_defaults(run=_serve)
-    serve.add_argument("--host", default="127.0.0.1", help="address the operator calls")
-    serve.add_argument("--port", type=int, default=9200, help="port the operator calls")
-    serve.add_argument(
+    def action(name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
+        made = actions.add_parser(name, parents=[common], help=help_text)
+        made.set_defaults(run=run)
+        return made
+
+    _add_start(action("start", _start, "start a session at an EVSE, as a driver's app does"))
+    reserve = action("reserve", _reserve, "reserve an EVSE")
+    _add_start(reserve)
+    reserve.add_argument("--minutes", type=int, help="1 to 99; default: the operator's choice")
+    stop = action("stop", _stop, "stop a session")
+    stop.add_argument("--session", required=True)
+    stop.add_argument("--provider", help="who asks; default: the session's own provider")
+    action("cancel", _cancel, "cancel a reservation").add_argument("--session", required=True)
+    action("show", _show, "show what the hub knows").add_argument(
+        "page",
+        nargs="?",
+        default="sessions",
+        choices=("sessions", "evses", "statuses", "calls", "figures"),
+    )
+    action("violations", _violations, "list broken rules; exit code 1 if there are any")
+    _add_faults(action("faults", _faults, "misbehave"))
+    tokens = action("tokens", _token, "cards that are authorized")
+    tokens.add_argument("action", choices=("add", "list", "remove"))
+    tokens.add_argument("uid", nargs="?", default="")
+    tokens.add_argument("--provider", default=PROVIDER)
+    tokens.add_argument("--stop", action="append", default=[], metavar="UID", help="may end it too")
+    return parser
+
+
+def _add_start(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--evse", required=True, help="such as DE*VNI*E00025*1")
+    parser.add_argument("--provider", default=PROVIDER, help="the driver's provider")
+    parser.add_argument("--session", help="a session id of your own; default: a new one")
+    parser.add_argument("--evco-id", default=EVCO_ID, help="the driver's contract")
+
+
+def _add_faults(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "kinds:\n" + "\n".join(
+        f"  {kind:16} {meaning}" for kind, meaning in MEANINGS.items()
+    )
+    parser.add_argument("action", choices=("add", "list", "clear"))
+    parser.add_argument("--kind", choices=list(Kind), default=Kind.ERROR)
+    parser.add_argument("--operation", choices=list(Operation), help="default: all")
+    parser.add_argument("--calls", type=int, default=1, help="how many are to go wrong")
+    parser.add_argument("--always", action="store_true", help="until `faults clear`")
+    parser.add_argument("--share", type=_share, default=1.0, help="of the calls, such as 0.2")
+    parser.add_argument("--seconds", type=float, default=5.0, help="that a slow one takes")
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_serve)
+    parser.add_argument("--host", default="127.0.0.1", help="address the operator calls")
+    parser.add_argument("--port", type=int, default=9200, help="port the operator calls")
+    parser.add_argument(
         "--control-port", type=int, default=9201, help="of the control interface, loopback only"
     )
-    serve.add_argument(
+    parser.add_argument(
         "--operator-url",
         default="http://127.0.0.1:9100",
         help="where the operator is called; /api/oicp/… is appended",
     )
-    serve.add_argument("--operator-id", default="DE*VNI", help="the operator that it serves")
-    serve.add_argument(
-        "--file", type=Path, help="JSON lines to remember by; without it a restart forgets"
+    parser.add_argument("--operator-id", default="DE*VNI", help="the operator that it serves")
+    parser.add_argument(
+        "--file",
+        type=Path,
+        help="JSON lines to remember by; without it a restart begins with nothing",
     )
-    cards = serve.add_argument_group("cards that are authorized")
+    cards = parser.add_argument_group("cards that are authorized")
     cards.add_argument("--token", action="append", default=[], metavar="UID")
     cards.add_argument("--provider", default=PROVIDER, help="whose the cards of --token are")
     cards.add_argument(
         "--tokens", type=Path, metavar="FILE", help="CSV lines of uid,provider[,stopping uid …]"
     )
-    rules = serve.add_argument_group("rules")
+    parser.add_argument("--log-level", default="WARNING", choices=("INFO", "WARNING", "ERROR"))
+    _add_rules(parser.add_argument_group("rules"))
+    _add_tls(parser.add_argument_group("TLS"))
+
+
+def _add_rules(rules: argparse._ArgumentGroup) -> None:
+    operations = ", ".join(Operation)
     rules.add_argument(
         "--progress-interval",
         type=float,
@@ -255,7 +316,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     rules.add_argument("--no-limits", action="store_true", help="any number of calls a minute")
     rules.add_argument("--seed", type=int, help="repeat a run's chance of faults")
-    security = serve.add_argument_group("TLS")
+
+
+def _add_tls(security: argparse._ArgumentGroup) -> None:
     security.add_argument("--certificate", type=Path, help="PEM chain; then the hub speaks HTTPS")
     security.add_argument("--key", type=Path, help="PEM private key of --certificate")
     security.add_argument(
@@ -264,58 +327,6 @@ def _parser() -> argparse.ArgumentParser:
     security.add_argument("--operator-ca", type=Path, help="PEM, to trust an https:// operator by")
     security.add_argument("--hub-certificate", type=Path, help="shown to an https:// operator")
     security.add_argument("--hub-key", type=Path, help="PEM private key of --hub-certificate")
-    serve.add_argument("--log-level", default="WARNING", choices=("INFO", "WARNING", "ERROR"))
-
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--control", default=CONTROL, help=f"default: {CONTROL}")
-    common.add_argument("--json", action="store_true", help="print JSON instead of a table")
-
-    def action(name: str, what: Any, help_text: str) -> argparse.ArgumentParser:
-        made = actions.add_parser(name, parents=[common], help=help_text)
-        made.set_defaults(run=what)
-        return made
-
-    for name, what, help_text in (
-        ("start", _start, "start a session at an EVSE, as a driver's app does"),
-        ("reserve", _reserve, "reserve an EVSE"),
-    ):
-        made = action(name, what, help_text)
-        made.add_argument("--evse", required=True, help="such as DE*VNI*E00025*1")
-        made.add_argument("--provider", default=PROVIDER, help="the driver's provider")
-        made.add_argument("--session", help="a session id of your own; default: a new one")
-        made.add_argument("--evco-id", default=EVCO_ID, help="the driver's contract")
-        if name == "reserve":
-            made.add_argument("--minutes", type=int, help="1 to 99; default: the operator's choice")
-    stop = action("stop", _stop, "stop a session")
-    stop.add_argument("--session", required=True)
-    stop.add_argument("--provider", help="who asks; default: the session's own provider")
-    action("cancel", _cancel, "cancel a reservation").add_argument("--session", required=True)
-    show = action("show", _show, "show what the hub knows")
-    show.add_argument(
-        "page",
-        nargs="?",
-        default="sessions",
-        choices=("sessions", "evses", "statuses", "calls", "figures"),
-    )
-    action("violations", _violations, "list broken rules; exit code 1 if there are any")
-    faults = action("faults", _faults, "misbehave")
-    faults.formatter_class = argparse.RawDescriptionHelpFormatter
-    faults.epilog = "kinds:\n" + "\n".join(
-        f"  {kind:16} {meaning}" for kind, meaning in MEANINGS.items()
-    )
-    faults.add_argument("action", choices=("add", "list", "clear"))
-    faults.add_argument("--kind", choices=list(Kind), default=Kind.ERROR)
-    faults.add_argument("--operation", choices=list(Operation), help="default: all")
-    faults.add_argument("--calls", type=int, default=1, help="how many are to go wrong")
-    faults.add_argument("--always", action="store_true", help="until `faults clear`")
-    faults.add_argument("--share", type=_share, default=1.0, help="of the calls, such as 0.2")
-    faults.add_argument("--seconds", type=float, default=5.0, help="that a slow one takes")
-    tokens = action("tokens", _token, "cards that are authorized")
-    tokens.add_argument("action", choices=("add", "list", "remove"))
-    tokens.add_argument("uid", nargs="?", default="")
-    tokens.add_argument("--provider", default=PROVIDER)
-    tokens.add_argument("--stop", action="append", default=[], metavar="UID", help="may end it too")
-    return parser
 
 
 if __name__ == "__main__":

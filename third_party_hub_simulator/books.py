@@ -1,7 +1,7 @@
-"""What the hub knows: EVSEs, statuses, sessions, CDRs, violations. It forgets nothing.
+"""What the hub knows: EVSEs, statuses, sessions, CDRs, violations. Nothing is ever deleted.
 
 Every change is an event; with a file each is a line of JSON there before it takes effect, and a
-hub that is started again on the file knows all it knew.
+hub that is started again on the file has the state that it had.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Session:
 
     @property
     def energy_wh(self) -> int | None:
-        """What the CDR says, None before it."""
+        """Energy of the CDR in Wh, None before it came."""
         return None if self.cdr is None else int(Decimal(str(self.cdr["ConsumedEnergy"])) * 1000)
 
     def as_json(self) -> Json:
@@ -140,7 +140,7 @@ class Books:
             self._lines = None
 
     def record(self, event: str, at: datetime | None = None, **facts: Any) -> None:
-        """Write an event down, then let it take effect. Raises BooksError."""
+        """Write an event to the file, then apply it. Raises BooksError."""
         at = at or datetime.now(UTC)
         # What takes effect is what was written, so a restart changes nothing.
         line = json.dumps({"event": event, "at": at.isoformat(), **facts}, default=float)

@@ -1,4 +1,4 @@
-"""Talks to the control interface of a running simulator."""
+"""A client of the control interface of a running simulator."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-# A remote start is answered within the hub's patience.
+# Longer than the driver waits for the operator.
 TIMEOUT_SECONDS = 70.0
 
 
@@ -32,19 +32,19 @@ class Client:
         )
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self._client.close()
 
     def get(self, path: str, **query: Any) -> Any:
-        """Look."""
+        """Read."""
         return self._ask("GET", path, params=query)
 
     def post(self, path: str, **body: Any) -> Any:
-        """Ask for something."""
+        """Order something."""
         return self._ask("POST", path, json=body)
 
     def delete(self, path: str) -> Any:
-        """Take something away."""
+        """Remove something."""
         return self._ask("DELETE", path)
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:

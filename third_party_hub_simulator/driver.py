@@ -11,18 +11,19 @@ from urllib.parse import quote
 import httpx
 
 from third_party_hub_simulator.books import new_session
+from third_party_hub_simulator.forms import faults_of_acknowledgment
 from third_party_hub_simulator.hub import Hub
-from third_party_hub_simulator.messages import Json, faults_of_acknowledgment, without_nulls
+from third_party_hub_simulator.messages import Json, without_nulls
 
-PATIENCE_SECONDS = 60.0
-"""When the hub gives an operator up."""
+TIMEOUT_SECONDS = 60.0
+"""After which the hub waits for the operator no longer."""
 ALLOWED_SECONDS = 10.0
-"""What an operator is allowed, travel included."""
+"""Within which an operator must answer, transport included."""
 EVCO_ID = "DE-EMP-C00000001-X"
 
 
 class DriverError(ValueError):
-    """What was asked for cannot be; the message says why."""
+    """The request cannot be carried out; the message says why."""
 
 
 class Driver:
@@ -36,14 +37,14 @@ class Driver:
         self._hub = hub
         self._client = httpx.Client(
             base_url=operator_url.rstrip("/") + "/api/oicp/",
-            timeout=PATIENCE_SECONDS,
+            timeout=TIMEOUT_SECONDS,
             limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
             trust_env=False,
             **options,
         )
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self._client.close()
 
     def start(
@@ -192,7 +193,7 @@ class Driver:
         error: str | None,
         seconds: float,
     ) -> None:
-        """Hold the operator's answer against the rules."""
+        """Check the operator's answer by the rules."""
         name = path.split("/", 4)[-1]
 
         def broken(rule: str, detail: str) -> None:

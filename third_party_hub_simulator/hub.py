@@ -1,4 +1,4 @@
-"""The hub's desk: takes an operator's call, misbehaves if it is to, judges, records, answers."""
+"""The hub itself: takes an operator's call, misbehaves if it is to, judges, records, answers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from typing import Any
 
 from third_party_hub_simulator.books import Books
 from third_party_hub_simulator.faults import Fault, Faults, Kind
+from third_party_hub_simulator.forms import faults_of_form
 from third_party_hub_simulator.messages import (
     CALLS_PER_MINUTE,
     SEQUENTIAL,
     Json,
     Operation,
     acknowledgment,
-    faults_of_form,
     without_nulls,
 )
 from third_party_hub_simulator.rules import Terms, judge

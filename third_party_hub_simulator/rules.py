@@ -69,7 +69,7 @@ Rule = Callable[[Books, Terms, Json, datetime], Verdict]
 def judge(
     books: Books, terms: Terms, operation: Operation, operator_id: str | None, body: Json
 ) -> Verdict:
-    """Hold a message of right form against the rules.
+    """Judge a message of right form by the rules.
 
     operator_id: from the path, None where it has none. body: numbers as int and Decimal.
     """
@@ -268,12 +268,12 @@ def _progress(terms: Terms, session: Session, body: Json, now: datetime) -> None
         if _number(body, "ConsumedEnergyProgress") < _number(last, "ConsumedEnergyProgress"):
             raise _BrokenError("energy", "ConsumedEnergyProgress went down")
     if "ChargingDuration" in body:
-        said = timedelta(milliseconds=body["ChargingDuration"])
+        claimed = timedelta(milliseconds=body["ChargingDuration"])
         passed = _time(body["EventOccurred"]) - _time(body["ChargingStart"])
-        if abs(said - passed) > max(DURATION_TOLERANCE, passed / 20):
+        if abs(claimed - passed) > max(DURATION_TOLERANCE, passed / 20):
             raise _BrokenError(
                 "duration",
-                f"ChargingDuration is {said}, EventOccurred − ChargingStart {passed}"
+                f"ChargingDuration is {claimed}, EventOccurred − ChargingStart {passed}"
                 " (it is in milliseconds)",
             )
 

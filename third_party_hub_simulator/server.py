@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
         if len(body) < length:
-            self.close_connection = True  # its caller died in the middle: nobody said anything
+            self.close_connection = True  # its caller died in the middle: there is no message
             return
         environ: dict[str, Any] = {
             "REQUEST_METHOD": self.command,
@@ -94,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the base's names
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-        """Say nothing of a request: the hub's own account says more."""
+        """Log no requests: the hub's own list of calls has more."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -122,7 +122,7 @@ class _Server(ThreadingHTTPServer):
 
 
 def tls_context(certificate: Path, private_key: Path, client_ca: Path | None) -> ssl.SSLContext:
-    """Return how callers are met. client_ca: only those that it signed are let in.
+    """Return the TLS context of the listener. client_ca: only callers it signed are let in.
 
     Raises ServerError.
     """

@@ -30,9 +30,9 @@ def show_answer(answered: Json, *, as_json: bool) -> int:
     else:
         status = (answered["answer"] or {}).get("StatusCode") or {}
         words = [status.get("Description"), status.get("AdditionalInfo"), answered["error"]]
-        said = "; ".join(word for word in words if word)
+        reason = "; ".join(word for word in words if word)
         print(f"session {answered['session']}")
-        print(f"{answered['code'] or 'no answer'} {said} ({answered['ms']:.0f} ms)")
+        print(f"{answered['code'] or 'no answer'} {reason} ({answered['ms']:.0f} ms)")
     return 0 if answered["code"] == "000" else 1
 
 
