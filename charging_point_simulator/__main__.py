@@ -9,8 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
-from charging_point_simulator.crowd.herd import IN_FLIGHT as CROWD_IN_FLIGHT
-from charging_point_simulator.crowd.herd import CrowdError, Plan
+from charging_point_simulator.crowd.processes import IN_FLIGHT as CROWD_IN_FLIGHT
+from charging_point_simulator.crowd.processes import CrowdError, Plan
 from charging_point_simulator.crowd.run import obey, run
 from charging_point_simulator.crowd.worker import Backend
 from charging_point_simulator.fleet import charge

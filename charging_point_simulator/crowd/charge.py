@@ -1,7 +1,7 @@
 """A charging session at a crowd's charging point, and the messages it must not lose.
 
-Messages go out one after another, each the same again until it is acknowledged, over however
-many connections that takes. So what is acknowledged can be held against a database.
+Messages are sent one after another, each the same again until it is acknowledged, over however
+many connections that takes. So what is acknowledged can be compared with a database.
 """
 
 from __future__ import annotations
@@ -31,34 +31,42 @@ class Charge:
 
     __slots__ = (
         "_last_ms",
+        "_power_w",
+        "_register_wh",
         "acknowledged",
         "ended",
         "meter_start_wh",
-        "meter_wh",
         "stopping",
         "transaction_id",
         "unacknowledged",
     )
 
     def __init__(self) -> None:
-        self.meter_start_wh = self.meter_wh = random.randrange(5_000_000)
+        self.meter_start_wh = random.randrange(5_000_000)
+        self._register_wh = float(self.meter_start_wh)
+        self._power_w = 0.0
         self.transaction_id = 0
         self.acknowledged = 0
-        """Readings the backend has said it has."""
+        """Readings that the backend has acknowledged."""
         self.stopping = False
         self.ended = False
         self.unacknowledged: tuple[str, str] | None = None
-        """Action and payload of what is said until it is acknowledged."""
+        """Action and payload of what is sent until it is acknowledged."""
         self._last_ms = 0
 
+    @property
+    def meter_wh(self) -> int:
+        """The register."""
+        return int(self._register_wh)
+
     def next_message(self, id_tag: str) -> tuple[str, str]:
-        """Return action and payload of what is to be said now."""
+        """Return action and payload of what is to be sent now."""
         if self.unacknowledged is None:
             self.unacknowledged = self._write(id_tag)
         return self.unacknowledged
 
-    def heard(self, transaction_id: int | None) -> None:
-        """Take the acknowledgement of what was said last."""
+    def acknowledge(self, transaction_id: int | None) -> None:
+        """Take the acknowledgement of what was sent last."""
         assert self.unacknowledged is not None
         action, self.unacknowledged = self.unacknowledged[0], None
         if action == START:
@@ -70,8 +78,12 @@ class Charge:
             self.ended = True
 
     def _write(self, id_tag: str) -> tuple[str, str]:
+        before_ms = self._last_ms
         now = self._timestamp()
+        # Energy is the integral of the power that was reported.
+        self._register_wh += self._power_w * (self._last_ms - before_ms) / 3_600_000
         if not self.transaction_id:
+            self._power_w = 10_000 + 1_000 * random.random()
             return START, (
                 f'{{"connectorId":1,"idTag":"{id_tag}","meterStart":{self.meter_wh},'
                 f'"timestamp":"{now}"}}'
@@ -82,8 +94,7 @@ class Charge:
                 f'"timestamp":"{now}","reason":"Local"}}'
             )
         chance = random.random()
-        self.meter_wh += 100 + int(chance * 80)
-        power_w = 10_000 + 1_000 * chance
+        power_w = self._power_w
         current_a = power_w / 690
         return READ, _READING % (
             self.transaction_id,

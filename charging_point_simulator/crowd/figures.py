@@ -12,7 +12,7 @@ _BITS = 5
 
 
 class Figures:
-    """What a process of the crowd has seen since it last told.
+    """What a process of the crowd has counted since `take`.
 
     counts: events by name. times: by name, microseconds (rounded) → how often.
     closed: seconds since the epoch → connections that the backend closed in that second.
@@ -50,7 +50,7 @@ class Figures:
         return taken
 
     def add(self, taken: Mapping[str, Any]) -> None:
-        """Add what a process told."""
+        """Add what another took."""
         self.counts.update(taken["counts"])
         for name, times in taken["times"].items():
             self.times.setdefault(name, Counter()).update(dict(map(tuple, times)))

@@ -1,4 +1,4 @@
-"""`python -m charging_point_simulator crowd`: a crowd by a plan of its own, or by commands."""
+"""`python -m charging_point_simulator crowd`: a crowd by its options, or by commands."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from charging_point_simulator.crowd.herd import CrowdError, Herd, Plan
+from charging_point_simulator.crowd.processes import CrowdError, Plan, Processes
 
 _STEP_SECONDS = 0.2
 _SHOW_SECONDS = 2.0
-_TELL_SECONDS = 0.5
+_PHASES_SECONDS = 0.5
 SETTLE_SECONDS = 120.0
 
 
@@ -28,26 +28,27 @@ def run(
     storms: int,
     report_file: Path | None,
 ) -> int:
-    """Connect, hold, charge, storm, and report; return 0, or 1 when somebody was lost for good.
+    """Connect, charge, reconnect, and report; return 0, or 1 when some could not come back.
 
-    seconds: in which all are held; storms are spread over them.
+    seconds: for which all stay connected; storms are spread over them. storms: times that all
+    reconnect at once.
     """
-    with Herd(plan) as herd:
-        herd.tell("connect", ramp)
-        online = _until_all_online(herd, plan, ramp + SETTLE_SECONDS)
+    with Processes(plan) as processes:
+        processes.send("connect", ramp)
+        online = _until_all_online(processes, plan, ramp + SETTLE_SECONDS)
         if charging:
-            herd.charge(charging, interval)
+            processes.charge(charging, interval)
         for storm in range(storms + 1):
-            _watch(herd, seconds / (storms + 1))
+            _watch(processes, seconds / (storms + 1))
             if storm < storms:
-                print(f"storm {storm + 1} of {storms}: everybody at once")
-                herd.tell("storm")
-                _until_all_gone(herd, plan)
-                online = _until_all_online(herd, plan, SETTLE_SECONDS)
+                print(f"storm {storm + 1} of {storms}: all reconnect at once")
+                processes.send("storm")
+                _until_all_gone(processes, plan)
+                online = _until_all_online(processes, plan, SETTLE_SECONDS)
         if charging:
-            herd.tell("stop")
-            _watch(herd, min(10.0, seconds))
-        report = herd.report()
+            processes.send("stop")
+            _watch(processes, min(10.0, seconds))
+        report = processes.report()
     if report_file is not None:
         report_file.write_text(json.dumps(report, indent=2) + "\n")
     _print(report)
@@ -55,76 +56,77 @@ def run(
 
 
 def obey(plan: Plan) -> int:
-    """Do what standard input says, a command a line; tell on standard output, JSON a line.
+    """Read commands from standard input, write to standard output, JSON a line.
 
-    Commands: those of `Worker` with their values, JSON (``["connect", 30]``), and ``["report"]``,
-    which answers with what was seen since the last one. The end of the input ends the crowd. Twice a second a line tells the phases.
+    Commands: those of `Worker` with their values (``["connect", 30]``), and ``["report"]``,
+    which answers with what was counted since the last one. The end of the input ends the crowd.
+    Twice a second a line has the phases.
     """
-    with Herd(plan) as herd, selectors.DefaultSelector() as selector:
+    with Processes(plan) as processes, selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
-        told_at, heard = 0.0, b""
+        printed_at, rest = 0.0, b""
         while True:
-            herd.listen(_STEP_SECONDS)
-            if time.monotonic() - told_at >= _TELL_SECONDS:
-                told_at = time.monotonic()
-                _tell({"phases": herd.phases, "counts": herd.total})
+            processes.listen(_STEP_SECONDS)
+            if time.monotonic() - printed_at >= _PHASES_SECONDS:
+                printed_at = time.monotonic()
+                _print_json({"phases": processes.phases, "counts": processes.total})
             if not selector.select(0):
                 continue
             # Not readline(): it would keep to itself what came together with a line.
             data = os.read(sys.stdin.fileno(), 4096)
-            *lines, heard = (heard + data).split(b"\n")
+            *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 words = json.loads(line)
                 if words == ["report"]:
-                    _tell({"report": herd.report()})
+                    _print_json({"report": processes.report()})
                 elif words[0] == "charge":
-                    herd.charge(*words[1:])
+                    processes.charge(*words[1:])
                 else:
-                    herd.tell(*words)
+                    processes.send(*words)
             if not data:
                 return 0
 
 
-def _tell(document: dict[str, Any]) -> None:
+def _print_json(document: dict[str, Any]) -> None:
     print(json.dumps(document), flush=True)
 
 
-def _until_all_online(herd: Herd, plan: Plan, patience: float) -> bool:
-    deadline = time.monotonic() + patience
+def _until_all_online(processes: Processes, plan: Plan, timeout_seconds: float) -> bool:
+    deadline = time.monotonic() + timeout_seconds
     shown_at = 0.0
-    herd.listen(2 * _STEP_SECONDS)
+    processes.listen(2 * _STEP_SECONDS)
     while time.monotonic() < deadline:
-        herd.listen(_STEP_SECONDS)
-        if herd.phases["online"] == plan.charging_points:
+        processes.listen(_STEP_SECONDS)
+        if processes.phases["online"] == plan.charging_points:
             return True
         if time.monotonic() - shown_at > _SHOW_SECONDS:
             shown_at = time.monotonic()
-            _show(herd)
+            _show(processes)
     return False
 
 
-def _until_all_gone(herd: Herd, plan: Plan) -> None:
-    """Wait until the storm has reached everybody: all have come online once more, or are away."""
-    before = herd.total["came online"]
+def _until_all_gone(processes: Processes, plan: Plan) -> None:
+    """Wait until all have lost their connection: each came online once more, or is away."""
+    before = processes.total["came online"]
     deadline = time.monotonic() + SETTLE_SECONDS
     while (
-        herd.phases["online"] == plan.charging_points
-        and herd.total["came online"] < before + plan.charging_points
+        processes.phases["online"] == plan.charging_points
+        and processes.total["came online"] < before + plan.charging_points
         and time.monotonic() < deadline
     ):
-        herd.listen(_STEP_SECONDS)
+        processes.listen(_STEP_SECONDS)
 
 
-def _watch(herd: Herd, seconds: float) -> None:
+def _watch(processes: Processes, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
-        herd.listen(min(left, _SHOW_SECONDS))
-        _show(herd)
+        processes.listen(min(left, _SHOW_SECONDS))
+        _show(processes)
 
 
-def _show(herd: Herd) -> None:
-    phases = ", ".join(f"{n} {name}" for name, n in herd.phases.items() if n)
-    print(f"{phases}; {herd.total.get('acknowledged MeterValues', 0)} readings acknowledged")
+def _show(processes: Processes) -> None:
+    phases = ", ".join(f"{n} {name}" for name, n in processes.phases.items() if n)
+    print(f"{phases}; {processes.total.get('acknowledged MeterValues', 0)} readings acknowledged")
 
 
 def _print(report: dict[str, Any]) -> None:

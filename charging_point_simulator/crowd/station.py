@@ -6,14 +6,12 @@ import json
 import os
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from charging_point_simulator.crowd import charge as charging
 from charging_point_simulator.crowd import frames
 from charging_point_simulator.crowd.charge import Charge
-
-if TYPE_CHECKING:
-    from charging_point_simulator.crowd.worker import Worker
+from charging_point_simulator.crowd.figures import Figures
 
 # What a charging point can be doing.
 AWAY, CONNECTING, OPENING, GREETING, ONLINE = range(5)
@@ -27,6 +25,42 @@ _RETRY_REFUSED_SECONDS = 2.0
 _READ_BYTES = 16 * 1024
 _END_OF_HEADERS = b"\r\n\r\n"
 _NORMAL, _RESTART = b"\x03\xe8", 1012
+
+
+class Engine(Protocol):
+    """What stations need of the process they run in; see `worker.Worker`."""
+
+    figures: Figures
+    phases: list[int]
+    meter_interval: float
+    id_tag: str
+
+    def now(self) -> float:
+        """Seconds since this process began."""
+
+    def next_message_id(self) -> bytes:
+        """Return an id no call of this process has had."""
+
+    def schedule(self, station: Station, seconds: float) -> None:
+        """Call a station in so many seconds; whatever it waited for before is void."""
+
+    def queue(self, station: Station) -> None:
+        """Call a station as soon as it may connect."""
+
+    def may_connect(self) -> bool:
+        """Say whether one more may connect now."""
+
+    def connect(self, station: Station) -> tuple[int, bool]:
+        """Begin to connect; return the descriptor and whether it is connected already."""
+
+    def watch_reading(self, fd: int) -> None:
+        """Watch a descriptor for something to read."""
+
+    def close(self, fd: int) -> None:
+        """Forget and close a descriptor."""
+
+    def request(self, station: Station, key: bytes) -> bytes:
+        """Write a station's opening handshake."""
 
 
 class Station:
@@ -54,7 +88,7 @@ class Station:
         "phase",
     )
 
-    def __init__(self, worker: Worker, identity: str, password: str) -> None:
+    def __init__(self, worker: Engine, identity: str, password: str) -> None:
         self._worker = worker
         self.identity = identity
         self.password = password
@@ -84,7 +118,7 @@ class Station:
         elif self._action:
             self._lose("no answer")
         else:
-            self._say_next()
+            self._send_next()
 
     def on_ready(self) -> None:
         """Go on: the socket is connected, or has something to read."""
@@ -117,14 +151,14 @@ class Station:
         self._connect()
 
     def leave(self) -> None:
-        """Say goodbye and stay away."""
+        """Close the connection, for good."""
         self.due = -1
         if self.phase >= GREETING:
             self._send(frames.CLOSE, _NORMAL)
         self._let_go()
 
-    def say_within(self, seconds: float) -> None:
-        """Say what comes next within so many seconds, unless an answer is awaited."""
+    def send_within(self, seconds: float) -> None:
+        """Send what comes next within so many seconds, unless an answer is awaited."""
         if self.phase == ONLINE and not self._action:
             self._worker.schedule(self, random.uniform(0, seconds))
 
@@ -196,7 +230,7 @@ class Station:
                 wait = int(value)
         self._lose(f"refused with {status}", wait)
 
-    # Talking.
+    # Messages.
 
     def _on_frames(self, data: bytes) -> None:
         try:
@@ -211,11 +245,11 @@ class Station:
                 self._worker.figures.count("pings")
                 self._send(frames.PONG, payload)
             elif opcode == frames.CLOSE:
-                self._on_goodbye(payload)
+                self._on_close(payload)
             if self.fd < 0:
                 return
 
-    def _on_goodbye(self, payload: bytes) -> None:
+    def _on_close(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big")
         self._worker.figures.closed[int(time.time())] += 1
         self._send(frames.CLOSE, payload[:2])
@@ -245,7 +279,9 @@ class Station:
             return
         charge = self.charge
         if charge is not None and charge.unacknowledged and charge.unacknowledged[0] == action:
-            charge.heard(json.loads(text)[2]["transactionId"] if action == charging.START else None)
+            charge.acknowledge(
+                json.loads(text)[2]["transactionId"] if action == charging.START else None
+            )
             worker.figures.count(f"acknowledged {action}")
         self._rest()
 
@@ -274,18 +310,18 @@ class Station:
         self._rest(first=True)
 
     def _rest(self, *, first: bool = False) -> None:
-        """Be quiet until the next message is due."""
+        """Wait until the next message is due."""
         charge = self.charge
         if charge is not None and not charge.ended:
             seconds = self._worker.meter_interval
             if not seconds or charge.unacknowledged or charge.stopping:
-                self._say_next()
+                self._send_next()
                 return
         else:
             seconds = self._heartbeat_interval
         self._worker.schedule(self, seconds * random.uniform(0 if first else 0.98, 1))
 
-    def _say_next(self) -> None:
+    def _send_next(self) -> None:
         if not self._booted:
             self._call(
                 "BootNotification",
@@ -307,7 +343,7 @@ class Station:
         )
 
     def _on_call(self, text: bytes) -> None:
-        """Answer that a crowd knows no calls of the central system."""
+        """Answer that a crowd implements no calls of the central system."""
         self._worker.figures.count("calls heard")
         message_id = json.loads(text)[1]
         self._send(
@@ -326,7 +362,7 @@ class Station:
             self._lose("cut off")
             return
         if sent < len(data):
-            # A backend that reads this slowly has a problem that is worth seeing.
+            # A backend that reads this slowly has a problem worth reporting.
             self._lose("not read by the backend")
 
     # Leaving.
@@ -346,9 +382,9 @@ class Station:
         self._enter(AWAY)
 
     def _lose(self, cause: str, wait: float = 0.0, *, expected: bool = False) -> None:
-        """Give the connection up and come back later.
+        """Give the connection up and connect again later.
 
-        wait: what the backend asked for. expected: it told us to come back: soon, then.
+        wait: what the backend asked for. expected: it closed with 1012, service restart.
         """
         worker = self._worker
         worker.figures.count(cause if self.phase < ONLINE or expected else f"dropped: {cause}")

@@ -24,7 +24,7 @@ from charging_point_simulator.crowd.figures import Figures
 from charging_point_simulator.crowd.station import AWAY, PHASES, Station
 
 TICK_SECONDS = 0.05
-TELL_SECONDS = 0.5
+REPORT_SECONDS = 0.5
 # Source addresses a process connects from: each has as many ports as the kernel gives out, and
 # a port rests for a minute after its connection.
 SOURCES = 8
@@ -45,7 +45,7 @@ class Worker:
     """Runs its share of a crowd.
 
     number: of this process, from 0; picks its source addresses. in_flight: how many connect at
-    once; a storm knows no such mercy.
+    once; in a storm all do.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Worker:
         )
         self._control = control
         self._commands = b""
-        self._in_flight = self._mercy = in_flight
+        self._in_flight = self._usual_in_flight = in_flight
         self._epoll = select.epoll()
         self._stations: dict[int, Station] = {}
         self._wheel: dict[int, list[Station]] = {}
@@ -85,13 +85,13 @@ class Worker:
         self._queue: deque[Station] = deque()
 
     def run(self) -> None:
-        """Live until told to quit or the parent is gone."""
+        """Run until `quit`, or until the parent is gone."""
         gc.collect()
         gc.freeze()
         gc.disable()  # nothing here makes cycles
         self._control.setblocking(False)
         self._epoll.register(self._control.fileno(), select.EPOLLIN)
-        tell_at = self.now() + TELL_SECONDS
+        report_at = self.now() + REPORT_SECONDS
         while self._running:
             wait = max(0.0, (self._tick + 1) * TICK_SECONDS - self.now())
             for fd, _ in self._epoll.poll(wait, _EVENTS_A_TURN):
@@ -99,15 +99,15 @@ class Worker:
                 if station is not None:
                     station.on_ready()
                 elif fd == self._control.fileno():
-                    self._hear()
+                    self._receive()
             self._turn()
             self._let_in()
-            if self.now() >= tell_at:
-                tell_at += TELL_SECONDS
-                self._tell()
+            if self.now() >= report_at:
+                report_at += REPORT_SECONDS
+                self._report()
         for station in self._crowd:
             station.leave()
-        self._tell()
+        self._report()
 
     # What stations use.
 
@@ -199,16 +199,16 @@ class Worker:
 
     # The parent.
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         line = self.figures.take() | {"phases": list(self.phases)}
         self._control.setblocking(True)
         try:
             self._control.sendall(json.dumps(line).encode() + b"\n")
         except OSError:
-            self._running = False  # nobody is there to be told
+            self._running = False  # the parent is gone
         self._control.setblocking(False)
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         data = self._control.recv(4096)
         if not data:
             self._running = False
@@ -219,22 +219,22 @@ class Worker:
             getattr(self, f"_on_{command}")(*values)
 
     def _on_connect(self, seconds: float) -> None:
-        """Connect everybody, spread over so many seconds."""
-        self._in_flight = self._mercy
+        """Connect all, spread over so many seconds."""
+        self._in_flight = self._usual_in_flight
         for place, station in enumerate(self._crowd):
             self.schedule(station, seconds * place / len(self._crowd))
 
     def _on_storm(self) -> None:
-        """Everybody loses the connection and connects again, all at once."""
+        """Drop all connections and connect again, all at once."""
         self._in_flight = len(self._crowd)
         for station in random.sample(self._crowd, len(self._crowd)):
             station.drop()
 
     def _on_heartbeat(self, seconds: float) -> None:
-        """Everybody says one heartbeat more within so many seconds."""
+        """Send one heartbeat more from each within so many seconds."""
         for station in self._crowd:
             if station.charge is None:
-                station.say_within(seconds)
+                station.send_within(seconds)
 
     def _on_charge(self, count: int, interval: float) -> None:
         """Let the first so many charge, with a reading every so many seconds.
@@ -248,14 +248,14 @@ class Worker:
             self._charging.append(station)
         for station in self._charging:
             # Begin spread over the interval, or over a second where there is none.
-            station.say_within(interval or 1)
+            station.send_within(interval or 1)
 
     def _on_stop(self) -> None:
         """End all sessions."""
         for station in self._charging:
             assert station.charge is not None
             station.charge.stopping = True
-            station.say_within(1)
+            station.send_within(1)
 
     def _on_books(self, path: str) -> None:
         """Write what the backend acknowledged to a CSV file of this process's own: identity,
@@ -272,5 +272,5 @@ class Worker:
         self.figures.count("books written")
 
     def _on_quit(self) -> None:
-        """Say goodbye."""
+        """End this process."""
         self._running = False

@@ -1,4 +1,4 @@
-"""The processes of a crowd, and the one that tells them what to do and adds up what they see."""
+"""The processes of a crowd, and their parent, which sends commands and adds up figures."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ IN_FLIGHT = 2_000
 
 
 class CrowdError(Exception):
-    """The crowd cannot be; the message says what to change."""
+    """The crowd cannot be run; the message says what to change."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A crowd. in_flight: how many connect at once, of all of them; a storm knows no mercy."""
+    """A crowd. in_flight: how many connect at once, of all of them; a storm has no limit."""
 
     backend: Backend
     charging_points: int
@@ -59,7 +59,7 @@ class Plan:
         return self.processes or max(2, needed)
 
 
-class Herd:
+class Processes:
     """Context manager: the running processes of a crowd."""
 
     def __init__(self, plan: Plan) -> None:
@@ -69,17 +69,17 @@ class Herd:
         self._buffers: dict[int, bytes] = {}
         self._phases: dict[int, list[int]] = {}
         self.window = Figures()
-        """What was seen since `report`."""
+        """What was counted since `report`."""
         self.total: Counter[str] = Counter()
 
-    def __enter__(self) -> Herd:
+    def __enter__(self) -> Processes:
         count = self._plan.process_count()
         for number in range(count):
             self._start(number, count)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.tell("quit")
+        self.send("quit")
         deadline = time.monotonic() + _QUIT_SECONDS
         while self._controls and time.monotonic() < deadline:
             self.listen(0.2)
@@ -95,29 +95,29 @@ class Herd:
             for place, name in enumerate(PHASES)
         }
 
-    def tell(self, command: str, *values: Any) -> None:
-        """Tell all processes to do something; see the methods of `Worker`."""
+    def send(self, command: str, *values: Any) -> None:
+        """Send a command to all processes; see the methods of `Worker`."""
         line = json.dumps([command, *values]).encode() + b"\n"
         for control in self._controls.values():
             try:
                 control.sendall(line)
             except OSError:
-                continue  # its end is noticed where it is listened to
+                continue  # its end is noticed in `listen`
 
     def charge(self, count: int, interval: float) -> None:
         """Let so many charge, with a reading every so many seconds each."""
         share = -(-count // max(1, len(self._controls)))
-        self.tell("charge", share, interval)
+        self.send("charge", share, interval)
 
     def listen(self, seconds: float) -> None:
-        """Take in what the processes tell for so long. Raises CrowdError when one has died."""
+        """Read the figures of the processes for so long. Raises CrowdError when one has died."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and self._controls:
             for key, _ in self._selector.select(left):
-                self._hear(key.data)
+                self._receive(key.data)
 
     def report(self) -> dict[str, Any]:
-        """Return what was seen since the last report: counts, percentiles of times in ms, and
+        """Return what was counted since the last report: counts, percentiles of times in ms, and
         how many connections the backend closed in its busiest second.
         """
         window, self.window = self.window, Figures()
@@ -140,7 +140,7 @@ class Herd:
             return
         code = 1
         try:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent sends `quit`
             ours.close()
             for control in self._controls.values():
                 control.close()
@@ -161,7 +161,7 @@ class Herd:
             sys.stderr.flush()
             os._exit(code)
 
-    def _hear(self, process_id: int) -> None:
+    def _receive(self, process_id: int) -> None:
         control = self._controls[process_id]
         try:
             data = control.recv(1 << 16)
@@ -177,10 +177,10 @@ class Herd:
             return
         *lines, self._buffers[process_id] = (self._buffers[process_id] + data).split(b"\n")
         for line in lines:
-            told = json.loads(line)
-            self._phases[process_id] = told["phases"]
-            self.window.add(told)
-            self.total.update(told["counts"])
+            figures = json.loads(line)
+            self._phases[process_id] = figures["phases"]
+            self.window.add(figures)
+            self.total.update(figures["counts"])
 
 
 def _share(plan: Plan, number: int, count: int) -> Sequence[tuple[str, str]]:
