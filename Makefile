@@ -119,7 +119,7 @@ run-relay-locally: setup ## Run the relay to the hub simulator's address, or to 
 BACKEND_HOSTNAME ?=
 
 .PHONY: run-charging-point-simulator
-run-charging-point-simulator: setup ## Say "Hello" to BACKEND_HOSTNAME (default: the local backend) every 5 s (ARGS= for more)
+run-charging-point-simulator: setup ## Send "Hello" every 5 s to BACKEND_HOSTNAME (default: local); ARGS="station --identity X", "charge", "--help"
 	@exec $(PYTHON) -m charging_point_simulator $(ARGS) \
 		$(if $(BACKEND_HOSTNAME),--host $(BACKEND_HOSTNAME),--host $(HOST) --port $(PORT) --plain)
 

@@ -10,16 +10,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from charging_point_simulator.charger import Charger
+from charging_point_simulator.charger import Build, Charger
 from charging_point_simulator.progress import show
 from charging_point_simulator.report import Report
 from charging_point_simulator.scenario import Scenario
-from charging_point_simulator.target import Target
 
 
 async def charge(
     identities: Sequence[str],
-    target: Target,
+    build: Build,
     scenario: Scenario,
     *,
     ramp_seconds: float,
@@ -30,7 +29,7 @@ async def charge(
     ramp_seconds: over which they connect. The report is written even when interrupted.
     """
     report = Report(len(identities))
-    chargers = [Charger(name, target, scenario, report) for name in identities]
+    chargers = [Charger(name, build, scenario, report) for name in identities]
     started = time.monotonic()
     showing = asyncio.create_task(show(chargers, report, Console(file=sys.stdout)))
     try:
@@ -48,6 +47,8 @@ async def charge(
             report.write(report_file)
     for name, reason in sorted(report.failures.items())[:20]:
         print(f"{name}: {reason}", file=sys.stderr)
+    for text, count in report.violations.most_common(20):
+        print(f"violation, {count} times: {text}", file=sys.stderr)
     print(report.summary())
     return 1 if report.failures else 0
 

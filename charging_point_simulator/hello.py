@@ -1,4 +1,4 @@
-"""One client that says "Hello" every few seconds and prints what comes back."""
+"""One client that sends "Hello" every few seconds and prints what comes back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANSWER_TIMEOUT_SECONDS = 10
 async def say_hello(
     target: Target, identity: str, *, interval: float, count: int | None, text: str = "Hello"
 ) -> int:
-    """Say hello until told to stop, `count` times at most; return the exit code.
+    """Send "Hello" until interrupted, `count` times at most; return the exit code.
 
     Without a count it connects again whenever the connection is lost. With one, it gives up at
     the first failure: somebody wants to know whether it works.
@@ -47,7 +47,7 @@ async def say_hello(
 
 
 def explain(error: Exception) -> str:
-    """Say in one sentence what went wrong and, where it is known, what to do."""
+    """Return in one sentence what went wrong and, where it is known, what to do."""
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         advice = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ class SessionRecord:
     start_acknowledged: bool = False
     stop_acknowledged: bool = False
     remote: bool = False
+    stop_reason: str | None = None
 
     @property
     def energy_wh(self) -> int:
@@ -48,6 +50,8 @@ class Report:
     failures: dict[str, str] = field(default_factory=dict)
     """Charging point → why it failed."""
     latencies: dict[str, list[float]] = field(default_factory=dict)
+    violations: Counter[str] = field(default_factory=Counter)
+    """What of the backend's messages was against the standard → how often."""
     connections: int = 0
     reconnects: int = 0
     seconds: float = 0.0
@@ -55,6 +59,10 @@ class Report:
     def latency(self, action: str, seconds: float) -> None:
         """Note how long an answer took."""
         self.latencies.setdefault(action, []).append(seconds)
+
+    def violation(self, identity: str, text: str) -> None:
+        """Note a message of the backend that is against the standard."""
+        self.violations[text] += 1
 
     @property
     def energy_wh(self) -> int:
@@ -74,6 +82,7 @@ class Report:
             "failures": self.failures,
             "sessions_complete": self.complete_sessions,
             "energy_wh": self.energy_wh,
+            "violations": dict(self.violations),
             "connections": self.connections,
             "reconnects": self.reconnects,
             "seconds": round(self.seconds, 3),

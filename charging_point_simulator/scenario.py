@@ -1,4 +1,4 @@
-"""What the simulated charging points are to do."""
+"""What the simulated charging points are to do, and their drivers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ OFFLINE_NEVER = 0.0
 class Scenario:
     """Times in seconds; those of the car and its meter are simulated seconds.
 
-    time_compression: simulated seconds a second. Timestamps are real time all the same, since
-    a backend rightly distrusts messages from the future; only the meter runs faster.
+    time_compression: simulated seconds a second. Timestamps are real time all the same, since a
+    backend rightly distrusts messages from the future; the car charges so many times faster, and
+    its power is so many times a real car's, so that energy stays the integral of power.
     wait_for_remote: how long to wait for a remote start, None to start by itself.
     remote_start: what a remote start is answered: `accept`, `reject`, or `no-car` (accepted,
     and nothing comes of it).
@@ -32,7 +33,6 @@ class Scenario:
     pause: float = 0.0
     wait_for_remote: float | None = None
     remote_start: str = "accept"
-    remote_start_delay: float = 0.0
     connection_timeout: float = 60.0
     status: str = "Available"
     reservations: bool = True
@@ -40,7 +40,6 @@ class Scenario:
     offline_for: float = 3.0
     stay: bool = False
     give_up_after: float = 120.0
-    seed: int | None = None
 
     def real_seconds(self, simulated: float) -> float:
         """Return how long so many simulated seconds take."""

@@ -13,14 +13,18 @@ from websockets.sync.server import serve
 from scripts.programs import Program
 
 ANSWERS = {
-    "BootNotification": {"status": "Accepted", "interval": 300, "currentTime": "2026-01-01T00:00:00Z"},
+    "BootNotification": {
+        "status": "Accepted",
+        "interval": 300,
+        "currentTime": "2026-01-01T00:00:00Z",
+    },
     "Authorize": {"idTagInfo": {"status": "Accepted"}},
     "StartTransaction": {"transactionId": 7, "idTagInfo": {"status": "Accepted"}},
     "StopTransaction": {},
     "MeterValues": {},
     "StatusNotification": {},
     "Heartbeat": {"currentTime": "2026-01-01T00:00:00Z"},
-}  # fmt: skip
+}
 
 
 class CentralSystem:
