@@ -6,21 +6,28 @@ import itertools
 import secrets
 
 from cp_backend.hub_authorization import HubAuthorization
+from cp_backend.message_log import MessageLog
 from cp_backend.settings import Settings
 from cp_backend.store import Store
 from cp_backend.telemetry import Metrics
 
 
 class Context:
-    """A node's store, its way to ask the hub, its settings and figures."""
+    """A node's store, its way to ask the hub, its message log, its settings and figures."""
 
-    __slots__ = ("_message_ids", "hub", "metrics", "settings", "store")
+    __slots__ = ("_message_ids", "hub", "message_log", "metrics", "settings", "store")
 
     def __init__(
-        self, store: Store, hub: HubAuthorization, settings: Settings, metrics: Metrics
+        self,
+        store: Store,
+        hub: HubAuthorization,
+        message_log: MessageLog,
+        settings: Settings,
+        metrics: Metrics,
     ) -> None:
         self.store = store
         self.hub = hub
+        self.message_log = message_log
         self.settings = settings
         self.metrics = metrics
         prefix = secrets.token_hex(8)

@@ -28,6 +28,8 @@ from cp_backend.telemetry import Metrics
 
 MAX_WAITING = 20_000
 FLUSH_SECONDS = 0.25
+LENSES_SECONDS = 5.0
+"""How long it takes at most until a lens that an operator sets is seen."""
 BATCH = 2_000
 MAX_PAYLOAD_CHARACTERS = 16_384
 _MAX_TEXT_CHARACTERS = 255
@@ -56,11 +58,16 @@ class MessageLog:
         self._most_waiting = most_waiting
         self._waiting: deque[LoggedMessage] = deque()
         self._key: bytes | None = None
+        self._lenses: set[str] = set()
 
     @property
     def depth(self) -> int:
         """How many messages wait to be written."""
         return len(self._waiting)
+
+    def keeps(self, charging_point_id: str, action: str) -> bool:
+        """Whether an ordinary message of an action is kept."""
+        return action not in QUIET or charging_point_id in self._lenses
 
     def note(
         self,
@@ -68,6 +75,7 @@ class MessageLog:
         direction: Direction,
         kind: str,
         *,
+        at: datetime | None = None,
         action: str = "",
         message_id: str = "",
         outcome: str = "",
@@ -75,7 +83,8 @@ class MessageLog:
         payload: Any = None,
         secrets: Set[str] = frozenset(),
     ) -> None:
-        """Keep a message. payload: JSON value, or text as it came; secrets: as `redact` takes them.
+        """Keep a message. at: None for now; payload: JSON value, or text as it came; secrets: as
+        `redact` takes them.
 
         Never blocks and never raises for what a charging point sent.
         """
@@ -92,7 +101,7 @@ class MessageLog:
             text = redacted_json(payload, self._key, secrets)
         self._waiting.append(
             LoggedMessage(
-                datetime.now(UTC),
+                at or datetime.now(UTC),
                 charging_point_id,
                 direction,
                 kind,
@@ -122,11 +131,15 @@ class MessageLog:
     async def _write(self, connection: AsyncConnection, backoff: Backoff) -> None:
         loop = asyncio.get_running_loop()
         partitions_due = loop.time() + _PARTITIONS_SECONDS
+        lenses_due = loop.time()
         try:
             while True:
                 if loop.time() >= partitions_due:
                     await messages.keep_partitions(connection, keep_days=self._keep_days)
                     partitions_due = loop.time() + _PARTITIONS_SECONDS
+                if loop.time() >= lenses_due:
+                    self._lenses = await messages.lenses(connection)
+                    lenses_due = loop.time() + LENSES_SECONDS
                 await self._flush(connection)
                 backoff.reset()
                 await asyncio.sleep(FLUSH_SECONDS)

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import psycopg
 
+from charging.database.messages import Direction
 from charging.service.telemetry import write_document
 from cp_backend.committer import DatabaseAwayError
 from cp_backend.connection import Connection, Conversation, Engine
@@ -28,6 +29,7 @@ from cp_backend.drain import drain
 from cp_backend.hub_authorization import HubAuthorization
 from cp_backend.keepalive import TimerWheel
 from cp_backend.listener import Accepted, Listener
+from cp_backend.message_log import MessageLog
 from cp_backend.ocpp.dialect import DIALECTS
 from cp_backend.poller import Poller
 from cp_backend.port_sharing import SharedPort, should_listen
@@ -69,7 +71,8 @@ class Node:
         self.engine = Engine(self.poller, self.wheel, settings, self._on_closed)
         self.store = Store(database_url, self.node_id, settings, self.metrics)
         self.hub = HubAuthorization(self.store, settings)
-        self.context = Context(self.store, self.hub, settings, self.metrics)
+        self.message_log = MessageLog(database_url, self.metrics)
+        self.context = Context(self.store, self.hub, self.message_log, settings, self.metrics)
         self.listener = Listener(
             settings=settings,
             engine=self.engine,
@@ -133,6 +136,7 @@ class Node:
             asyncio.create_task(self.dispatcher.listen(), name="listen"),
             asyncio.create_task(self.dispatcher.deliver(), name="deliver"),
             asyncio.create_task(self.hub.run(), name="hub"),
+            asyncio.create_task(self.message_log.run(), name="message log"),
             asyncio.create_task(self._beat(), name="beat"),
             asyncio.create_task(self._tick(), name="tick"),
             asyncio.create_task(self._measure(), name="measure"),
@@ -210,6 +214,16 @@ class Node:
         predecessor = self.registry.add(connection)
         if predecessor is not None:
             predecessor.close(1000, "replaced by a newer connection")
+        self.message_log.note(
+            connection.charging_point_id,
+            Direction.NODE,
+            "connected",
+            payload={
+                "remote_address": accepted.remote_address,
+                "subprotocol": dialect.subprotocol,
+                "node": self._address,
+            },
+        )
         log.info(
             "connected",
             extra={
@@ -243,6 +257,9 @@ class Node:
             return
         log.info(
             "disconnected", extra={"charging_point": connection.charging_point_id, "cause": cause}
+        )
+        self.message_log.note(
+            connection.charging_point_id, Direction.NODE, "disconnected", outcome=cause
         )
         self._write_end(connection.charging_point_id, connection.connection_id)
 

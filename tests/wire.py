@@ -7,6 +7,7 @@ from typing import Any
 
 from cp_backend.context import Context
 from cp_backend.hub_authorization import HubAuthorization
+from cp_backend.message_log import MessageLog
 from cp_backend.settings import Settings
 from cp_backend.telemetry import Metrics
 
@@ -65,4 +66,6 @@ def context(**settings: Any) -> Any:
     """A node's context whose store waits for the test to give results."""
     store: Any = GivenResults()
     chosen = Settings(**settings)
-    return Context(store, HubAuthorization(store, chosen), chosen, Metrics())
+    metrics = Metrics()
+    # Without a database the log keeps nothing.
+    return Context(store, HubAuthorization(store, chosen), MessageLog("", metrics), chosen, metrics)

@@ -6,9 +6,9 @@ No other module writes to `messages`. A partition holds a day (UTC).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from charging.database.connection import AsyncConnection, Connection
 
@@ -39,8 +39,7 @@ class Direction(StrEnum):
     """Nobody: a node notes what became of a connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedMessage:
+class LoggedMessage(NamedTuple):
     """A row of the log.
 
     at: aware UTC. kind: call, result, error or unreadable; connected or disconnected of a node.
@@ -64,13 +63,8 @@ async def copy(connection: AsyncConnection, messages: Iterable[LoggedMessage]) -
     """Append messages, all or none. Raises psycopg.Error."""
     async with connection.cursor() as cursor, cursor.copy(_COPY) as rows:
         rows.set_types(_TYPES)
-        for m in messages:
-            await rows.write_row(
-                (
-                    *(m.at, m.charging_point_id, m.direction.value, m.kind, m.action),
-                    *(m.message_id, m.outcome, m.latency_milliseconds, m.payload),
-                )
-            )
+        for message in messages:
+            await rows.write_row(message)
 
 
 async def keep_partitions(connection: AsyncConnection, *, keep_days: int) -> None:
@@ -113,6 +107,14 @@ def read(
         },
     )
     return [LoggedMessage(row[0], row[1], Direction(row[2]), *row[3:]) for row in rows]
+
+
+async def lenses(connection: AsyncConnection) -> set[str]:
+    """Return the charging points of which all messages are kept now."""
+    cursor = await connection.execute(
+        "SELECT charging_point_id FROM charging_points WHERE lens_until > now()"
+    )
+    return {row[0] async for row in cursor}
 
 
 def set_lens(connection: Connection, charging_point_id: str, time: timedelta | None) -> bool:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 
+from charging.database.messages import Direction
 from cp_backend.committer import DatabaseAwayError
 from cp_backend.context import Context
 from cp_backend.conversation.wire import Wire
@@ -22,7 +24,7 @@ from cp_backend.ocpp.actions import AnyIncoming
 from cp_backend.ocpp.dialect import Dialect
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
 from cp_backend.ocpp.frames import Call, FrameError
-from cp_backend.vocabulary import Registration
+from cp_backend.vocabulary import JsonObject, Registration
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,13 @@ class Answering:
                 "charging_point": self.wire.charging_point_id,
                 "error": error.description[:200],
             },
+        )
+        self.context.message_log.note(
+            self.wire.charging_point_id,
+            Direction.IN,
+            "unreadable",
+            outcome=error.description,
+            payload=text.decode(),
         )
         if error.message_id is not None:
             code = self.dialect.spell(ErrorCode.FORMATION_VIOLATION)
@@ -133,24 +142,24 @@ class Answering:
 class Reply:
     """The answer owed to one call; given exactly once."""
 
-    __slots__ = ("_action", "_answering", "_incoming", "_message_id", "_received_at")
+    __slots__ = ("_answering", "_call", "_incoming", "_received_at")
 
     def __init__(self, answering: Answering, call: Call, incoming: AnyIncoming | None) -> None:
         self._answering: Answering | None = answering
         self._incoming = incoming
-        self._message_id = call.message_id
-        self._action = call.action
+        self._call = call
         self._received_at = time.perf_counter()
 
     def answer(self, answer: Any) -> None:
         """Answer with a CALLRESULT. answer: the type that goes with the call's message."""
         assert self._incoming is not None
         try:
-            frame = frames.call_result(self._message_id, self._incoming.write(answer))
+            payload = self._incoming.write(answer)
+            frame = frames.call_result(self._call.message_id, payload)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             self.fail(error)
         else:
-            self._send(frame)
+            self._send(frame, "result", payload)
 
     def refuse(self, refusal: CallRefusedError) -> None:
         """Answer with a CALLERROR."""
@@ -161,13 +170,14 @@ class Reply:
             "call refused",
             extra={
                 "charging_point": answering.wire.charging_point_id,
-                "action": self._action[:50],
+                "action": self._call.action[:50],
                 "code": refusal.code.value,
                 "error": refusal.description,
             },
         )
         code = answering.dialect.spell(refusal.code)
-        self._send(frames.call_error(self._message_id, code, refusal.description))
+        frame = frames.call_error(self._call.message_id, code, refusal.description)
+        self._send(frame, "error", {"code": code, "description": refusal.description})
 
     def fail(self, error: Exception) -> None:
         """Answer that the fault is ours, so that the charging point tries again.
@@ -177,7 +187,7 @@ class Reply:
         expected = isinstance(error, (DatabaseAwayError, psycopg.Error))
         log.error(
             "call failed",
-            extra={"action": self._action[:50], "error": str(error)[:300]},
+            extra={"action": self._call.action[:50], "error": str(error)[:300]},
             exc_info=None if expected else error,
         )
         if self._answering is not None:
@@ -188,10 +198,43 @@ class Reply:
         assert self._answering is not None
         self._answering.registration = registration
 
-    def _send(self, frame: bytes) -> None:
+    def _send(self, frame: bytes, kind: str, payload: JsonObject) -> None:
         answering, self._answering = self._answering, None
         assert answering is not None, "a call is answered once"
-        answering.context.metrics.sample(
-            "CallLatency", (time.perf_counter() - self._received_at) * 1000
-        )
+        milliseconds = (time.perf_counter() - self._received_at) * 1000
+        answering.context.metrics.sample("CallLatency", milliseconds)
+        if kind == "error" or answering.context.message_log.keeps(
+            answering.wire.charging_point_id, self._call.action
+        ):
+            self._log(answering, kind, payload, milliseconds)
         answering.replied(frame)
+
+    def _log(
+        self, answering: Answering, kind: str, payload: JsonObject, milliseconds: float
+    ) -> None:
+        """Keep the call, as of when it came, and its answer."""
+        note, now = answering.context.message_log.note, datetime.now(UTC)
+        name, call = answering.wire.charging_point_id, self._call
+        secrets = answering.dialect.secrets.get(call.action, frozenset())
+        note(
+            name,
+            Direction.IN,
+            "call",
+            at=now - timedelta(milliseconds=milliseconds),
+            action=call.action,
+            message_id=str(call.message_id),
+            payload=call.payload,
+            secrets=secrets,
+        )
+        note(
+            name,
+            Direction.OUT,
+            kind,
+            at=now,
+            action=call.action,
+            message_id=str(call.message_id),
+            outcome=payload["code"] if kind == "error" else "",
+            latency_milliseconds=milliseconds,
+            payload=payload,
+            secrets=secrets,
+        )

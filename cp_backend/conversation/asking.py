@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from charging.command import CommandKind, CommandResult, Outcome
+from charging.database.messages import Direction
 from cp_backend.context import Context
 from cp_backend.conversation.wire import Wire
 from cp_backend.ocpp import frames
@@ -126,6 +127,7 @@ class Asking:
         if command is None:
             return
         action = command.call.action
+        self._log_answer(command, "result", frame.payload)
         try:
             self._dialect.schemas().check_response(action, frame.payload)
             outcome = command.outgoing.read(frame.payload)
@@ -144,14 +146,19 @@ class Asking:
 
     def on_error(self, frame: CallError) -> None:
         """Take the refusal of the call in flight."""
-        if self._in_flight(frame.message_id) is not None:
+        command = self._in_flight(frame.message_id)
+        if command is not None:
             detail = f"{frame.code}: {frame.description}"
+            answer = {"code": frame.code, "description": frame.description}
+            self._log_answer(command, "error", answer, frame.code)
             self._finish(self._dialect.read_error(frame.code), detail)
             self._send_next()
 
     def on_unreadable(self, frame: UnreadableAnswer) -> None:
         """End the call in flight: of its answer only the id can be read."""
-        if self._in_flight(frame.message_id) is not None:
+        command = self._in_flight(frame.message_id)
+        if command is not None:
+            self._log_answer(command, "unreadable", frame.text)
             self._finish(Outcome.FAILED, f"unreadable answer: {frame.text}")
             self._send_next()
 
@@ -183,7 +190,34 @@ class Asking:
             command.message_id = message_id
             command.sent_at = time.perf_counter()
             self._wire.send_text(text)
+            self._context.message_log.note(
+                self._wire.charging_point_id,
+                Direction.OUT,
+                "call",
+                action=command.call.action,
+                message_id=message_id,
+                payload=command.call.payload,
+                secrets=self._secrets(command),
+            )
             return
+
+    def _log_answer(
+        self, command: Command, kind: str, payload: JsonObject | str, outcome: str = ""
+    ) -> None:
+        self._context.message_log.note(
+            self._wire.charging_point_id,
+            Direction.IN,
+            kind,
+            action=command.call.action,
+            message_id=command.message_id,
+            outcome=outcome,
+            latency_milliseconds=(time.perf_counter() - command.sent_at) * 1000,
+            payload=payload,
+            secrets=self._secrets(command),
+        )
+
+    def _secrets(self, command: Command) -> frozenset[str]:
+        return self._dialect.secrets.get(command.call.action, frozenset())
 
     def _finish(self, outcome: Outcome, detail: str = "") -> None:
         """Take the first command off and hand its result on."""

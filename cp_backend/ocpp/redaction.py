@@ -8,6 +8,8 @@ import re
 from collections.abc import Set
 from typing import Any
 
+import orjson
+
 CUT = "(not kept)"
 TOKEN_PREFIX = "token:"  # noqa: S105 - what a hash begins with
 _HASH_BYTES = 8
@@ -19,6 +21,8 @@ _SECRETS = frozenset({"password", "basicAuthPassword", "privateKey"})
 # Settings whose value is a secret: {"key": "AuthorizationKey", "value": …} in 1.6, {"variable":
 # {"name": "BasicAuthPassword"}, "attributeValue": …} in 2.x.
 _SECRET_SETTINGS = frozenset({"authorizationkey", "basicauthpassword"})
+# In lower case, one of them stands in every text that has something to hide.
+_SENSITIVE = ("idtag", "idtoken", "password", "privatekey", "authorizationkey")
 _TOKEN_IN_TEXT = re.compile(rf'("(?:{"|".join(sorted(_TOKENS))})"\s*:\s*"?)([^",}}\]]+)')
 _SECRET_IN_TEXT = re.compile(rf'("(?:{"|".join(sorted(_SECRETS))})"\s*:\s*"?)[^",}}\]]+')
 
@@ -58,7 +62,19 @@ def redact(payload: Any, key: bytes, secrets: Set[str] = frozenset()) -> Any:
 
 def redacted_json(payload: Any, key: bytes, secrets: Set[str] = frozenset()) -> str:
     """Return a payload as the JSON text that the log keeps."""
-    return json.dumps(redact(payload, key, secrets), ensure_ascii=False, separators=(",", ":"))
+    text = _dump(payload)
+    # Most messages hold nothing of the kind; a search is a fraction of a walk.
+    lower = text.lower()
+    if not secrets and not any(word in lower for word in _SENSITIVE):
+        return text
+    return _dump(redact(payload, key, secrets))
+
+
+def _dump(payload: Any) -> str:
+    try:
+        return orjson.dumps(payload).decode()
+    except TypeError:  # a number of more than 64 bits, a lone surrogate
+        return json.dumps(payload)
 
 
 def redact_text(text: str, key: bytes) -> str:

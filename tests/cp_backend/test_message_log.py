@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from charging.database import messages
+from charging.command import CommandKind
+from charging.database import commands, messages
 from charging.database.connection import connect_async
 from charging.database.grant import grant
 from charging.database.messages import Direction
 from cp_backend import message_log
 from cp_backend.message_log import MessageLog
 from cp_backend.telemetry import Metrics
+from tests.station import Station
 from tests.waiting import eventually
 
 DAY = timedelta(days=1)
@@ -125,3 +127,58 @@ async def test_a_user_that_may_only_write_rows_keeps_the_partitions(database_url
     }
     assert wanted <= found
     assert "messages_20200101" not in found
+
+
+def exchanged(database, name="CP1"):
+    return [(m.direction.value, m.kind, m.action, m.outcome) for m in read(database, name)]
+
+
+def test_what_a_charging_point_and_a_node_exchange_is_kept(node, database):
+    with Station(node.port) as station:
+        station.boot()
+        station.call("Heartbeat", {})
+        station.call("Authorize", {"idTag": "04A1B2C3"})
+        station.call("NoSuchThing", {})
+        station.send("[2")
+        commands.queue(
+            *(database, "CP1", CommandKind.REMOTE_STOP, {"session_id": 7}),
+            requested_by="test",
+            seconds=30,
+        )
+        _, message_id, action, _ = station.receive()
+        station.send([3, message_id, {"status": "Rejected"}])
+        eventually(lambda: ("in", "result", action, "") in exchanged(database))
+    found = eventually(
+        lambda: next(
+            (rows for rows in [exchanged(database)] if rows[-1][1] == "disconnected"), None
+        )
+    )
+    assert [row[:3] for row in found] == [
+        ("node", "connected", ""),
+        ("in", "call", "BootNotification"),
+        ("out", "result", "BootNotification"),
+        ("in", "call", "Authorize"),
+        ("out", "result", "Authorize"),
+        ("in", "call", "NoSuchThing"),
+        ("out", "error", "NoSuchThing"),
+        ("in", "unreadable", ""),
+        ("out", "call", "RemoteStopTransaction"),
+        ("in", "result", "RemoteStopTransaction"),
+        ("node", "disconnected", ""),
+    ]
+    assert ("out", "error", "NoSuchThing", "NotImplemented") in found
+    assert not any("04A1B2C3" in message.payload for message in read(database))
+
+
+def test_heartbeats_and_readings_are_kept_under_a_lens(node, database):
+    with Station(node.port) as station:
+        station.boot()
+        assert messages.set_lens(database, "CP1", timedelta(minutes=5))
+
+        def seen():
+            station.call("Heartbeat", {})
+            return ("in", "call", "Heartbeat", "") in exchanged(database)
+
+        eventually(seen)
+        assert not messages.set_lens(database, "CP2", timedelta(minutes=5))
+        assert messages.set_lens(database, "CP1", None)

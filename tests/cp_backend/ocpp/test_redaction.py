@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cp_backend.ocpp.redaction import CUT, hash_token, redact, redact_text
+from cp_backend.ocpp import redaction
+from cp_backend.ocpp.redaction import CUT, hash_token, redact, redact_text, redacted_json
 
 KEY = b"0123456789abcdef"
 CARD = "04A1B2C3D4"
@@ -69,9 +70,14 @@ JSON = st.recursive(
 )
 
 
+def test_the_quick_look_finds_whatever_would_be_redacted():
+    for name in {*redaction._TOKENS, *redaction._SECRETS, *redaction._SECRET_SETTINGS}:
+        assert any(word in name.lower() for word in redaction._SENSITIVE)
+
+
 @given(JSON)
 def test_whatever_comes_is_redacted_without_error(payload):
-    redact(payload, KEY)
+    assert json.loads(redacted_json(payload, KEY)) == redact(payload, KEY)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ CREATE INDEX messages_charging_point ON messages (charging_point_id, at);
 
 -- Until then a charging point's heartbeats and readings are kept too.
 ALTER TABLE charging_points ADD COLUMN lens_until timestamptz;
+CREATE INDEX charging_points_lens ON charging_points (lens_until) WHERE lens_until IS NOT NULL;
 
 -- Keys of hashes by which what belongs together can be found, and nothing can be guessed back.
 CREATE TABLE hash_keys (
