@@ -1,109 +1,125 @@
-"""Register charging points and see how they are."""
+"""Charging points: make them known, let them in, see how they are."""
 
 from __future__ import annotations
 
-import argparse
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
 
-import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import class_row
 
 from charging.credential import hash_password, new_password, new_salt
+from charging.database import audit
+from charging.database.audit import Asker
+from charging.database.connection import Connection
+from charging.database.presence import is_alive
 from charging.identity import parse_charging_point_id
-from operations.output import OperationError, show, show_json
+from operations.errors import ExistsError, InvalidError, NotFoundError, valid
 
-Connection = psycopg.Connection[Any]
-
-PRESENCE_SECONDS = 15
-"""A node that was silent for longer takes its presence with it."""
+REGISTRATIONS = ("Accepted", "Pending", "Rejected")
+"""How a boot can be answered."""
 
 
-def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    """Add this subject's actions."""
-    actions = parser.add_subparsers(dest="action", required=True)
-    register_ = actions.add_parser(
-        "register", parents=[common], help="register one and print its password, once"
-    )
-    register_.add_argument("id", help="its identity, as it stands at the end of its URL")
-    register_.add_argument(
-        "--registration", choices=("Accepted", "Pending", "Rejected"), default="Accepted"
-    )
-    register_.add_argument(
-        "--no-password", action="store_true", help="admit it without a password; for local use"
-    )
-    register_.set_defaults(run=register)
-    list_parser = actions.add_parser("list", parents=[common], help="presence and status of all")
-    list_parser.set_defaults(run=list_all)
-    decide = actions.add_parser(
-        "set-registration", parents=[common], help="decide how its next boot is answered"
-    )
-    decide.add_argument("id")
-    decide.add_argument("registration", choices=("Accepted", "Pending", "Rejected"))
-    decide.set_defaults(run=set_registration)
-    renew = actions.add_parser(
-        "new-password", parents=[common], help="replace its password and print the new one, once"
-    )
-    renew.add_argument("id")
-    renew.set_defaults(run=renew_password)
+@dataclass(frozen=True, slots=True)
+class ChargingPoint:
+    """A charging point as it is now; offline, its state is the last that it reported.
+
+    state: of its connectors that reported one, such as ``1: available, 2: charging``; status: the
+    same in the words that it reported.
+    charging: how many sessions charge at it.
+    """
+
+    charging_point: str
+    presence: str
+    registration: str
+    boot_status: str | None
+    state: str | None
+    status: str | None
+    charging: int
+    vendor: str | None
+    model: str | None
+    firmware: str | None
+    last_seen: datetime | None
 
 
-def register(connection: Connection, options: argparse.Namespace) -> None:
-    """Make a charging point known. Its password is shown now and kept nowhere."""
-    name = parse_charging_point_id(options.id)
-    password = None if options.no_password else new_password()
-    salt, digest = _hashed(password)
-    added = connection.execute(
-        "INSERT INTO charging_points (charging_point_id, registration, password_salt,"
-        " password_hash) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        [name, options.registration, salt, digest],
-    )
-    if added.rowcount == 0:
-        raise OperationError(
-            f"{name} is registered already; `new-password {name}` replaces its password"
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A charging point's new password, which is kept nowhere; None: it needs none."""
+
+    charging_point: str
+    password: str | None
+
+
+def register(
+    connection: Connection,
+    charging_point: str,
+    *,
+    by: Asker,
+    registration: str = "Accepted",
+    with_password: bool = True,
+) -> Credential:
+    """Make a charging point known. Raises InvalidError, ExistsError.
+
+    with_password: False admits it without one, for local use.
+    """
+    name = valid(parse_charging_point_id, charging_point)
+    _check(registration)
+    password = new_password() if with_password else None
+    with connection.transaction():
+        added = connection.execute(
+            "INSERT INTO charging_points (charging_point_id, registration, password_salt,"
+            " password_hash) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            [name, registration, *_hashed(password)],
         )
-    _show_password(name, password, options)
+        if added.rowcount == 0:
+            raise ExistsError(
+                f"{name} is registered already; `charging-points new-password {name}` replaces its"
+                " password"
+            )
+        detail = {"registration": registration, "password": with_password}
+        audit.write(connection, by, "register", name, detail)
+    return Credential(name, password)
 
 
-def renew_password(connection: Connection, options: argparse.Namespace) -> None:
-    """Replace a password; the old one no longer opens a connection."""
+def renew_password(connection: Connection, charging_point: str, *, by: Asker) -> Credential:
+    """Replace a password; the old one no longer opens a connection. Raises NotFoundError."""
     password = new_password()
-    salt, digest = _hashed(password)
-    _change(
-        connection,
-        options.id,
-        "UPDATE charging_points SET password_salt = %s, password_hash = %s"
-        " WHERE charging_point_id = %s",
-        [salt, digest, options.id],
-    )
-    _show_password(options.id, password, options)
+    with connection.transaction():
+        changed = connection.execute(
+            "UPDATE charging_points SET password_salt = %s, password_hash = %s"
+            " WHERE charging_point_id = %s",
+            [*_hashed(password), charging_point],
+        )
+        if changed.rowcount == 0:
+            raise unknown(charging_point)
+        audit.write(connection, by, "renew_password", charging_point, {})
+    return Credential(charging_point, password)
 
 
-def set_registration(connection: Connection, options: argparse.Namespace) -> None:
-    """Decide how a charging point's next boot is answered."""
-    _change(
-        connection,
-        options.id,
-        "UPDATE charging_points SET registration = %s WHERE charging_point_id = %s",
-        [options.registration, options.id],
-    )
-    if options.json:
-        show_json({"charging_point": options.id, "registration": options.registration})
-    else:
-        print(f"{options.id}: registration is now {options.registration}")
+def set_registration(
+    connection: Connection, charging_point: str, registration: str, *, by: Asker
+) -> None:
+    """Decide how a charging point's next boot is answered. Raises InvalidError, NotFoundError."""
+    _check(registration)
+    with connection.transaction():
+        changed = connection.execute(
+            "UPDATE charging_points SET registration = %s WHERE charging_point_id = %s",
+            [registration, charging_point],
+        )
+        if changed.rowcount == 0:
+            raise unknown(charging_point)
+        detail = {"registration": registration}
+        audit.write(connection, by, "set_registration", charging_point, detail)
 
 
-def list_all(connection: Connection, options: argparse.Namespace) -> None:
-    """List charging points with presence and status."""
-    rows = (
-        connection.cursor(row_factory=dict_row)
-        .execute(
-            """
+def list_all(connection: Connection) -> list[ChargingPoint]:
+    """Return all charging points, by identity."""
+    with connection.cursor(row_factory=class_row(ChargingPoint)) as cursor:
+        return cursor.execute(
+            f"""
             SELECT p.charging_point_id AS charging_point,
                    CASE WHEN n.node_id IS NULL THEN 'offline' ELSE 'online' END AS presence,
                    p.registration, p.boot_status,
-                   (SELECT string_agg(evse_number || ': ' || status, ', ' ORDER BY evse_number)
-                    FROM evses AS e WHERE e.charging_point_id = p.charging_point_id
-                                      AND status IS NOT NULL) AS status,
+                   reported.state, reported.status,
                    (SELECT count(*) FROM sessions AS s
                     WHERE s.charging_point_id = p.charging_point_id
                       AND s.state = 'charging') AS charging,
@@ -111,20 +127,38 @@ def list_all(connection: Connection, options: argparse.Namespace) -> None:
                    coalesce(n.heartbeat_at, p.last_seen_at) AS last_seen
             FROM charging_points AS p
             LEFT JOIN connections AS c USING (charging_point_id)
-            LEFT JOIN nodes AS n ON n.node_id = c.node_id
-                                AND n.heartbeat_at > now() - make_interval(secs => %s)
+            LEFT JOIN nodes AS n ON n.node_id = c.node_id AND {is_alive("n")}
+            CROSS JOIN LATERAL (
+                SELECT string_agg(evse_number || ': ' || state, ', ' ORDER BY evse_number) AS state,
+                       string_agg(evse_number || ': ' || status, ', ' ORDER BY evse_number)
+                           AS status
+                FROM evses AS e
+                WHERE e.charging_point_id = p.charging_point_id AND status IS NOT NULL
+            ) AS reported
             ORDER BY p.charging_point_id
-            """,
-            [PRESENCE_SECONDS],
-        )
-        .fetchall()
+            """.encode()
+        ).fetchall()
+
+
+def check_known(connection: Connection, charging_point: str) -> None:
+    """Raise NotFoundError where there is no such charging point."""
+    known = connection.execute(
+        "SELECT 1 FROM charging_points WHERE charging_point_id = %s", [charging_point]
+    ).fetchone()
+    if known is None:
+        raise unknown(charging_point)
+
+
+def unknown(charging_point: str) -> NotFoundError:
+    """Return the error that there is no such charging point."""
+    return NotFoundError(
+        f"no charging point {charging_point!r}; `charging-points list` shows those there are"
     )
-    show(
-        rows,
-        as_json=options.json,
-        title=f"{len(rows)} charging points",
-        empty="no charging points yet; `charging-points register ID` adds one",
-    )
+
+
+def _check(registration: str) -> None:
+    if registration not in REGISTRATIONS:
+        raise InvalidError(f"{registration!r} is none of {', '.join(REGISTRATIONS)}")
 
 
 def _hashed(password: str | None) -> tuple[bytes | None, bytes | None]:
@@ -132,19 +166,3 @@ def _hashed(password: str | None) -> tuple[bytes | None, bytes | None]:
         return None, None
     salt = new_salt()
     return salt, hash_password(password.encode(), salt)
-
-
-def _show_password(name: str, password: str | None, options: argparse.Namespace) -> None:
-    if options.json:
-        show_json({"charging_point": name, "password": password})
-    elif password is None:
-        print(f"{name} is registered, without a password")
-    else:
-        print(f"{name} is registered. Its password, shown this once:\n{password}")
-
-
-def _change(connection: Connection, name: str, statement: str, values: list[Any]) -> None:
-    if connection.execute(statement.encode(), values).rowcount == 0:
-        raise OperationError(
-            f"no charging point {name!r}; `charging-points list` shows those there are"
-        )

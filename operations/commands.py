@@ -1,133 +1,79 @@
-"""Command a charging point: start and stop a session from here."""
+"""Commands to charging points: whatever can be asked of one, and starting and stopping sessions.
+
+A command is queued and answered later: each function returns it, and whoever wants its result
+waits, a command line with `charging.database.commands.wait`, a server with its `Answers`. What a
+command was asked for, and by whom, is written with it.
+"""
 
 from __future__ import annotations
 
-import argparse
-from typing import Any
+from dataclasses import dataclass
 
-import psycopg
-from psycopg.types.json import Jsonb
-
-from charging.command import (
-    COMMAND_ANSWERS_CHANNEL,
-    COMMANDS_CHANNEL,
-    CommandKind,
-    CommandState,
-    Outcome,
-)
+from charging.database import commands
+from charging.database.audit import Asker
+from charging.database.connection import Connection
 from charging.identity import id_tag_key, parse_charging_point_id
-from operations.output import OperationError, show_json
-
-Connection = psycopg.Connection[Any]
+from charging.intents import Intent, Start, Stop
+from operations import charging_points, sessions
+from operations.errors import ConflictError, InvalidError, valid
 
 DEFAULT_SECONDS = 30.0
-_POLL_SECONDS = 0.5
-"""How long a lost notification costs."""
 
 
-def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    """Add this subject's actions."""
-    timing = argparse.ArgumentParser(add_help=False)
-    timing.add_argument(
-        "--timeout",
-        type=float,
-        default=DEFAULT_SECONDS,
-        metavar="SECONDS",
-        help=f"how long to wait for its answer (default: {DEFAULT_SECONDS:g})",
-    )
-    actions = parser.add_subparsers(dest="action", required=True)
-    start = actions.add_parser(
-        "remote-start", parents=[common, timing], help="let a charging point start a session"
-    )
-    start.add_argument("charging_point")
-    start.add_argument("token", help="which is charged for it; `tokens add` makes it known")
-    start.add_argument("--evse", type=int, default=1, help="its number at the charging point")
-    start.set_defaults(run=remote_start)
-    stop = actions.add_parser("remote-stop", parents=[common, timing], help="let it end a session")
-    stop.add_argument("session", type=int)
-    stop.set_defaults(run=remote_stop)
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A command on its way. seconds: that the charging point has to answer."""
+
+    command: int
+    charging_point: str
+    seconds: float
 
 
-def remote_start(connection: Connection, options: argparse.Namespace) -> None:
-    """Ask a charging point to start a session with a token."""
-    name = parse_charging_point_id(options.charging_point)
-    known = connection.execute(
-        "SELECT 1 FROM charging_points WHERE charging_point_id = %s", [name]
-    ).fetchone()
-    if known is None:
-        raise OperationError(
-            f"no charging point {name!r}; `charging-points list` shows those there are"
-        )
-    arguments = {"evse_number": options.evse, "id_tag": id_tag_key(options.token)}
-    _command(connection, options, name, CommandKind.REMOTE_START, arguments)
+def ask(
+    connection: Connection,
+    charging_point: str,
+    intent: Intent,
+    *,
+    by: Asker,
+    seconds: float = DEFAULT_SECONDS,
+) -> Queued:
+    """Ask a charging point for something. Raises InvalidError, NotFoundError."""
+    if not seconds > 0:
+        raise InvalidError("the time to answer must be positive (--timeout)")
+    name = valid(parse_charging_point_id, charging_point)
+    with connection.transaction():
+        charging_points.check_known(connection, name)
+        command_id = commands.ask(connection, name, intent, by=by, seconds=seconds)
+    return Queued(command_id, name, seconds)
 
 
-def remote_stop(connection: Connection, options: argparse.Namespace) -> None:
-    """Ask a charging point to end a session."""
+def remote_start(
+    connection: Connection,
+    charging_point: str,
+    token: str,
+    *,
+    by: Asker,
+    evse: int = 1,
+    seconds: float = DEFAULT_SECONDS,
+) -> Queued:
+    """Ask a charging point to start a session with a token, which is charged for it.
+
+    evse: its number at the charging point. Raises InvalidError, NotFoundError.
+    """
+    intent = Start(evse_number=evse, id_tag=valid(id_tag_key, token))
+    return ask(connection, charging_point, intent, by=by, seconds=seconds)
+
+
+def remote_stop(
+    connection: Connection, session_id: int, *, by: Asker, seconds: float = DEFAULT_SECONDS
+) -> Queued:
+    """Ask a charging point to end a session. Raises InvalidError, NotFoundError, ConflictError."""
     found = connection.execute(
-        "SELECT charging_point_id, state FROM sessions WHERE session_id = %s", [options.session]
+        "SELECT charging_point_id, state FROM sessions WHERE session_id = %s", [session_id]
     ).fetchone()
     if found is None:
-        raise OperationError(f"no session {options.session}; `sessions list` shows the newest")
-    if found[1] != "charging":
-        raise OperationError(f"session {options.session} has ended")
-    _command(
-        connection, options, found[0], CommandKind.REMOTE_STOP, {"session_id": options.session}
-    )
-
-
-def _command(
-    connection: Connection,
-    options: argparse.Namespace,
-    name: str,
-    kind: CommandKind,
-    arguments: dict[str, Any],
-) -> None:
-    """Queue a command, wait for its answer and show it; what is not accepted is an error."""
-    if options.timeout <= 0:
-        raise OperationError("--timeout must be positive")
-    connection.commit()
-    connection.autocommit = True
-    # Listening first: an answer may be faster than we are.
-    connection.execute(f"LISTEN {COMMAND_ANSWERS_CHANNEL}")
-    with connection.transaction():
-        row = connection.execute(
-            "INSERT INTO commands (charging_point_id, kind, arguments, requested_by, deadline)"
-            " VALUES (%s, %s, %s, 'operator', now() + make_interval(secs => %s)) RETURNING command_id",
-            [name, kind.value, Jsonb(arguments), options.timeout],
-        ).fetchone()
-        assert row is not None
-        connection.execute("SELECT pg_notify(%s, %s)", [COMMANDS_CHANNEL, name])
-    outcome, detail = _answer(connection, row[0])
-    if options.json:
-        show_json({"charging_point": name, "command": row[0], "outcome": outcome, "detail": detail})
-    if outcome != Outcome.ACCEPTED:
-        raise OperationError(f"{name}: {outcome}{f' ({detail})' if detail else ''}")
-    if not options.json:
-        print(f"{name} has accepted")
-
-
-def _answer(connection: Connection, command_id: int) -> tuple[str, str]:
-    """Wait until a command has an answer or its time is over; return outcome and detail."""
-    while True:
-        row = connection.execute(
-            "SELECT state, outcome, detail, deadline < now(), sent_at FROM commands"
-            " WHERE command_id = %s",
-            [command_id],
-        ).fetchone()
-        assert row is not None
-        state, outcome, detail, late, sent_at = row
-        if state == CommandState.ANSWERED:
-            return outcome, detail or ""
-        if state == CommandState.EXPIRED or late:
-            connection.execute(
-                "UPDATE commands SET state = 'expired'"
-                " WHERE command_id = %s AND state IN ('queued', 'sent')",
-                [command_id],
-            )
-            if sent_at is None:
-                return Outcome.OFFLINE, "no node has its connection"
-            return Outcome.TIMEOUT, "it did not answer in time"
-        for notification in connection.notifies(timeout=_POLL_SECONDS):
-            if notification.payload == str(command_id):
-                break
+        raise sessions.unknown(session_id)
+    charging_point, state = found
+    if state != "charging":
+        raise ConflictError(f"session {session_id} has ended")
+    return ask(connection, charging_point, Stop(session_id=session_id), by=by, seconds=seconds)

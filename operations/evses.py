@@ -2,184 +2,211 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from charging.event import EVENTS_CHANNEL, EventKind
+from charging.database import audit, events
+from charging.database.audit import Asker
+from charging.database.connection import Connection
+from charging.database.events import Event
+from charging.event import EventKind
 from charging.identity import evse_id_key, parse_evse_id
 from charging.master_data import details, read_evses
 from charging.tables import Fault, Row
-from operations.output import OperationError, show, show_json
-from operations.tables import read_file, refuse
+from operations import imports
+from operations.errors import ConflictError, InvalidError, NotFoundError, TableFaultsError, valid
 
-Connection = psycopg.Connection[Any]
+Place = tuple[str, int]
+"""A connector: its charging point and its number there."""
 
 
-def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    """Add this subject's actions."""
-    actions = parser.add_subparsers(dest="action", required=True)
-    set_parser = actions.add_parser(
-        "set", parents=[common], help="give a connector its EVSE id, on or off roaming"
-    )
-    set_parser.add_argument("charging_point")
-    set_parser.add_argument("evse_number", type=int, help="the connector, from 1")
-    set_parser.add_argument("evse_id", help="such as DE*VNI*E123456")
-    set_parser.add_argument("--no-roaming", action="store_true", help="not offered to the hub")
-    set_parser.set_defaults(run=set_one)
-    import_parser = actions.add_parser(
-        "import",
-        parents=[common],
-        help="name connectors and say what drivers are told of them, from a CSV or JSON file",
-    )
-    import_parser.add_argument("file", type=Path, help="like docs/examples/evses.csv")
-    import_parser.set_defaults(run=import_file)
-    for name, roaming in (("offer", True), ("withdraw", False)):
-        offer_parser = actions.add_parser(
-            name, parents=[common], help=f"{name} EVSEs {'to' if roaming else 'from'} the hub"
+@dataclass(frozen=True, slots=True)
+class Evse:
+    """An EVSE as it is now. state: charging.evse.EvseState; status, error_code: as reported.
+
+    at_the_hub: the status that the hub has.
+    """
+
+    charging_point: str
+    evse: int
+    evse_id: str | None
+    roaming: bool
+    master_data: bool
+    state: str
+    status: str | None
+    error_code: str | None
+    status_at: datetime | None
+    at_the_hub: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a table was: its rows, and how many of them are offered for roaming."""
+
+    imported: int
+    roaming: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A row of a table. details: None where they are not to be changed."""
+
+    place: Place
+    evse_id: str
+    roaming: bool
+    details: Row | None = None
+
+    @property
+    def key(self) -> str:
+        return evse_id_key(self.evse_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a connector is now."""
+
+    evse_id: str | None
+    key: str | None
+    roaming: bool
+    details: Row | None
+
+    def differs(self, wanted: _Wanted) -> bool:
+        """Return whether something is to be written."""
+        return (self.evse_id, self.roaming) != (wanted.evse_id, wanted.roaming) or (
+            wanted.details is not None and self.details != wanted.details
         )
-        offer_parser.add_argument("evse_id", nargs="+")
-        offer_parser.set_defaults(run=set_roaming, roaming=roaming)
-    list_parser = actions.add_parser("list", parents=[common], help="list EVSEs")
-    list_parser.set_defaults(run=list_all)
 
 
-def set_one(connection: Connection, options: argparse.Namespace) -> None:
-    """Name a connector."""
-    evse_id = parse_evse_id(options.evse_id)
-    if options.evse_number < 1:
-        raise OperationError("connectors are counted from 1; 0 is the whole charging point")
-    try:
-        _name(
-            connection,
-            options.charging_point,
-            options.evse_number,
-            evse_id,
-            roaming=not options.no_roaming,
-            former_key=_key_of(connection, options.charging_point, options.evse_number),
-        )
-    except psycopg.errors.ForeignKeyViolation:
-        raise OperationError(
-            f"no charging point {options.charging_point!r}; register it first"
-        ) from None
-    except psycopg.errors.UniqueViolation:
-        raise OperationError(
-            f"{evse_id} is another connector's; `evses list` shows whose"
-        ) from None
-    connection.execute("SELECT pg_notify(%s, '')", [EVENTS_CHANNEL])
-    if options.json:
-        show_json({"evse_id": evse_id, "roaming": not options.no_roaming})
-    else:
-        print(f"{options.charging_point} connector {options.evse_number} is {evse_id}")
-
-
-def _key_of(connection: Connection, charging_point_id: str, number: int) -> str | None:
-    row = connection.execute(
-        "SELECT evse_id_key FROM evses WHERE charging_point_id = %s AND evse_number = %s",
-        [charging_point_id, number],
-    ).fetchone()
-    return row[0] if row else None
-
-
-def _name(
+def name(
     connection: Connection,
-    charging_point_id: str,
-    number: int,
+    charging_point: str,
+    evse_number: int,
     evse_id: str,
     *,
-    roaming: bool,
-    former_key: str | None,
-) -> None:
-    """Name a connector, and write the event that tells of it."""
-    key = evse_id_key(evse_id)
-    connection.execute(
-        """
-        INSERT INTO evses (charging_point_id, evse_number, evse_id, evse_id_key, roaming)
-        VALUES (%s, %s, %s, %s, %s)
-        ON CONFLICT (charging_point_id, evse_number) DO UPDATE
-        SET evse_id = excluded.evse_id, evse_id_key = excluded.evse_id_key,
-            roaming = excluded.roaming
-        """,
-        [charging_point_id, number, evse_id, key, roaming],
-    )
-    changed: dict[str, Any] = {"evse_number": number}
-    if former_key not in (None, key):
-        changed["former_key"] = former_key
-    _tell(connection, charging_point_id, changed)
+    by: Asker,
+    roaming: bool = True,
+) -> str:
+    """Give a connector its EVSE id; return it in upper case.
+
+    Raises InvalidError, NotFoundError, ConflictError.
+    """
+    wanted = _Wanted((charging_point, evse_number), valid(parse_evse_id, evse_id), roaming)
+    if evse_number < 1:
+        raise InvalidError("connectors are counted from 1; 0 is the whole charging point")
+    try:
+        with connection.transaction():
+            _write(connection, [wanted])
+            detail = {"evse_number": evse_number, "evse_id": wanted.evse_id, "roaming": roaming}
+            audit.write(connection, by, "name_evse", charging_point, detail)
+    except psycopg.errors.ForeignKeyViolation:
+        raise NotFoundError(f"no charging point {charging_point!r}; register it first") from None
+    except psycopg.errors.UniqueViolation:
+        raise ConflictError(
+            f"{wanted.evse_id} is another connector's; `evses list` shows whose"
+        ) from None
+    return wanted.evse_id
 
 
-def _tell(connection: Connection, charging_point_id: str, changed: dict[str, Any]) -> None:
-    connection.execute(
-        "INSERT INTO events (kind, charging_point_id, payload, occurred_at)"
-        " VALUES (%s, %s, %s, now())",
-        [EventKind.EVSE_CHANGED.value, charging_point_id, Jsonb(changed)],
-    )
+def set_roaming(
+    connection: Connection, evse_ids: Sequence[str], *, by: Asker, roaming: bool
+) -> list[str]:
+    """Offer EVSEs to the hub, or withdraw them; return their keys. Raises NotFoundError."""
+    keys = {evse_id_key(valid(parse_evse_id, name)): name for name in evse_ids}
+    with connection.transaction():
+        rows = connection.execute(
+            "UPDATE evses SET roaming = %s WHERE evse_id_key = ANY(%s)"
+            " RETURNING evse_id_key, charging_point_id, evse_number",
+            [roaming, list(keys)],
+        ).fetchall()
+        unknown = [name for key, name in keys.items() if key not in {row[0] for row in rows}]
+        if unknown:
+            raise NotFoundError(f"no EVSE {', '.join(unknown)}; `evses list` shows those there are")
+        events.write(connection, [_changed((name, number)) for _, name, number in rows])
+        for key, name, number in rows:
+            detail = {"evse_number": number, "evse_id_key": key}
+            audit.write(connection, by, "offer_evse" if roaming else "withdraw_evse", name, detail)
+    return sorted(row[0] for row in rows)
 
 
-def import_file(connection: Connection, options: argparse.Namespace) -> None:
-    """Take a whole file of EVSEs, or nothing of it."""
-    rows, faults = read_file(options.file, read_evses)
-    refuse(options.file, [*faults, *_faults_of_place(connection, rows)])
-    former = {
-        place: _key_of(connection, *place)
-        for place in ((row["charging_point"], row["evse_number"]) for _, row in rows)
-    }
-    # Names may change places within a file, so all are free before any is given.
-    connection.execute(
-        "UPDATE evses SET evse_id = NULL, evse_id_key = NULL"
-        " FROM unnest(%s::text[], %s::int[], %s::text[]) AS t (charging_point_id, number, key)"
-        " WHERE evses.charging_point_id = t.charging_point_id AND evse_number = number"
-        " AND evse_id_key <> key",
-        [
-            [row["charging_point"] for _, row in rows],
-            [row["evse_number"] for _, row in rows],
-            [evse_id_key(row["evse_id"]) for _, row in rows],
-        ],
-    )
-    for _, row in rows:
-        place = (row["charging_point"], row["evse_number"])
-        _name(
-            connection,
-            *place,
-            row["evse_id"],
-            roaming=row["roaming"],
-            former_key=former[place],
-        )
-        connection.execute(
-            "INSERT INTO evse_details (charging_point_id, evse_number, details) VALUES (%s, %s, %s)"
-            " ON CONFLICT (charging_point_id, evse_number)"
-            " DO UPDATE SET details = excluded.details, updated_at = now()",
-            [*place, Jsonb(details(row))],
-        )
-    connection.execute("SELECT pg_notify(%s, '')", [EVENTS_CHANNEL])
-    offered = sum(row["roaming"] for _, row in rows)
-    if options.json:
-        show_json({"imported": len(rows), "roaming": offered})
-    else:
-        print(f"{len(rows)} EVSEs imported, {offered} of them offered for roaming")
+def list_all(connection: Connection) -> list[Evse]:
+    """Return all EVSEs with their state."""
+    with connection.cursor(row_factory=class_row(Evse)) as cursor:
+        return cursor.execute(
+            """
+            SELECT e.charging_point_id AS charging_point, e.evse_number AS evse, e.evse_id,
+                   e.roaming, d.details IS NOT NULL AS master_data, e.state, e.status,
+                   e.error_code, e.status_at, h.delivered ->> 'EvseStatus' AS at_the_hub
+            FROM evses AS e
+            LEFT JOIN evse_details AS d USING (charging_point_id, evse_number)
+            LEFT JOIN deliveries AS h ON h.queue = 'evse-status' AND h.key = e.evse_id_key
+            WHERE e.evse_number > 0 ORDER BY e.charging_point_id, e.evse_number
+            """
+        ).fetchall()
 
 
-def _faults_of_place(connection: Connection, rows: list[tuple[int, Row]]) -> list[Fault]:
-    """Return what the database has against rows that are right in themselves."""
-    known = {row[0] for row in connection.execute("SELECT charging_point_id FROM charging_points")}
-    products = {row[0] for row in connection.execute("SELECT product_id FROM price_products")}
-    owners = {
-        key: (name, number)
-        for name, number, key in connection.execute(
+def import_table(connection: Connection, text: str, *, by: Asker) -> Imported:
+    """Name connectors and say what drivers are told of them, by a table in CSV or JSON.
+
+    connection: in autocommit. operations.imports says what holds when it is interrupted. Raises
+    InvalidError, TableFaultsError; then nothing was written. Raises ConflictError where another
+    import runs, or where another operator changed names meanwhile: some parts may be written then.
+    """
+    rows, faults = imports.read(text, read_evses)
+    with imports.exclusively(connection):
+        owners = _owners(connection)
+        if found := [*faults, *_faults_of_place(connection, rows, owners)]:
+            raise TableFaultsError(sorted(found, key=lambda fault: fault.row))
+        wanted = [
+            _Wanted(
+                (row["charging_point"], row["evse_number"]),
+                row["evse_id"],
+                row["roaming"],
+                details(row),
+            )
+            for _, row in rows
+        ]
+        ordered, freed = _in_order(wanted, owners)
+        audit.write(connection, by, "import_evses", "", {"rows": len(wanted)})
+        try:
+            imports.in_parts(connection, sorted(freed), lambda part: _free(connection, part))
+            imports.in_parts(connection, ordered, lambda part: _write(connection, part))
+        except (psycopg.errors.UniqueViolation, psycopg.errors.ForeignKeyViolation):
+            raise ConflictError(
+                "EVSEs were changed by somebody else meanwhile, so only a part was imported;"
+                " import the file again"
+            ) from None
+    return Imported(len(wanted), sum(row.roaming for row in wanted))
+
+
+def _owners(connection: Connection) -> dict[str, Place]:
+    """Return which connector has each name, by its key."""
+    return {
+        key: (charging_point, number)
+        for charging_point, number, key in connection.execute(
             "SELECT charging_point_id, evse_number, evse_id_key FROM evses"
             " WHERE evse_id_key IS NOT NULL"
         )
     }
+
+
+def _faults_of_place(
+    connection: Connection, rows: Sequence[tuple[int, Row]], owners: Mapping[str, Place]
+) -> list[Fault]:
+    """Return what the database has against rows that are right in themselves."""
+    known = {row[0] for row in connection.execute("SELECT charging_point_id FROM charging_points")}
+    products = {row[0] for row in connection.execute("SELECT product_id FROM price_products")}
     here = {(row.get("charging_point"), row.get("evse_number")) for _, row in rows}
     faults = []
     for number, row in rows:
-        name = row.get("charging_point")
-        if isinstance(name, str) and name not in known:
-            faults.append(Fault(number, "charging_point", f"{name!r} is not registered"))
+        charging_point = row.get("charging_point")
+        if isinstance(charging_point, str) and charging_point not in known:
+            faults.append(Fault(number, "charging_point", f"{charging_point!r} is not registered"))
         if isinstance(row.get("evse_id"), str):
             owner = owners.get(evse_id_key(row["evse_id"]))
             if owner is not None and owner not in here:
@@ -194,42 +221,126 @@ def _faults_of_place(connection: Connection, rows: list[tuple[int, Row]]) -> lis
     return faults
 
 
-def set_roaming(connection: Connection, options: argparse.Namespace) -> None:
-    """Offer EVSEs to the hub, or withdraw them."""
-    keys = {evse_id_key(parse_evse_id(name)): name for name in options.evse_id}
-    rows = connection.execute(
-        "UPDATE evses SET roaming = %s WHERE evse_id_key = ANY(%s)"
-        " RETURNING evse_id_key, charging_point_id, evse_number",
-        [options.roaming, list(keys)],
-    ).fetchall()
-    unknown = [name for key, name in keys.items() if key not in {row[0] for row in rows}]
-    if unknown:
-        raise OperationError(f"no EVSE {', '.join(unknown)}; `evses list` shows those there are")
-    for _, charging_point_id, number in rows:
-        _tell(connection, charging_point_id, {"evse_number": number})
-    connection.execute("SELECT pg_notify(%s, '')", [EVENTS_CHANNEL])
-    word = "offered to the hub" if options.roaming else "withdrawn from the hub"
-    if options.json:
-        show_json({"evses": sorted(row[0] for row in rows), "roaming": options.roaming})
-    else:
-        print(f"{len(rows)} EVSEs {word}")
+def _in_order(
+    wanted: Sequence[_Wanted], owners: Mapping[str, Place]
+) -> tuple[list[_Wanted], list[Place]]:
+    """Return rows so that a name is given up before another connector gets it.
+
+    Names that only change hands in a circle have no such order: of each circle one connector is
+    returned that must lose its name before.
+    """
+    by_place = {row.place: row for row in wanted}
+    taker: dict[Place, _Wanted] = {}
+    waiting: set[Place] = set()
+    for row in wanted:
+        owner = owners.get(row.key)
+        if owner is not None and owner != row.place and owner in by_place:
+            taker[owner] = row
+            waiting.add(row.place)
+    ordered: list[_Wanted] = []
+    done: set[Place] = set()
+
+    def follow(row: _Wanted | None) -> None:
+        while row is not None and row.place not in done:
+            done.add(row.place)
+            ordered.append(row)
+            row = taker.get(row.place)
+
+    in_turn = sorted(wanted, key=lambda row: row.place)
+    for row in in_turn:
+        if row.place not in waiting:
+            follow(row)
+    freed: list[Place] = []
+    for row in in_turn:
+        if row.place not in done:
+            freed.append(row.place)
+            follow(taker[row.place])
+    return ordered, freed
 
 
-def list_all(connection: Connection, options: argparse.Namespace) -> None:
-    """List EVSEs with their status."""
-    rows = (
-        connection.cursor(row_factory=dict_row)
-        .execute(
-            """
-            SELECT e.charging_point_id AS charging_point, e.evse_number AS evse, e.evse_id,
-                   e.roaming, d.details IS NOT NULL AS master_data, e.status, e.error_code,
-                   e.status_at, h.delivered ->> 'EvseStatus' AS at_the_hub
-            FROM evses AS e
-            LEFT JOIN evse_details AS d USING (charging_point_id, evse_number)
-            LEFT JOIN deliveries AS h ON h.queue = 'evse-status' AND h.key = e.evse_id_key
-            WHERE e.evse_number > 0 ORDER BY e.charging_point_id, e.evse_number
-            """
-        )
-        .fetchall()
+def _free(connection: Connection, places: Sequence[Place]) -> None:
+    """Take names away from connectors that get others."""
+    held = _held(connection, places)
+    _set_nameless(connection, list(held))
+    events.write(connection, [_changed(place, held[place].key) for place in held])
+
+
+def _write(connection: Connection, part: Sequence[_Wanted]) -> None:
+    """Write the rows that differ from what is there, and an event for each."""
+    held = _held(connection, [row.place for row in part])
+    in_turn = [row for row in part if row.place not in held or held[row.place].differs(row)]
+    changed = sorted(in_turn, key=lambda row: row.place)
+    former = {
+        row.place: held[row.place].key
+        for row in changed
+        if row.place in held and held[row.place].key not in (None, row.key)
+    }
+    # Names may change hands within a part, so all are free before any is given.
+    _set_nameless(connection, list(former))
+    connection.execute(
+        """
+        INSERT INTO evses (charging_point_id, evse_number, evse_id, evse_id_key, roaming)
+        SELECT * FROM unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::boolean[])
+        ON CONFLICT (charging_point_id, evse_number) DO UPDATE
+        SET evse_id = excluded.evse_id, evse_id_key = excluded.evse_id_key,
+            roaming = excluded.roaming
+        """,
+        [
+            *_columns([row.place for row in changed]),
+            [row.evse_id for row in changed],
+            [row.key for row in changed],
+            [row.roaming for row in changed],
+        ],
     )
-    show(rows, as_json=options.json, title=f"{len(rows)} EVSEs", empty="no EVSEs yet")
+    described = [row for row in changed if row.details is not None]
+    connection.execute(
+        """
+        INSERT INTO evse_details (charging_point_id, evse_number, details)
+        SELECT * FROM unnest(%s::text[], %s::int[], %s::jsonb[])
+        ON CONFLICT (charging_point_id, evse_number)
+        DO UPDATE SET details = excluded.details, updated_at = now()
+        """,
+        [*_columns([row.place for row in described]), [Jsonb(row.details) for row in described]],
+    )
+    # The relay reads events in their order: a name must be given up before it is taken.
+    events.write(connection, [_changed(row.place, former.get(row.place)) for row in in_turn])
+
+
+def _held(connection: Connection, places: Sequence[Place]) -> dict[Place, _Held]:
+    """Lock connectors, in one order for everybody; return what they are now."""
+    rows = connection.execute(
+        """
+        SELECT e.charging_point_id, e.evse_number, e.evse_id, e.evse_id_key, e.roaming, d.details
+        FROM evses AS e
+        JOIN unnest(%s::text[], %s::int[]) AS t (charging_point_id, evse_number)
+            USING (charging_point_id, evse_number)
+        LEFT JOIN evse_details AS d USING (charging_point_id, evse_number)
+        ORDER BY charging_point_id, evse_number FOR UPDATE OF e
+        """,
+        _columns(places),
+    )
+    return {(row[0], row[1]): _Held(*row[2:]) for row in rows}
+
+
+def _set_nameless(connection: Connection, places: Sequence[Place]) -> None:
+    connection.execute(
+        "UPDATE evses AS e SET evse_id = NULL, evse_id_key = NULL"
+        " FROM unnest(%s::text[], %s::int[]) AS t (charging_point_id, evse_number)"
+        " WHERE e.charging_point_id = t.charging_point_id AND e.evse_number = t.evse_number",
+        _columns(places),
+    )
+
+
+def _columns(places: Sequence[Place]) -> list[list[Any]]:
+    return [[place[0] for place in places], [place[1] for place in places]]
+
+
+def _changed(place: Place, former_key: str | None = None) -> Event:
+    """Return the event that a connector's name, data or place in roaming has changed.
+
+    former_key: of the name that it no longer has.
+    """
+    payload: dict[str, Any] = {"evse_number": place[1]}
+    if former_key is not None:
+        payload["former_key"] = former_key
+    return Event(EventKind.EVSE_CHANGED, place[0], payload)

@@ -1,67 +1,88 @@
-"""What the roaming hub was told, what waits, and what it refused."""
+"""What the roaming hub was told, what waits for it, and what it refused."""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import class_row
 
+from charging.database import audit, events
+from charging.database.audit import Asker
+from charging.database.connection import Connection
+from charging.database.events import WAKE, WRITTEN
 from charging.delivery import DELIVERIES_CHANNEL, OUTBOX, Queue
-from charging.event import EVENTS_CHANNEL, EventKind
-from operations.output import OperationError, show, show_json
+from charging.event import EventKind
+from operations.errors import ConflictError, InvalidError
+from operations.sessions import check_limit
 
-Connection = psycopg.Connection[Any]
-
+QUEUES = (*(queue.value for queue in Queue), OUTBOX)
 FULL_LOADS = (Queue.EVSE_DATA.value, Queue.EVSE_STATUS.value)
 
 
-def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    """Add this subject's actions."""
-    actions = parser.add_subparsers(dest="action", required=True)
-    queues = [queue.value for queue in Queue]
-    show_parser = actions.add_parser("show", parents=[common], help="the queues to the hub")
-    show_parser.set_defaults(run=show_queues)
-    parked = actions.add_parser(
-        "parked", parents=[common], help="what the hub refused, and why; waits for you"
-    )
-    parked.add_argument("--queue", choices=[*queues, OUTBOX])
-    parked.add_argument("--payload", action="store_true", help="show the messages too")
-    parked.set_defaults(run=list_parked)
-    requeue_parser = actions.add_parser(
-        "requeue", parents=[common], help="try parked deliveries again, once the cause is mended"
-    )
-    requeue_parser.add_argument("deliveries", type=int, nargs="*", metavar="DELIVERY")
-    requeue_parser.add_argument("--queue", choices=[*queues, OUTBOX], help="all of one queue")
-    requeue_parser.add_argument("--all", action="store_true", help="everything that is parked")
-    requeue_parser.set_defaults(run=requeue)
-    drop_parser = actions.add_parser(
-        "drop", parents=[common], help="give up a parked delivery for good"
-    )
-    drop_parser.add_argument("delivery", type=int)
-    drop_parser.add_argument("--reason", required=True, help="for whoever asks later")
-    drop_parser.set_defaults(run=drop)
-    load_parser = actions.add_parser(
-        "full-load", parents=[common], help="push everything of a queue anew"
-    )
-    load_parser.add_argument("queue", choices=FULL_LOADS)
-    load_parser.set_defaults(run=full_load)
-    sessions = actions.add_parser(
-        "sessions", parents=[common], help="sessions of the hub, and how their records stand"
-    )
-    sessions.add_argument("--limit", type=int, default=100)
-    sessions.set_defaults(run=list_sessions)
+@dataclass(frozen=True, slots=True)
+class HubQueue:
+    """A queue to the hub. oldest_seconds: how long its oldest delivery has waited.
+
+    worker: the process that delivers it; seen_at: its last sign of life.
+    """
+
+    queue: str
+    waiting: int
+    oldest_seconds: int | None
+    parked: int
+    delivered_last_hour: int
+    full_load_at: datetime | None
+    worker: str | None
+    seen_at: datetime | None
 
 
-def show_queues(connection: Connection, options: argparse.Namespace) -> None:
-    """Show each queue: what waits, since when, what was sent, what is parked, who works."""
-    rows = (
-        connection.cursor(row_factory=dict_row)
-        .execute(
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A delivery that the hub refused, or that could not be written. reason: why.
+
+    hub_process: the hub's own name for the call, for its support.
+    """
+
+    delivery: int
+    queue: str
+    key: str
+    reason: str
+    attempts: int
+    parked_at: datetime | None
+    hub_process: str | None
+    payload: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class HubSession:
+    """A session as the hub knows it, with ours and with its charge detail record."""
+
+    hub_session: str
+    provider: str
+    origin: str
+    state: str
+    charging_point: str
+    evse: int | None
+    session: int | None
+    energy_wh: int | None
+    record: str | None
+    record_at: datetime | None
+    reason: str | None
+    created_at: datetime
+
+
+def list_queues(connection: Connection) -> list[HubQueue]:
+    """Return each queue: what waits, since when, what was delivered and parked, who works on it."""
+    with connection.cursor(row_factory=class_row(HubQueue)) as cursor:
+        return cursor.execute(
             """
             SELECT names.queue,
-                   count(*) FILTER (WHERE d.state = 'waiting') AS waiting,
+                   CASE WHEN names.queue = %(outbox)s
+                        THEN (SELECT count(*) FROM events WHERE relayed_at IS NULL)
+                        ELSE count(*) FILTER (WHERE d.state = 'waiting') END AS waiting,
                    round(extract(epoch FROM now() - min(d.queued_at)
                          FILTER (WHERE d.state = 'waiting')))::int AS oldest_seconds,
                    count(*) FILTER (WHERE d.state = 'parked') AS parked,
@@ -70,168 +91,109 @@ def show_queues(connection: Connection, options: argparse.Namespace) -> None:
                        AS delivered_last_hour,
                    min(q.full_load_at) AS full_load_at, min(q.worker) AS worker,
                    min(q.beaten_at) AS seen_at
-            FROM unnest(%s::text[]) WITH ORDINALITY AS names (queue, place)
+            FROM unnest(%(queues)s::text[]) WITH ORDINALITY AS names (queue, place)
             LEFT JOIN deliveries AS d USING (queue)
             LEFT JOIN hub_queues AS q USING (queue)
             GROUP BY names.queue, names.place ORDER BY names.place
             """,
-            [[*(queue.value for queue in Queue), OUTBOX]],
-        )
-        .fetchall()
-    )
-    unread = connection.execute("SELECT count(*) FROM events WHERE relayed_at IS NULL").fetchone()
-    for row in rows:
-        if row["queue"] == OUTBOX:
-            row["waiting"] = unread[0] if unread else 0
-    show(rows, as_json=options.json, title="Queues to the roaming hub", empty="")
-    if options.json:
-        return
-    nameless = connection.execute(
+            {"outbox": OUTBOX, "queues": list(QUEUES)},
+        ).fetchall()
+
+
+def offered_without_master_data(connection: Connection) -> int:
+    """Return how many EVSEs are offered for roaming and unknown to the hub for want of data."""
+    row = connection.execute(
         "SELECT count(*) FROM evses LEFT JOIN evse_details USING (charging_point_id, evse_number)"
         " WHERE roaming AND evse_id IS NOT NULL AND details IS NULL"
     ).fetchone()
-    if nameless and nameless[0]:
-        print(
-            f"{nameless[0]} EVSEs are offered for roaming without master data, so the hub is not "
-            "told of them; `evses import` fills it in"
-        )
-    if any(row["parked"] for row in rows):
-        print("`hub parked` says what the hub refused and why")
+    assert row is not None
+    count: int = row[0]
+    return count
 
 
-def list_parked(connection: Connection, options: argparse.Namespace) -> None:
-    """List what is parked, oldest first."""
-    rows = (
-        connection.cursor(row_factory=dict_row)
-        .execute(
+def list_parked(connection: Connection, queue: str | None = None) -> list[Parked]:
+    """Return what is parked, oldest first; of one queue, or of all."""
+    with connection.cursor(row_factory=class_row(Parked)) as cursor:
+        return cursor.execute(
             "SELECT delivery_id AS delivery, queue, key, reason, attempts, settled_at AS parked_at,"
             " process_id AS hub_process, payload"
             " FROM deliveries WHERE state = 'parked' AND (%(queue)s::text IS NULL"
             " OR queue = %(queue)s) ORDER BY delivery_id",
-            {"queue": options.queue},
-        )
-        .fetchall()
-    )
-    if not options.payload:
-        for row in rows:
-            del row["payload"]
-    show(rows, as_json=options.json, title=f"{len(rows)} parked", empty="nothing is parked: good")
+            {"queue": queue},
+        ).fetchall()
 
 
-def requeue(connection: Connection, options: argparse.Namespace) -> None:
-    """Queue parked deliveries again.
+def requeue(
+    connection: Connection,
+    deliveries: Sequence[int] = (),
+    *,
+    by: Asker,
+    queue: str | None = None,
+    everything: bool = False,
+) -> list[int]:
+    """Queue parked deliveries again: by number, of one queue, or everything; return their numbers.
 
     A record that could not be written is written anew from its session, an event read again.
+    Raises InvalidError, ConflictError.
     """
-    if not (options.deliveries or options.queue or options.all):
-        raise OperationError("say which: numbers of deliveries, --queue NAME or --all")
-    chosen = connection.execute(
-        """
-        SELECT delivery_id, queue, key, payload IS NULL AS unwritten, hub_session_id
-        FROM deliveries
-        WHERE state = 'parked' AND (%(all)s OR queue = %(queue)s OR delivery_id = ANY(%(ids)s))
-        ORDER BY delivery_id FOR UPDATE
-        """,
-        {"all": options.all, "queue": options.queue, "ids": options.deliveries},
-    ).fetchall()
-    missing = sorted(set(options.deliveries) - {row[0] for row in chosen})
-    if missing:
-        raise OperationError(
-            f"not parked: {', '.join(map(str, missing))}; `hub parked` lists what is"
+    if not (deliveries or queue or everything):
+        raise InvalidError("say which: numbers of deliveries, --queue NAME or --all")
+    with connection.transaction():
+        chosen = connection.execute(
+            """
+            SELECT delivery_id, queue, key, payload IS NULL AS unwritten, hub_session_id
+            FROM deliveries
+            WHERE state = 'parked' AND (%(all)s OR queue = %(queue)s OR delivery_id = ANY(%(ids)s))
+            ORDER BY delivery_id FOR UPDATE
+            """,
+            {"all": everything, "queue": queue, "ids": list(deliveries)},
+        ).fetchall()
+        missing = sorted(set(deliveries) - {row[0] for row in chosen})
+        if missing:
+            raise ConflictError(
+                f"not parked: {', '.join(map(str, missing))}; `hub parked` lists what is"
+            )
+        for row in chosen:
+            _requeue(connection, *row)
+        audit.write(connection, by, "requeue", "hub", {"deliveries": [row[0] for row in chosen]})
+        events.wake(connection)
+        _wake(connection, {row[1] for row in chosen})
+    return [row[0] for row in chosen]
+
+
+def drop(connection: Connection, delivery: int, reason: str, *, by: Asker) -> None:
+    """Give up a parked delivery; it stays in the books with the reason. Raises ConflictError."""
+    with connection.transaction():
+        dropped = connection.execute(
+            "UPDATE deliveries SET state = 'dropped', settled_at = now(),"
+            " reason = left(%s || ' (was: ' || reason || ')', 1000)"
+            " WHERE delivery_id = %s AND state = 'parked'",
+            [reason, delivery],
         )
-    for delivery_id, queue, key, unwritten, hub_session_id in chosen:
-        if queue == OUTBOX:
-            connection.execute("DELETE FROM deliveries WHERE delivery_id = %s", [delivery_id])
-            connection.execute(
-                "UPDATE events SET relayed_at = NULL WHERE event_id = %s", [int(key)]
-            )
-        elif unwritten and hub_session_id is not None:
-            connection.execute("DELETE FROM deliveries WHERE delivery_id = %s", [delivery_id])
-            _tell_again(connection, queue, hub_session_id)
-        else:
-            connection.execute(
-                "UPDATE deliveries SET state = 'waiting', attempts = 0, next_attempt_at = now(),"
-                " queued_at = now() WHERE delivery_id = %s",
-                [delivery_id],
-            )
-    connection.execute("SELECT pg_notify(%s, '')", [EVENTS_CHANNEL])
-    for queue in sorted({row[1] for row in chosen}):
-        connection.execute("SELECT pg_notify(%s, %s)", [DELIVERIES_CHANNEL, queue])
-    if options.json:
-        show_json({"requeued": [row[0] for row in chosen]})
-    else:
-        print(f"{len(chosen)} deliveries wait again")
+        if dropped.rowcount == 0:
+            raise ConflictError(f"{delivery} is not parked; `hub parked` lists what is")
+        audit.write(connection, by, "drop", "hub", {"delivery": delivery, "reason": reason})
 
 
-def _tell_again(connection: Connection, queue: str, hub_session_id: str) -> None:
-    """Write the event anew from which the relay writes the message."""
-    ended = queue == Queue.CHARGE_DETAIL_RECORD
-    connection.execute(
-        """
-        INSERT INTO events (kind, charging_point_id, payload, occurred_at)
-        SELECT %s, charging_point_id, jsonb_build_object('session_id', session_id), now()
-        FROM hub_sessions WHERE hub_session_id = %s AND session_id IS NOT NULL
-        """,
-        [
-            (EventKind.SESSION_ENDED if ended else EventKind.SESSION_STARTED).value,
-            hub_session_id,
-        ],
-    )
-    connection.execute(
-        """
-        INSERT INTO events (kind, charging_point_id, payload, occurred_at)
-        SELECT %s, charging_point_id,
-               jsonb_build_object('hub_session_id', hub_session_id, 'why', 'stopped'), now()
-        FROM hub_sessions WHERE hub_session_id = %s AND session_id IS NULL
-        """,
-        [EventKind.HUB_SESSION_CLOSED.value, hub_session_id],
-    )
-    connection.execute(
-        """
-        INSERT INTO events (kind, charging_point_id, payload, occurred_at)
-        SELECT %s, charging_point_id, jsonb_build_object('reservation_id', reservation_id), now()
-        FROM reservations WHERE hub_session_id = %s
-          AND state IN ('used', 'cancelled', 'expired')
-        """,
-        [EventKind.RESERVATION_ENDED.value, hub_session_id],
-    )
+def request_full_load(connection: Connection, queue: str, *, by: Asker) -> None:
+    """Have all of a queue pushed again, which replaces what the hub has. Raises InvalidError."""
+    if queue not in FULL_LOADS:
+        raise InvalidError(f"{queue!r} has no full load; {' and '.join(FULL_LOADS)} have")
+    with connection.transaction():
+        connection.execute(
+            "INSERT INTO hub_queues (queue, full_load_wanted) VALUES (%s, true)"
+            " ON CONFLICT (queue) DO UPDATE SET full_load_wanted = true",
+            [queue],
+        )
+        audit.write(connection, by, "full_load", "hub", {"queue": queue})
+        _wake(connection, {queue})
 
 
-def drop(connection: Connection, options: argparse.Namespace) -> None:
-    """Give up a parked delivery; it stays in the books with the reason."""
-    dropped = connection.execute(
-        "UPDATE deliveries SET state = 'dropped', settled_at = now(),"
-        " reason = left(%s || ' (was: ' || reason || ')', 1000)"
-        " WHERE delivery_id = %s AND state = 'parked'",
-        [options.reason, options.delivery],
-    )
-    if dropped.rowcount == 0:
-        raise OperationError(f"{options.delivery} is not parked; `hub parked` lists what is")
-    if options.json:
-        show_json({"dropped": options.delivery})
-    else:
-        print(f"{options.delivery} will not be sent")
-
-
-def full_load(connection: Connection, options: argparse.Namespace) -> None:
-    """Have a queue's whole pushed again, which replaces what the hub has."""
-    connection.execute(
-        "INSERT INTO hub_queues (queue, full_load_wanted) VALUES (%s, true)"
-        " ON CONFLICT (queue) DO UPDATE SET full_load_wanted = true",
-        [options.queue],
-    )
-    connection.execute("SELECT pg_notify(%s, %s)", [DELIVERIES_CHANNEL, options.queue])
-    if options.json:
-        show_json({"queue": options.queue, "full_load": True})
-    else:
-        print(f"all of {options.queue} will be pushed anew")
-
-
-def list_sessions(connection: Connection, options: argparse.Namespace) -> None:
-    """List the hub's sessions, newest first, with ours and with their records."""
-    rows = (
-        connection.cursor(row_factory=dict_row)
-        .execute(
+def list_sessions(connection: Connection, *, limit: int = 100) -> list[HubSession]:
+    """Return the hub's sessions, newest first. Raises InvalidError."""
+    check_limit(limit)
+    with connection.cursor(row_factory=class_row(HubSession)) as cursor:
+        return cursor.execute(
             """
             SELECT h.hub_session_id AS hub_session, h.provider_id AS provider, h.origin, h.state,
                    h.charging_point_id AS charging_point, h.evse_number AS evse,
@@ -242,13 +204,61 @@ def list_sessions(connection: Connection, options: argparse.Namespace) -> None:
             LEFT JOIN deliveries AS d ON d.queue = %s AND d.key = h.hub_session_id
             ORDER BY h.created_at DESC LIMIT %s
             """,
-            [Queue.CHARGE_DETAIL_RECORD.value, options.limit],
+            [Queue.CHARGE_DETAIL_RECORD.value, limit],
+        ).fetchall()
+
+
+def _requeue(
+    connection: Connection,
+    delivery_id: int,
+    queue: str,
+    key: str,
+    unwritten: bool,
+    hub_session_id: str | None,
+) -> None:
+    if queue == OUTBOX:
+        connection.execute("DELETE FROM deliveries WHERE delivery_id = %s", [delivery_id])
+        connection.execute("UPDATE events SET relayed_at = NULL WHERE event_id = %s", [int(key)])
+    elif unwritten and hub_session_id is not None:
+        connection.execute("DELETE FROM deliveries WHERE delivery_id = %s", [delivery_id])
+        _repeat_event(connection, queue, hub_session_id)
+    else:
+        connection.execute(
+            "UPDATE deliveries SET state = 'waiting', attempts = 0, next_attempt_at = now(),"
+            " queued_at = now() WHERE delivery_id = %s",
+            [delivery_id],
         )
-        .fetchall()
+
+
+def _repeat_event(connection: Connection, queue: str, hub_session_id: str) -> None:
+    """Write the event again from which the relay writes the message."""
+    ended = queue == Queue.CHARGE_DETAIL_RECORD
+    connection.execute(
+        f"""
+        WITH happened AS (
+            SELECT %(moment)s AS kind, charging_point_id,
+                   jsonb_build_object('session_id', session_id) AS payload, now() AS occurred_at
+            FROM hub_sessions WHERE hub_session_id = %(name)s AND session_id IS NOT NULL
+            UNION ALL
+            SELECT %(closed)s, charging_point_id,
+                   jsonb_build_object('hub_session_id', hub_session_id, 'why', 'stopped'), now()
+            FROM hub_sessions WHERE hub_session_id = %(name)s AND session_id IS NULL
+            UNION ALL
+            SELECT %(reservation)s, charging_point_id,
+                   jsonb_build_object('reservation_id', reservation_id), now()
+            FROM reservations WHERE hub_session_id = %(name)s
+              AND state IN ('used', 'cancelled', 'expired')
+        ), {WRITTEN} {WAKE}
+        """.encode(),
+        {
+            "moment": (EventKind.SESSION_ENDED if ended else EventKind.SESSION_STARTED).value,
+            "closed": EventKind.HUB_SESSION_CLOSED.value,
+            "reservation": EventKind.RESERVATION_ENDED.value,
+            "name": hub_session_id,
+        },
     )
-    show(
-        rows,
-        as_json=options.json,
-        title=f"{len(rows)} sessions of the hub",
-        empty="no sessions of the hub yet",
-    )
+
+
+def _wake(connection: Connection, queues: set[str]) -> None:
+    for queue in sorted(queues):
+        connection.execute("SELECT pg_notify(%s, %s)", [DELIVERIES_CHANNEL, queue])

@@ -2,61 +2,81 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from charging.event import EVENTS_CHANNEL, EventKind
+from charging.database import audit, events
+from charging.database.audit import Asker
+from charging.database.connection import Connection
+from charging.database.events import Event
+from charging.event import EventKind
 from charging.price import ALL_PROVIDERS, details, read_prices
-from operations.output import OperationError, show, show_json
-from operations.tables import read_file, refuse
+from charging.tables import Row
+from operations import imports
+from operations.errors import ConflictError, NotFoundError, TableFaultsError
 
-Connection = psycopg.Connection[Any]
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A product and what it costs. provider: who it is for, ``*`` for all.
+
+    evses: how many have it. hub, reason: whether the hub knows it, and why not.
+    """
+
+    product: str
+    provider: str
+    price: str
+    currency: str
+    unit: str
+    max_power_kw: str
+    evses: int
+    hub: str | None
+    reason: str | None
 
 
-def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    """Add this subject's actions."""
-    actions = parser.add_subparsers(dest="action", required=True)
-    import_parser = actions.add_parser(
-        "import", parents=[common], help="add or change prices from a CSV or JSON file"
+def import_table(connection: Connection, text: str, *, by: Asker) -> int:
+    """Add or change prices by a table in CSV or JSON; return how many rows it has.
+
+    operations.imports says what holds when it is interrupted. Raises InvalidError, ConflictError,
+    TableFaultsError; then nothing was written.
+    """
+    rows, faults = imports.read(text, read_prices)
+    if faults:
+        raise TableFaultsError(faults)
+    ordered = sorted(
+        (row for _, row in rows), key=lambda row: (row["provider_id"], row["product_id"])
     )
-    import_parser.add_argument("file", type=Path)
-    import_parser.set_defaults(run=import_file)
-    list_parser = actions.add_parser("list", parents=[common], help="list prices")
-    list_parser.set_defaults(run=list_all)
-    remove_parser = actions.add_parser("remove", parents=[common], help="take a price away")
-    remove_parser.add_argument("product")
-    remove_parser.add_argument("--provider", default=ALL_PROVIDERS, help="default: for all")
-    remove_parser.set_defaults(run=remove)
+    with imports.exclusively(connection):
+        audit.write(connection, by, "import_prices", "", {"rows": len(rows)})
+        imports.in_parts(connection, ordered, lambda part: _write(connection, part))
+    return len(rows)
 
 
-def import_file(connection: Connection, options: argparse.Namespace) -> None:
-    """Take a whole file of prices, or nothing of it."""
-    rows, faults = read_file(options.file, read_prices)
-    refuse(options.file, faults)
-    for _, row in rows:
-        connection.execute(
-            "INSERT INTO price_products (provider_id, product_id, details) VALUES (%s, %s, %s)"
-            " ON CONFLICT (provider_id, product_id)"
-            " DO UPDATE SET details = excluded.details, updated_at = now()",
-            [row["provider_id"], row["product_id"], Jsonb(details(row))],
-        )
-    _tell(connection)
-    if options.json:
-        show_json({"imported": len(rows)})
-    else:
-        print(f"{len(rows)} prices imported")
+def _write(connection: Connection, part: Sequence[Row]) -> None:
+    connection.execute(
+        """
+        INSERT INTO price_products (provider_id, product_id, details)
+        SELECT * FROM unnest(%s::text[], %s::text[], %s::jsonb[])
+        ON CONFLICT (provider_id, product_id)
+        DO UPDATE SET details = excluded.details, updated_at = now()
+        WHERE price_products.details IS DISTINCT FROM excluded.details
+        """,
+        [
+            [row["provider_id"] for row in part],
+            [row["product_id"] for row in part],
+            [Jsonb(details(row)) for row in part],
+        ],
+    )
+    events.write(connection, [Event(EventKind.PRICES_CHANGED)])
 
 
-def list_all(connection: Connection, options: argparse.Namespace) -> None:
-    """List prices with how many EVSEs have them."""
-    rows = (
-        connection.cursor(row_factory=dict_row)
-        .execute(
+def list_all(connection: Connection) -> list[Price]:
+    """Return all prices with how many EVSEs have them."""
+    with connection.cursor(row_factory=class_row(Price)) as cursor:
+        return cursor.execute(
             """
             SELECT p.product_id AS product, p.provider_id AS provider,
                    p.details ->> 'price' AS price, p.details ->> 'currency' AS currency,
@@ -69,39 +89,27 @@ def list_all(connection: Connection, options: argparse.Namespace) -> None:
                 AND d.key = p.provider_id || '/' || p.product_id
             ORDER BY 1, 2
             """
+        ).fetchall()
+
+
+def remove(
+    connection: Connection, product: str, *, by: Asker, provider: str = ALL_PROVIDERS
+) -> None:
+    """Take a price away that no EVSE has. Raises ConflictError, NotFoundError."""
+    with connection.transaction():
+        used = connection.execute(
+            "SELECT count(*) FROM evse_details WHERE details -> 'prices' ? %s"
+            " AND NOT EXISTS (SELECT 1 FROM price_products WHERE product_id = %s"
+            "                 AND provider_id <> %s)",
+            [product, product, provider],
+        ).fetchone()
+        if used and used[0]:
+            raise ConflictError(f"{used[0]} EVSEs have {product}; `evses import` changes that")
+        removed = connection.execute(
+            "DELETE FROM price_products WHERE product_id = %s AND provider_id = %s",
+            [product, provider],
         )
-        .fetchall()
-    )
-    show(rows, as_json=options.json, title=f"{len(rows)} prices", empty="no prices yet")
-
-
-def remove(connection: Connection, options: argparse.Namespace) -> None:
-    """Take a price away that no EVSE has."""
-    used = connection.execute(
-        "SELECT count(*) FROM evse_details WHERE details -> 'prices' ? %s"
-        " AND NOT EXISTS (SELECT 1 FROM price_products WHERE product_id = %s"
-        "                 AND provider_id <> %s)",
-        [options.product, options.product, options.provider],
-    ).fetchone()
-    if used and used[0]:
-        raise OperationError(f"{used[0]} EVSEs have {options.product}; `evses import` changes that")
-    removed = connection.execute(
-        "DELETE FROM price_products WHERE product_id = %s AND provider_id = %s",
-        [options.product, options.provider],
-    )
-    if removed.rowcount == 0:
-        raise OperationError(f"no price {options.product!r}; `prices list` shows those there are")
-    _tell(connection)
-    if options.json:
-        show_json({"removed": options.product})
-    else:
-        print(f"{options.product} is gone")
-
-
-def _tell(connection: Connection) -> None:
-    connection.execute(
-        "INSERT INTO events (kind, charging_point_id, payload, occurred_at)"
-        " VALUES (%s, '', '{}', now())",
-        [EventKind.PRICES_CHANGED.value],
-    )
-    connection.execute("SELECT pg_notify(%s, '')", [EVENTS_CHANNEL])
+        if removed.rowcount == 0:
+            raise NotFoundError(f"no price {product!r}; `prices list` shows those there are")
+        audit.write(connection, by, "remove_price", product, {"provider": provider})
+        events.write(connection, [Event(EventKind.PRICES_CHANGED)])

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-from decimal import Decimal
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import class_row
 
+from charging.database.connection import Connection
 from charging.identity import redact
-from operations.output import OperationError, show, show_json
+from operations.errors import InvalidError, NotFoundError
 
-Connection = psycopg.Connection[Any]
+MAX_LIMIT = 10_000
 
 _COLUMNS = """
     session_id AS session, charging_point_id AS charging_point, evse_number AS evse,
@@ -21,112 +21,109 @@ _COLUMNS = """
         SELECT max(m.energy_wh) FROM meter_values AS m
         WHERE m.session_id = sessions.session_id
           AND m.charging_point_id = sessions.charging_point_id) - meter_start_wh)) AS energy_wh,
-    stop_reason
+    stop_cause, stop_reason
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    """Add this subject's actions."""
-    actions = parser.add_subparsers(dest="action", required=True)
-    list_parser = actions.add_parser("list", parents=[common], help="list sessions, newest first")
-    list_parser.add_argument("--charging-point")
-    list_parser.add_argument("--state", choices=("charging", "ended"))
-    list_parser.add_argument("--limit", type=int, default=100)
-    list_parser.set_defaults(run=list_all)
-    show_parser = actions.add_parser(
-        "show", parents=[common], help="show a session with its meter values"
-    )
-    show_parser.add_argument("session", type=int)
-    show_parser.set_defaults(run=show_one)
-    facts = actions.add_parser(
-        "unassigned",
-        parents=[common],
-        help="ends of sessions that name a session nobody knows, for an operator to assign",
-    )
-    facts.set_defaults(run=list_unassigned)
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session. token: its end only. energy_wh: of one that still charges, by its last reading.
+
+    stop_cause: charging.session.StopCause; stop_reason: the charging point's own word for it.
+    """
+
+    session: int
+    charging_point: str
+    evse: int
+    token: str
+    state: str
+    started_at: datetime
+    ended_at: datetime | None
+    meter_start_wh: int
+    meter_stop_wh: int | None
+    energy_wh: int | None
+    stop_cause: str | None
+    stop_reason: str | None
 
 
-def list_all(connection: Connection, options: argparse.Namespace) -> None:
-    """List sessions with their energy; of one that still charges, by its last reading."""
-    rows = (
-        connection.cursor(row_factory=dict_row)
-        .execute(
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A meter reading; sampled_values: all its values as they were reported."""
+
+    sampled_at: datetime
+    energy_wh: int | None
+    sampled_values: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class UnassignedFact:
+    """A billing fact, whole, that names a session nobody knows or contradicts its end."""
+
+    fact: int
+    charging_point: str
+    action: str
+    payload: dict[str, Any]
+    received_at: datetime
+
+
+def list_newest(
+    connection: Connection,
+    *,
+    charging_point: str | None = None,
+    state: str | None = None,
+    limit: int = 100,
+) -> list[Session]:
+    """Return sessions, newest first. state: ``charging`` or ``ended``. Raises InvalidError."""
+    check_limit(limit)
+    with connection.cursor(row_factory=class_row(Session)) as cursor:
+        sessions = cursor.execute(
             f"""
             SELECT {_COLUMNS} FROM sessions
             WHERE (%(name)s::text IS NULL OR charging_point_id = %(name)s)
               AND (%(state)s::text IS NULL OR state = %(state)s)
             ORDER BY started_at DESC, session_id DESC LIMIT %(limit)s
             """.encode(),
-            {"name": options.charging_point, "state": options.state, "limit": options.limit},
-        )
-        .fetchall()
-    )
-    total = sum(row["energy_wh"] or 0 for row in rows)
-    show(
-        [_presentable(row) for row in rows],
-        as_json=options.json,
-        title=f"{len(rows)} sessions, {Decimal(total) / 1000:.3f} kWh",
-        empty="no sessions",
-    )
+            {"name": charging_point, "state": state, "limit": limit},
+        ).fetchall()
+    return [_redacted(session) for session in sessions]
 
 
-def show_one(connection: Connection, options: argparse.Namespace) -> None:
-    """Show a session and each of its readings."""
-    session = (
-        connection.cursor(row_factory=dict_row)
-        .execute(
-            f"SELECT {_COLUMNS} FROM sessions WHERE session_id = %s".encode(), [options.session]
-        )
-        .fetchone()
-    )
+def get(connection: Connection, session_id: int) -> tuple[Session, list[Reading]]:
+    """Return a session and its readings, oldest first. Raises NotFoundError."""
+    with connection.cursor(row_factory=class_row(Session)) as cursor:
+        session = cursor.execute(
+            f"SELECT {_COLUMNS} FROM sessions WHERE session_id = %s".encode(), [session_id]
+        ).fetchone()
     if session is None:
-        raise OperationError(f"no session {options.session}; `sessions list` shows the newest")
-    readings = (
-        connection.cursor(row_factory=dict_row)
-        .execute(
+        raise unknown(session_id)
+    with connection.cursor(row_factory=class_row(Reading)) as cursor:
+        readings = cursor.execute(
             "SELECT sampled_at, energy_wh, sampled_values FROM meter_values"
             " WHERE session_id = %s AND charging_point_id = %s ORDER BY sampled_at",
-            [options.session, session["charging_point"]],
-        )
-        .fetchall()
-    )
-    if options.json:
-        show_json({**_presentable(session), "meter_values": readings})
-        return
-    show([_presentable(session)], as_json=False, title=f"Session {options.session}", empty="")
-    show(
-        [
-            {
-                "sampled_at": reading["sampled_at"],
-                "energy_wh": reading["energy_wh"],
-                "samples": ", ".join(map(_sample, reading["sampled_values"])),
-            }
-            for reading in readings
-        ],
-        as_json=False,
-        title=f"{len(readings)} meter values",
-        empty="no meter values",
-    )
+            [session_id, session.charging_point],
+        ).fetchall()
+    return _redacted(session), readings
 
 
-def list_unassigned(connection: Connection, options: argparse.Namespace) -> None:
-    """List billing facts whose session is not known."""
-    rows = (
-        connection.cursor(row_factory=dict_row)
-        .execute(
+def list_unassigned(connection: Connection) -> list[UnassignedFact]:
+    """Return the billing facts whose session is not known, oldest first."""
+    with connection.cursor(row_factory=class_row(UnassignedFact)) as cursor:
+        return cursor.execute(
             "SELECT fact_id AS fact, charging_point_id AS charging_point, action, payload,"
             " received_at FROM unassigned_facts ORDER BY fact_id"
-        )
-        .fetchall()
-    )
-    show(rows, as_json=options.json, title=f"{len(rows)} unassigned facts", empty="none: good")
+        ).fetchall()
 
 
-def _presentable(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "token": redact(row["token"])}
+def unknown(session_id: int) -> NotFoundError:
+    """Return the error that there is no such session."""
+    return NotFoundError(f"no session {session_id}; `sessions list` shows the newest")
 
 
-def _sample(sample: dict[str, str]) -> str:
-    measurand = sample.get("measurand", "Energy.Active.Import.Register")
-    phase = f" {sample['phase']}" if "phase" in sample else ""
-    return f"{measurand}{phase} {sample['value']} {sample.get('unit', 'Wh')}"
+def check_limit(limit: int) -> None:
+    """Raise InvalidError where so many rows cannot be asked for."""
+    if not 0 < limit <= MAX_LIMIT:
+        raise InvalidError(f"a limit is 1 to {MAX_LIMIT}, not {limit}")
+
+
+def _redacted(session: Session) -> Session:
+    return replace(session, token=redact(session.token))

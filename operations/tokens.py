@@ -2,91 +2,83 @@
 
 from __future__ import annotations
 
-import argparse
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import class_row
 
+from charging.database import audit
+from charging.database.audit import Asker
+from charging.database.connection import Connection
 from charging.identity import id_tag_key, redact
-from operations.output import OperationError, show, show_json
-
-Connection = psycopg.Connection[Any]
+from operations.errors import ExistsError, NotFoundError, valid
 
 
-def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    """Add this subject's actions."""
-    actions = parser.add_subparsers(dest="action", required=True)
-    add_parser = actions.add_parser("add", parents=[common], help="let a token charge")
-    add_parser.add_argument("token")
-    add_parser.add_argument("--expires-at", type=_time, help="ISO 8601; without a zone: UTC")
-    add_parser.add_argument("--parent", help="group of tokens that may stop each other's sessions")
-    add_parser.add_argument("--note", default="", help="whose it is")
-    add_parser.set_defaults(run=add)
-    list_parser = actions.add_parser("list", parents=[common], help="list tokens")
-    list_parser.add_argument("--reveal", action="store_true", help="show tokens whole")
-    list_parser.set_defaults(run=list_all)
-    for name, blocked in (("block", True), ("unblock", False)):
-        parser_ = actions.add_parser(name, parents=[common], help=f"{name} a token")
-        parser_.add_argument("token")
-        parser_.set_defaults(run=set_blocked, blocked=blocked)
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A registered token. parent: the group of tokens that may stop each other's sessions."""
+
+    token: str
+    blocked: bool
+    expires_at: datetime | None
+    parent: str | None
+    note: str
+    created_at: datetime
 
 
-def add(connection: Connection, options: argparse.Namespace) -> None:
-    """Let a token charge."""
-    key = id_tag_key(options.token)
-    parent = id_tag_key(options.parent) if options.parent else None
-    added = connection.execute(
-        "INSERT INTO tokens (id_tag, expires_at, parent_id_tag, note) VALUES (%s, %s, %s, %s)"
-        " ON CONFLICT DO NOTHING",
-        [key, options.expires_at, parent, options.note],
-    )
-    if added.rowcount == 0:
-        raise OperationError(f"the token {redact(key)} is there already")
-    _say(options, key, "may charge")
+def add(
+    connection: Connection,
+    token: str,
+    *,
+    by: Asker,
+    expires_at: datetime | None = None,
+    parent: str | None = None,
+    note: str = "",
+) -> str:
+    """Let a token charge; return the form in which it is compared. Raises InvalidError, ExistsError.
+
+    expires_at: aware UTC.
+    """
+    key = valid(id_tag_key, token)
+    group = valid(id_tag_key, parent) if parent else None
+    with connection.transaction():
+        added = connection.execute(
+            "INSERT INTO tokens (id_tag, expires_at, parent_id_tag, note) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT DO NOTHING",
+            [key, expires_at, group, note],
+        )
+        if added.rowcount == 0:
+            raise ExistsError(f"the token {redact(key)} is there already")
+        audit.write(connection, by, "add_token", redact(key), {"note": note})
+    return key
 
 
-def set_blocked(connection: Connection, options: argparse.Namespace) -> None:
-    """Block a token, or no longer."""
-    key = id_tag_key(options.token)
-    changed = connection.execute(
-        "UPDATE tokens SET blocked = %s WHERE id_tag = %s", [options.blocked, key]
-    )
-    if changed.rowcount == 0:
-        raise OperationError(f"no token {redact(key)}; `tokens list` shows those there are")
-    _say(options, key, "is blocked" if options.blocked else "may charge")
+def set_blocked(connection: Connection, token: str, *, by: Asker, blocked: bool) -> str:
+    """Block a token, or let it charge again; return its compared form.
+
+    Raises InvalidError, NotFoundError.
+    """
+    key = valid(id_tag_key, token)
+    with connection.transaction():
+        changed = connection.execute(
+            "UPDATE tokens SET blocked = %s WHERE id_tag = %s", [blocked, key]
+        )
+        if changed.rowcount == 0:
+            raise NotFoundError(f"no token {redact(key)}; `tokens list` shows those there are")
+        audit.write(connection, by, "block_token" if blocked else "unblock_token", redact(key), {})
+    return key
 
 
-def list_all(connection: Connection, options: argparse.Namespace) -> None:
-    """List tokens; all but their ends are hidden, for they are keys."""
-    rows = (
-        connection.cursor(row_factory=dict_row)
-        .execute(
+def list_all(connection: Connection, *, reveal: bool = False) -> list[Token]:
+    """Return all tokens, oldest first. reveal: whole; otherwise their ends, for they are keys."""
+    with connection.cursor(row_factory=class_row(Token)) as cursor:
+        tokens = cursor.execute(
             "SELECT id_tag AS token, blocked, expires_at, parent_id_tag AS parent, note, created_at"
             " FROM tokens ORDER BY created_at, id_tag"
-        )
-        .fetchall()
-    )
-    if not options.reveal:
-        for row in rows:
-            row["token"] = redact(row["token"])
-            row["parent"] = row["parent"] and redact(row["parent"])
-    show(
-        rows,
-        as_json=options.json,
-        title=f"{len(rows)} tokens",
-        empty="no tokens yet; `tokens add TOKEN` lets one charge",
-    )
-
-
-def _say(options: argparse.Namespace, key: str, what: str) -> None:
-    if options.json:
-        show_json({"token": redact(key), "state": what})
-    else:
-        print(f"the token {redact(key)} {what}")
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+        ).fetchall()
+    if reveal:
+        return tokens
+    return [
+        replace(token, token=redact(token.token), parent=token.parent and redact(token.parent))
+        for token in tokens
+    ]

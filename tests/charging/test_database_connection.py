@@ -84,7 +84,8 @@ def test_listening_survives_the_loss_of_its_connection(listener, database):
     database.execute("NOTIFY news, 'one'")
     eventually(lambda: heard == [("news", "one")])
     database.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'listener'"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'listener'"
     )
     assert begun.acquire(timeout=10)
     database.execute("NOTIFY news, 'two'")

@@ -12,27 +12,19 @@ PROGRAMS = ("charging", "cp_backend", "third_party_backend", "operations", "scri
 NOT_YET = {
     "INSERT INTO events": {
         "cp_backend/store.py",
-        "operations/evses.py",
-        "operations/hub.py",
-        "operations/prices.py",
     },
     "INSERT INTO commands": {
         "cp_backend/store.py",
-        "operations/commands.py",
     },
     "UPDATE commands": {
         "cp_backend/store.py",
-        "operations/commands.py",
     },
     r"heartbeat_at\s*[<>]": {
         "cp_backend/store.py",
-        "operations/charging_points.py",
-        "operations/nodes.py",
         "scripts/capacity/stages.py",
     },
     r"psycopg\.(AsyncConnection\.)?connect\(": {
         "charging/database/grant.py",
-        "operations/__main__.py",
         "scripts/capacity/__main__.py",
         "scripts/capacity/compare.py",
         "scripts/demo.py",

@@ -1,12 +1,15 @@
 """What an operator types, against a real database."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from operations.__main__ import main
+from operations.command_line.main import main
 from scripts.programs import Program
 from tests.rows import (
     add_charging_point,
@@ -15,6 +18,7 @@ from tests.rows import (
     add_node,
     add_reading,
     add_session,
+    add_token,
     insert,
 )
 from tests.waiting import eventually
@@ -197,7 +201,7 @@ def test_nodes_show_their_figures(as_json, operate, database):
 def test_a_command_to_nobody_is_one_clear_sentence(operate, session, database):
     for words, expected in (
         (("remote-start", "CP9", "T1"), "no charging point 'CP9'"),
-        (("remote-start", "CP1", "T1", "--timeout", 0), "--timeout must be positive"),
+        (("remote-start", "CP1", "T1", "--timeout", 0), "must be positive (--timeout)"),
         (("remote-start", "CP1", "T1", "--timeout", 0.3), "offline (no node has its connection)"),
         (("remote-stop", 999), "no session 999"),
         (("remote-stop", session), f"session {session} has ended"),
@@ -208,6 +212,68 @@ def test_a_command_to_nobody_is_one_clear_sentence(operate, session, database):
     # Nobody will carry out what nobody waits for any more.
     states = database.execute("SELECT state, requested_by FROM commands").fetchall()
     assert states == [("expired", "operator")]
+
+
+def test_arguments_that_no_database_takes_are_one_clear_sentence(operate, monkeypatch):
+    for limit in (-1, 0, 10**9):
+        code, out, err = operate("sessions", "list", "--limit", limit)
+        assert (code, out) == (1, "")
+        assert "a limit is 1 to" in err
+    monkeypatch.setenv("DATABASE_URL", "foo")
+    code, _, err = operate("sessions", "list")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "DATABASE_URL is no address" in err
+
+
+def test_what_comes_from_outside_is_neither_markup_nor_terminal_control(as_json, operate, database):
+    """A charging point fills in vendor and model, and anybody may have given it its words."""
+    vendor, model = "[/b]", "\x1b]0;pwned\x07\x1b[2J\x9b5m\u202eabc"
+    as_json("charging-points", "register", "CP1")
+    database.execute(
+        "UPDATE charging_points SET vendor = %s, model = %s, firmware_version = %s",
+        [vendor, model, "[link=http://evil.example]1.0"],
+    )
+    code, out, err = operate("charging-points", "list")
+    assert (code, err) == (0, "")
+    assert "[/b]" in out
+    assert "[link=http://evil.example]1.0" in out
+    assert r"\x1b]0;pwned\x07\x1b[2J\x9b5m\u202eabc" in out
+    assert not any(mark in out for mark in "\x1b\x07\x9b\u202e")
+    assert as_json("charging-points", "list")[0]["model"] == model
+    as_json("tokens", "add", "T1", "--note", "[/red] VIP")
+    assert "[/red] VIP" in operate("tokens", "list")[1]
+
+
+def test_errors_cannot_control_the_terminal_either(operate):
+    code, _, err = operate("charging-points", "new-password", "a\u202e\x9b2Jb")
+    assert code == 1
+    assert not any(mark in err for mark in "\x9b\u202e")
+
+
+def test_a_reader_that_ends_early_is_no_failure_worth_a_traceback(database_url):
+    script = f"{sys.executable} -m operations nodes --watch --json | head -n 1"
+    run = subprocess.run(
+        ["sh", "-c", script],
+        env={**os.environ, "DATABASE_URL": database_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.stdout == "[]\n"
+    assert run.stderr == ""
+
+
+def test_a_terminal_without_our_letters_is_no_failure(database_url, database):
+    add_token(database, "T1", note="Jürgen")
+    run = subprocess.run(
+        [sys.executable, "-m", "operations", "tokens", "list"],
+        env={**os.environ, "DATABASE_URL": database_url, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert r"J\xfcrgen" in run.stdout
 
 
 def test_nodes_are_shown_anew_until_ctrl_c(database_url, database, tmp_path):

@@ -1,0 +1,1 @@
+"""The command line over the back office: arguments in, tables or JSON out. One module a subject."""

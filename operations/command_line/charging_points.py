@@ -1,0 +1,86 @@
+"""`operations charging-points`."""
+
+from __future__ import annotations
+
+import argparse
+
+from charging.database.connection import Connection
+from operations import charging_points
+from operations.charging_points import REGISTRATIONS, Credential
+from operations.command_line.asker import BY
+from operations.command_line.output import records, say, show, show_json
+
+
+def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """Add this subject's actions."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    register_ = actions.add_parser(
+        "register", parents=[common], help="register one and print its password, once"
+    )
+    register_.add_argument("id", help="its identity, as it stands at the end of its URL")
+    register_.add_argument("--registration", choices=REGISTRATIONS, default="Accepted")
+    register_.add_argument(
+        "--no-password", action="store_true", help="admit it without a password; for local use"
+    )
+    register_.set_defaults(run=register)
+    list_parser = actions.add_parser("list", parents=[common], help="presence and state of all")
+    list_parser.set_defaults(run=list_all)
+    decide = actions.add_parser(
+        "set-registration", parents=[common], help="decide how its next boot is answered"
+    )
+    decide.add_argument("id")
+    decide.add_argument("registration", choices=REGISTRATIONS)
+    decide.set_defaults(run=set_registration)
+    renew = actions.add_parser(
+        "new-password", parents=[common], help="replace its password and print the new one, once"
+    )
+    renew.add_argument("id")
+    renew.set_defaults(run=renew_password)
+
+
+def register(connection: Connection, options: argparse.Namespace) -> None:
+    """Make a charging point known; print its password."""
+    credential = charging_points.register(
+        connection,
+        options.id,
+        by=BY,
+        registration=options.registration,
+        with_password=not options.no_password,
+    )
+    _show_password(credential, "is registered", as_json=options.json)
+
+
+def renew_password(connection: Connection, options: argparse.Namespace) -> None:
+    """Replace a password; print the new one."""
+    credential = charging_points.renew_password(connection, options.id, by=BY)
+    _show_password(credential, "has a new password", as_json=options.json)
+
+
+def set_registration(connection: Connection, options: argparse.Namespace) -> None:
+    """Decide how a charging point's next boot is answered."""
+    charging_points.set_registration(connection, options.id, options.registration, by=BY)
+    if options.json:
+        show_json({"charging_point": options.id, "registration": options.registration})
+    else:
+        say(f"{options.id}: registration is now {options.registration}")
+
+
+def list_all(connection: Connection, options: argparse.Namespace) -> None:
+    """List charging points with presence and state."""
+    found = charging_points.list_all(connection)
+    show(
+        records(found),
+        as_json=options.json,
+        title=f"{len(found)} charging points",
+        empty="no charging points yet; `charging-points register ID` adds one",
+    )
+
+
+def _show_password(credential: Credential, what: str, *, as_json: bool) -> None:
+    if as_json:
+        show_json({"charging_point": credential.charging_point, "password": credential.password})
+    elif credential.password is None:
+        say(f"{credential.charging_point} {what}, without a password")
+    else:
+        say(f"{credential.charging_point} {what}. The password, shown this once:")
+        say(credential.password)

@@ -1,0 +1,89 @@
+"""`python -m operations`: what an operator does and looks at."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import psycopg
+
+from charging.database.address import database
+from charging.database.connection import Limits, connect
+from charging.database.embedded import EmbeddedServerError
+from operations.command_line import (
+    charging_points,
+    commands,
+    evses,
+    hub,
+    nodes,
+    prices,
+    sessions,
+    tokens,
+)
+from operations.command_line.output import complain
+from operations.errors import OperationError
+
+LIMITS = Limits(connect=10, statement=60, lock=10)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    options = _parser().parse_args(arguments)
+    # A terminal that cannot show a character shows its escape.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with database() as url, connect(url, "operations", LIMITS) as connection:
+            options.run(connection, options)
+            sys.stdout.flush()
+    except (OperationError, EmbeddedServerError) as error:
+        return _failed(str(error))
+    except BrokenPipeError:
+        # Whoever read our output has ended (`| head`); what is left to flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except psycopg.errors.UndefinedTable:
+        return _failed("the database has no schema yet; say `make migrate-database`")
+    except psycopg.errors.QueryCanceled:
+        return _failed(f"the database took longer than {LIMITS.statement:g} seconds")
+    except psycopg.errors.LockNotAvailable:
+        return _failed(f"somebody else has held the same rows for {LIMITS.lock:g} seconds")
+    except psycopg.OperationalError as error:
+        return _failed(f"the database cannot be reached: {error}".strip())
+    except psycopg.ProgrammingError as error:
+        if error.sqlstate is not None:
+            raise
+        return _failed(f"DATABASE_URL is no address of a database: {error}".strip())
+    return 0
+
+
+def _failed(sentence: str) -> int:
+    complain(f"operations: {sentence}")
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser = argparse.ArgumentParser(
+        prog="python -m operations",
+        description=(
+            "Register charging points, EVSEs and tokens; look at sessions and at the roaming hub."
+        ),
+        epilog="The database is DATABASE_URL, or an embedded server under var/.",
+    )
+    subjects = parser.add_subparsers(dest="subject", required=True)
+    for name, module, help_text in (
+        ("charging-points", charging_points, "register them, see presence and state"),
+        ("tokens", tokens, "who may charge"),
+        ("sessions", sessions, "what was charged"),
+        ("nodes", nodes, "the processes that hold connections, live"),
+        ("evses", evses, "names of connectors in roaming, and what drivers are told of them"),
+        ("prices", prices, "what drivers of other providers are asked"),
+        ("hub", hub, "what the roaming hub was told, and what it refused"),
+        ("commands", commands, "start and stop sessions from here"),
+    ):
+        module.add_arguments(subjects.add_parser(name, help=help_text), common)
+    return parser

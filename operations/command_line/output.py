@@ -1,0 +1,105 @@
+"""What operations print: a table for people, JSON for programs.
+
+What comes from the database came from outside, from charging points not least: it is printed as it
+is, never read as markup, and no control character of it reaches the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Row = Mapping[str, Any]
+
+WIDTH_WITHOUT_TERMINAL = 250
+"""Columns where nobody watches: a pipe must not lose any."""
+
+# C0 and C1 with ESC and DEL; line separators; what sets the direction of text; invisible marks.
+# Source: Unicode 17, categories Cc, Zl, Zp and Cf of the bidirectional algorithm (UAX 9).
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def plain(text: str) -> str:
+    r"""Return a text with control characters shown as ``\x1b`` or ``\u202e``."""
+    return _CONTROL.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def say(sentence: str) -> None:
+    """Print a sentence."""
+    print(plain(sentence))
+
+
+def complain(complaint: str) -> None:
+    """Print on standard error what is wrong; its lines stay lines."""
+    print("\n".join(map(plain, complaint.split("\n"))), file=sys.stderr)
+
+
+def records(things: Sequence[DataclassInstance]) -> list[dict[str, Any]]:
+    """Return the back office's results as rows by field."""
+    return [asdict(thing) for thing in things]
+
+
+def show(rows: Sequence[Row], *, as_json: bool, title: str, empty: str) -> None:
+    """Print rows that all have the same keys. empty: printed instead of a table without rows."""
+    if as_json:
+        show_json([dict(row) for row in rows])
+    elif rows:
+        console().print(table(rows, title=title))
+    else:
+        print(empty)
+
+
+def console() -> Console:
+    """Return the console to print tables on."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
+
+
+def table(rows: Sequence[Row], *, title: str) -> Table:
+    """Return a table of rows, at least one, that all have the same keys."""
+    result = Table(title=Text(plain(title)), title_justify="left", header_style="bold")
+    for name in rows[0]:
+        numbers = all(isinstance(row[name], int | float | None) for row in rows)
+        result.add_column(Text(name.replace("_", " ")), justify="right" if numbers else "left")
+    for row in rows:
+        result.add_row(*(Text(plain(_cell(value))) for value in row.values()))
+    return result
+
+
+def show_json(document: Any) -> None:
+    """Print one JSON document; times as ISO 8601 UTC, other characters than ASCII escaped."""
+    print(json.dumps(document, indent=2, default=_as_json))
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return str(value)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+    return str(value)

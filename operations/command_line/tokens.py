@@ -1,0 +1,72 @@
+"""`operations tokens`."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+
+from charging.database.connection import Connection
+from charging.identity import redact
+from operations import tokens
+from operations.command_line.asker import BY
+from operations.command_line.output import records, say, show, show_json
+
+
+def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """Add this subject's actions."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    add_parser = actions.add_parser("add", parents=[common], help="let a token charge")
+    add_parser.add_argument("token")
+    add_parser.add_argument("--expires-at", type=_time, help="ISO 8601; without a zone: UTC")
+    add_parser.add_argument("--parent", help="group of tokens that may stop each other's sessions")
+    add_parser.add_argument("--note", default="", help="whose it is")
+    add_parser.set_defaults(run=add)
+    list_parser = actions.add_parser("list", parents=[common], help="list tokens")
+    list_parser.add_argument("--reveal", action="store_true", help="show tokens whole")
+    list_parser.set_defaults(run=list_all)
+    for name, blocked in (("block", True), ("unblock", False)):
+        parser_ = actions.add_parser(name, parents=[common], help=f"{name} a token")
+        parser_.add_argument("token")
+        parser_.set_defaults(run=set_blocked, blocked=blocked)
+
+
+def add(connection: Connection, options: argparse.Namespace) -> None:
+    """Let a token charge."""
+    key = tokens.add(
+        connection,
+        options.token,
+        by=BY,
+        expires_at=options.expires_at,
+        parent=options.parent,
+        note=options.note,
+    )
+    _show(key, "may charge", as_json=options.json)
+
+
+def set_blocked(connection: Connection, options: argparse.Namespace) -> None:
+    """Block a token, or no longer."""
+    key = tokens.set_blocked(connection, options.token, by=BY, blocked=options.blocked)
+    _show(key, "is blocked" if options.blocked else "may charge", as_json=options.json)
+
+
+def list_all(connection: Connection, options: argparse.Namespace) -> None:
+    """List tokens; all but their ends are hidden, for they are keys."""
+    found = tokens.list_all(connection, reveal=options.reveal)
+    show(
+        records(found),
+        as_json=options.json,
+        title=f"{len(found)} tokens",
+        empty="no tokens yet; `tokens add TOKEN` lets one charge",
+    )
+
+
+def _show(key: str, state: str, *, as_json: bool) -> None:
+    if as_json:
+        show_json({"token": redact(key), "state": state})
+    else:
+        say(f"the token {redact(key)} {state}")
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
