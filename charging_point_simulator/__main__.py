@@ -13,7 +13,7 @@ from typing import Any
 
 from charging_point_simulator.charger import Build
 from charging_point_simulator.crowd.processes import CrowdError, Plan
-from charging_point_simulator.crowd.run import obey, run
+from charging_point_simulator.crowd.run import run, run_commands
 from charging_point_simulator.crowd.worker import Backend
 from charging_point_simulator.deviations import Deviations
 from charging_point_simulator.fleet import charge
@@ -208,7 +208,7 @@ def _crowd(options: argparse.Namespace) -> int:
     )
     try:
         if options.commands:
-            return obey(plan)
+            return run_commands(plan)
         return run(
             plan,
             ramp=options.ramp,

@@ -76,6 +76,7 @@ class Build:
                 reservations=self.reservations,
                 boots=deviations.boots,
                 patient=deviations.patient,
+                replays=deviations.replays,
                 outcome=self.firmware,
             ),
             report=report,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,7 +28,8 @@ class Deviation:
     about: a sentence for a person. payload: changes a call's payload in place. frame: changes a
     frame's elements in place. text: changes the text that is sent. message_id: makes another
     id. answer: changes an answer in place, given the action. drop: actions that are never sent.
-    handshake, boots, patient: see `target.Handshake` and `station.charging_point.Options`.
+    handshake, boots, patient, replays: see `target.Handshake` and
+    `station.charging_point.Options`.
     """
 
     about: str
@@ -41,6 +42,7 @@ class Deviation:
     handshake: Handshake = field(default_factory=Handshake)
     boots: bool = True
     patient: bool = True
+    replays: bool = False
 
 
 class Deviations:
@@ -53,9 +55,11 @@ class Deviations:
         unknown = [name for name in names if name not in DEVIATIONS]
         if unknown:
             raise ValueError(f"no deviation {unknown[0]!r}; --deviations lists them")
+        # Those with a memory get one of their own.
+        memories = {"relative-registers": _relative, "session-registers": _session_registers}
         self._chosen = [
-            Deviation(DEVIATIONS[name].about, payload=_relative())
-            if name == "relative-registers"  # remembers where each session began
+            replace(DEVIATIONS[name], payload=memories[name]())
+            if name in memories
             else DEVIATIONS[name]
             for name in names
         ]
@@ -71,6 +75,11 @@ class Deviations:
         return all(deviation.patient for deviation in self._chosen)
 
     @property
+    def replays(self) -> bool:
+        """Whether it sends the states that it had while it was away."""
+        return any(deviation.replays for deviation in self._chosen)
+
+    @property
     def handshake(self) -> Handshake:
         """How it connects."""
         shakes = [deviation.handshake for deviation in self._chosen]
@@ -78,6 +87,7 @@ class Deviations:
             "".join(shake.suffix for shake in shakes),
             any(shake.no_connection_header for shake in shakes),
             any(shake.no_pongs for shake in shakes),
+            any(shake.compression for shake in shakes),
         )
 
     def message_id(self, number: int) -> Any:
@@ -298,6 +308,27 @@ def _relative() -> Callable[[str, Payload], None]:
     return change
 
 
+def _session_registers() -> Callable[[str, Payload], None]:
+    """Return a change after which all registers count from each session's start."""
+    started: dict[int, int] = {}
+    latest = 0
+
+    def change(action: str, payload: Payload) -> None:
+        nonlocal latest
+        if action == "StartTransaction":
+            latest = payload["connectorId"]
+            started[latest] = payload["meterStart"]
+            payload["meterStart"] = 0
+        begin = started.get(payload.get("connectorId", latest), 0)
+        if action == "StopTransaction":
+            payload["meterStop"] -= begin
+        for sample in _samples(payload) if action in _READINGS else []:
+            if _is_register(sample):
+                sample["value"] = str(int(sample["value"]) - begin)
+
+    return change
+
+
 def _long_names(action: str, payload: Payload) -> None:
     if action == "BootNotification":
         payload |= {
@@ -398,8 +429,14 @@ DEVIATIONS: dict[str, Deviation] = {
     ),
     "two-slashes": Deviation("two slashes after the identity", handshake=Handshake(suffix="//")),
     "no-pongs": Deviation("pings are never answered", handshake=Handshake(no_pongs=True)),
+    "offers-compression": Deviation(
+        "offers permessage-deflate", handshake=Handshake(compression=True)
+    ),
     "no-boot": Deviation("never sends a BootNotification", boots=False),
     "hangs-up": Deviation("hangs up when called before its boot is answered", patient=False),
+    "replayed-states": Deviation(
+        "sends, after a reconnect, the states that it had while away", replays=True
+    ),
     # Boot.
     "long-names": Deviation("vendor, model and firmware are too long", payload=_long_names),
     "no-vendor": Deviation(
@@ -416,6 +453,9 @@ DEVIATIONS: dict[str, Deviation] = {
         "times end in z", payload=_every_time(lambda text: text.replace("Z", "z"))
     ),
     "clock-1970": Deviation("the clock begins in 1970", payload=_every_time(_since_1970)),
+    "clock-stopped": Deviation(
+        "the clock has stopped in 1970", payload=_every_time(lambda text: "1970-01-01T00:00:00Z")
+    ),
     # Status.
     "own-error-codes": Deviation("an error code of its own", payload=_own_errors),
     "occupied": Deviation("the status of OCPP 1.5", payload=_occupied),
@@ -455,6 +495,7 @@ DEVIATIONS: dict[str, Deviation] = {
         "ampere without a measurand", payload=_every_sample(_ampere_without_measurand)
     ),
     "relative-registers": Deviation("readings count from each session's start"),
+    "session-registers": Deviation("all registers count from each session's start"),
     # Answers.
     "numbers-in-configuration": Deviation(
         "numbers for texts and booleans in GetConfiguration", answer=_numbers_in_configuration

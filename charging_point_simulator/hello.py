@@ -23,20 +23,20 @@ async def say_hello(
     the first failure: somebody wants to know whether it works.
     """
     backoff = Backoff()
-    said = 0
+    sent = 0
     while True:
         try:
             connection = await open_connection(target, identity, SUBPROTOCOL)
             async with connection:
                 print(f"connected to {target.url(identity)}")
-                while count is None or said < count:
+                while count is None or sent < count:
                     await connection.send(text)
                     async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                         answer = await connection.recv()
-                    said += 1
+                    sent += 1
                     backoff.reset()
                     print(f"said {text!r}, heard {answer!r}")
-                    if count is None or said < count:
+                    if count is None or sent < count:
                         await asyncio.sleep(interval)
                 return 0
         except (OSError, WebSocketException, TimeoutError, TargetError) as error:

@@ -99,7 +99,7 @@ class Report:
         file.write_text(json.dumps(self.as_json(), indent=2) + "\n")
 
     def summary(self) -> str:
-        """Say it in one line."""
+        """Return the report in one line."""
         return (
             f"{self.charging_points} charging points, {self.complete_sessions} of "
             f"{len(self.sessions)} sessions complete, {self.energy_wh / 1000:.3f} kWh, "

@@ -146,7 +146,7 @@ class Runner:
                 await asyncio.sleep(backoff.next())
 
     async def _speak(self, connection: ClientConnection) -> None:
-        """Speak on one connection until it ends."""
+        """Exchange messages on one connection until it ends."""
         point = self.point
         reading = asyncio.ensure_future(self._read(connection))
         self._on_phase("booting")

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from charging_point_simulator.runner import ConnectError, Runner
 from charging_point_simulator.station import drivers
+from charging_point_simulator.station.calls import MemoryFullError
 from charging_point_simulator.station.car import any_car
 from charging_point_simulator.station.charging_point import ChargingPoint
 from charging_point_simulator.station.connector import Connector
@@ -76,7 +77,7 @@ class Shell:
             if connecting.done():
                 connecting.result()
             return working.result()
-        except ConnectError as error:
+        except (ConnectError, MemoryFullError) as error:
             print(f"charging_point_simulator: {error}", file=sys.stderr)
             return 1
         finally:

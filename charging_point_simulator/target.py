@@ -32,11 +32,13 @@ class Handshake:
     """Ways of connecting that are not as they should be.
 
     suffix: after the identity in the path. no_connection_header, no_pongs: what is left out.
+    compression: whether permessage-deflate is offered.
     """
 
     suffix: str = ""
     no_connection_header: bool = False
     no_pongs: bool = False
+    compression: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class Target:
             ssl=self.ssl_context(),
             server_hostname=None if self.plain else self.tls_name or self.host,
             additional_headers=headers,
-            compression=None,
+            compression="deflate" if self.handshake.compression else None,
             open_timeout=OPEN_TIMEOUT_SECONDS,
             ping_interval=self.ping_seconds or None,
             ping_timeout=30,

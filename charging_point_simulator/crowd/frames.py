@@ -35,7 +35,7 @@ def read(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
     """Return the whole frames (opcode, payload) in data, and the bytes that are left over.
 
     Raises ViolationError for a fragment, a masked frame or one longer than 64 KiB: none is
-    against the protocol but the second, and none is what a central system has to say here.
+    against the protocol but the second, and none is what a central system sends here.
     """
     frames = []
     start, end = 0, len(data)

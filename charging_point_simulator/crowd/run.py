@@ -55,7 +55,7 @@ def run(
     return 0 if online else 1
 
 
-def obey(plan: Plan) -> int:
+def run_commands(plan: Plan) -> int:
     """Read commands from standard input, write to standard output, JSON a line.
 
     Commands: those of `Worker` with their values (``["connect", 30]``), and ``["report"]``,
@@ -137,4 +137,4 @@ def _print(report: dict[str, Any]) -> None:
         print(f"{name}: {count}")
 
 
-__all__ = ["CrowdError", "obey", "run"]
+__all__ = ["CrowdError", "run", "run_commands"]

@@ -14,8 +14,8 @@ from charging_point_simulator.crowd.charge import Charge
 from charging_point_simulator.crowd.figures import Figures
 
 # What a charging point can be doing.
-AWAY, CONNECTING, OPENING, GREETING, ONLINE = range(5)
-PHASES = ("away", "connecting", "opening", "greeting", "online")
+AWAY, CONNECTING, OPENING, BOOTING, ONLINE = range(5)
+PHASES = ("away", "connecting", "opening", "booting", "online")
 
 OPEN_SECONDS = 45.0
 ANSWER_SECONDS = 30.0
@@ -48,7 +48,7 @@ class Engine(Protocol):
         """Call a station as soon as it may connect."""
 
     def may_connect(self) -> bool:
-        """Say whether one more may connect now."""
+        """Return whether one more may connect now."""
 
     def connect(self, station: Station) -> tuple[int, bool]:
         """Begin to connect; return the descriptor and whether it is connected already."""
@@ -114,7 +114,7 @@ class Station:
         if self.phase == AWAY:
             self._connect()
         elif self.phase < ONLINE:
-            self._lose("no handshake in time" if self.phase < GREETING else "no answer")
+            self._lose("no handshake in time" if self.phase < BOOTING else "no answer")
         elif self._action:
             self._lose("no answer")
         else:
@@ -153,7 +153,7 @@ class Station:
     def leave(self) -> None:
         """Close the connection, for good."""
         self.due = -1
-        if self.phase >= GREETING:
+        if self.phase >= BOOTING:
             self._send(frames.CLOSE, _NORMAL)
         self._let_go()
 
@@ -209,7 +209,7 @@ class Station:
             return
         now = self._worker.now()
         self._worker.figures.time("handshake", now - self._began_at)
-        self._enter(GREETING)
+        self._enter(BOOTING)
         if self._booted:
             self._call("Heartbeat", "{}")
         else:
@@ -268,14 +268,14 @@ class Station:
         if text[1] == ord("4"):
             worker.figures.count(f"refused {action}: {json.loads(text)[2]}")
             worker.schedule(self, random.uniform(0.5, 1) * _RETRY_REFUSED_SECONDS)
-            if self.phase == GREETING:
+            if self.phase == BOOTING:
                 # It is tried again on this connection, as a charging point does.
                 self._enter(ONLINE)
                 self._booted = self._booted or action != "BootNotification"
             return
         worker.figures.time(action, now - self._asked_at)
-        if self.phase == GREETING or action == "BootNotification":
-            self._on_greeted(action, text, now)
+        if self.phase == BOOTING or action == "BootNotification":
+            self._on_booted(action, text, now)
             return
         charge = self.charge
         if charge is not None and charge.unacknowledged and charge.unacknowledged[0] == action:
@@ -286,13 +286,13 @@ class Station:
         self._rest()
 
     def _answers(self, text: bytes) -> bool:
-        """Say whether a text answers the call in flight; nearly all are written without spaces."""
+        """Return whether a text answers the call in flight; nearly all are written without spaces."""
         if text.startswith(b'"%s",' % self._message_id, 3):
             return True
         frame = json.loads(text)
         return bool(frame[0] in (3, 4) and frame[1] == self._message_id.decode())
 
-    def _on_greeted(self, action: str, text: bytes, now: float) -> None:
+    def _on_booted(self, action: str, text: bytes, now: float) -> None:
         worker = self._worker
         if action == "BootNotification":
             answer = json.loads(text)[2]

@@ -135,7 +135,7 @@ class Worker:
         self._queue.append(station)
 
     def may_connect(self) -> bool:
-        """Say whether one more may connect now."""
+        """Return whether one more may connect now."""
         return self.phases[1] + self.phases[2] + self.phases[3] < self._in_flight
 
     def connect(self, station: Station) -> tuple[int, bool]:

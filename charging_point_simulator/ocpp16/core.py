@@ -34,7 +34,7 @@ def get_configuration(context: Context, payload: Payload) -> Payload:
 
 
 def clear_cache(context: Context, payload: Payload) -> Payload:
-    """Forget what the central system said of tokens."""
+    """Forget what the central system answered about tokens."""
     if not context.point.settings.cache_enabled:
         return {"status": "Rejected"}
     context.point.cache.clear()

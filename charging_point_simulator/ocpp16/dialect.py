@@ -77,7 +77,7 @@ class Ocpp16:
     # Messages.
 
     def boot(self) -> Call:
-        """Greet after a (re)start."""
+        """Report a start or restart."""
         point = self._point
 
         def failed(reason: str) -> None:
@@ -97,7 +97,7 @@ class Ocpp16:
         )
 
     def heartbeat(self) -> Call:
-        """Say that it is alive."""
+        """Report that it is alive."""
         return Call("Heartbeat", dict)
 
     def status(self, connector: Connector) -> Call:

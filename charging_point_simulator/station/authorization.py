@@ -64,7 +64,7 @@ class TokenList:
 
 
 class TokenCache:
-    """What the central system said of tokens, the latest last."""
+    """What the central system answered about tokens, the latest last."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Known] = {}

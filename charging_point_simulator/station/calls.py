@@ -20,7 +20,7 @@ CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
 CALL_TIMEOUT_SECONDS = 30.0
 MAX_RETRY_SECONDS = 10.0
 DURABLE_LIMIT = 10_000
-_LOG_FRAMES = 1_000
+_LOG_FRAMES = 200
 
 Payload = dict[str, Any]
 
@@ -37,7 +37,7 @@ class MemoryFullError(Exception):
     """The charging point was offline for longer than its memory lasts."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Call:
     """A call to the central system.
 
@@ -197,8 +197,8 @@ class Calls:
         self._put(text)
 
     def _on_timeout(self) -> None:
-        # Without an answer nobody knows what the central system has: only a new connection and
-        # the same message again will tell.
+        # Without an answer it is unknown what the central system has: the same message is sent
+        # again on a new connection.
         self.broken = True
 
     def _end_flight(self) -> None:

@@ -23,6 +23,7 @@ from charging_point_simulator.station.timers import Clock, Timer, Timers
 from charging_point_simulator.station.transfers import Transfer
 
 FIRMWARE_VERSION = "1.0"
+_MOST_MISSED = 100
 
 
 class Dialect(Protocol):
@@ -39,10 +40,10 @@ class Dialect(Protocol):
         """Hold an answer to a call of ours against the standard; raises ValueError."""
 
     def boot(self) -> Call:
-        """Greet after a (re)start."""
+        """Report a start or restart."""
 
     def heartbeat(self) -> Call:
-        """Say that it is alive."""
+        """Report that it is alive."""
 
     def status(self, connector: Connector) -> Call:
         """Report the state of a connector; 0 is the whole charging point."""
@@ -79,7 +80,8 @@ class Options:
     registers: by connector, Wh; saved through save_registers. backend: the host of the central
     system. remote_starts, reservations: whether it accepts them. boots: False for one that
     never sends a boot. patient: False for one that hangs up when it is called before its boot
-    is answered. outcome: of a firmware update: installed, download-failed or
+    is answered. replays: whether it sends, after a reconnect, the states that it had while it was
+    away. outcome: of a firmware update: installed, download-failed or
     installation-failed.
     """
 
@@ -92,6 +94,7 @@ class Options:
     reservations: bool = True
     boots: bool = True
     patient: bool = True
+    replays: bool = False
     outcome: str = "installed"
 
 
@@ -149,6 +152,7 @@ class ChargingPoint:
         self.changed: Callable[[], None] = lambda: None
         self.booted = False
         self.registration = ""
+        self.missed: list[Call] = []
         self.away_until = 0.0
         self.abrupt = False
         self.limits_timer: Timer | None = None
@@ -192,7 +196,7 @@ class ChargingPoint:
         self.changed()
 
     def restart(self) -> None:
-        """Boot: be away for a while, then greet."""
+        """Boot: be away for a while, then connect and send a boot."""
         self.booted = False
         for connector in self.connectors.values():
             connector.presented, connector.held = None, False
@@ -211,18 +215,18 @@ class ChargingPoint:
     # Boot and heartbeat.
 
     def send_boot(self) -> None:
-        """Greet."""
+        """Send a boot."""
         self.calls.send(self.dialect.boot(), first=True)
 
     def on_boot_answer(self, status: str, interval: float) -> None:
-        """Go on as the answer to a boot says. Source: OCPP 1.6 section 4.2."""
+        """Go on as the answer to a boot demands. Source: OCPP 1.6 section 4.2."""
         self.registration = status
         self.settings.heartbeat_seconds = max(1.0, interval)
         if status == "Accepted":
             self.booted = True
             self._on_accepted()
             return
-        self.calls.accepted = False
+        self.booted = self.calls.accepted = False
         connection = self.calls.connection
 
         def again() -> None:
@@ -237,7 +241,8 @@ class ChargingPoint:
         for connector in self.all_connectors():
             connector.reported = connector.status
         statuses = [self.dialect.status(connector) for connector in self.all_connectors()]
-        self.calls.send(*statuses, first=True)
+        self.calls.send(*self.missed, *statuses, first=True)
+        self.missed = []
         self.set_heartbeat()
         self.changed()
 
@@ -276,6 +281,8 @@ class ChargingPoint:
         connector.reported = status
         if self.online:
             self.calls.send(self.dialect.status(connector))
+        elif self.options.replays:
+            self.missed = [*self.missed, self.dialect.status(connector)][-_MOST_MISSED:]
         self.changed()
 
     def refresh_all(self) -> None:

@@ -270,6 +270,32 @@ def test_every_change_of_state_is_one_the_standard_allows():
         assert before is after or after in TRANSITIONS[before] or after is Status.FAULTED
 
 
+def test_a_boot_that_is_no_longer_accepted_is_tried_again():
+    station = Station()
+    station.answers["BootNotification"] = {**station.answers["BootNotification"]}
+    station.answers["BootNotification"] |= {"status": "Rejected", "interval": 10}
+    station.call("TriggerMessage", requestedMessage="BootNotification")
+    assert not station.point.online
+    station.answers["BootNotification"]["status"] = "Accepted"
+    station.wait(11)
+    assert station.point.online
+
+
+@pytest.mark.parametrize("replays", [False, True])
+def test_states_that_it_had_while_it_was_away_are_sent_only_as_a_deviation(replays):
+    station = Station(replays=replays)
+    station.take()
+    station.disconnect()
+    station.plug()
+    station.wait(10)
+    station.unplug()
+    station.connect()
+    sent = [p for p in station.payloads("StatusNotification") if p["connectorId"] == 1]
+    missed = ["Preparing", "Available"] if replays else []
+    assert [p["status"] for p in sent] == [*missed, "Available"]
+    assert [p["timestamp"] for p in sent] == sorted(p["timestamp"] for p in sent)
+
+
 def test_a_car_takes_no_more_than_its_battery_holds():
     car = Car(battery_wh=1000, state_of_charge=0.9, max_power_w=11_000)
     assert car.charge(100_000) == pytest.approx(100)

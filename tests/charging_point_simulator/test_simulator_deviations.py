@@ -147,6 +147,19 @@ def test_readings_that_count_from_the_start_of_each_session():
     assert frame[3]["meterValue"][0]["sampledValue"][0]["value"] == "200"
 
 
+def test_registers_that_all_count_from_the_start_of_each_session():
+    deviations = Deviations(["session-registers"])
+    start = json.loads(deviations.write([2, "1", "StartTransaction", START]))[3]
+    reading = json.loads(deviations.write([2, "2", "MeterValues", READINGS]))[3]
+    stop = json.loads(deviations.write([2, "3", "StopTransaction", STOP]))[3]
+    assert (start["meterStart"], stop["meterStop"]) == (0, 1000)
+    assert reading["meterValue"][0]["sampledValue"][0]["value"] == "200"
+
+
+def test_a_clock_that_has_stopped():
+    assert sent("clock-stopped", "StopTransaction")["timestamp"] == "1970-01-01T00:00:00Z"
+
+
 def test_a_clock_that_begins_in_1970():
     assert sent("clock-1970", "StartTransaction")["timestamp"].startswith("1970-01-01T00:")
 
@@ -204,7 +217,7 @@ def test_what_is_queued_stays_as_it_is():
 def test_every_deviation_deviates(name):
     """Something of what a charging point sends differs, or how it connects does."""
     deviations, right = Deviations([name]), Deviations()
-    frames = [[2, "1", action, payload] for action, payload in ACTIONS.items()]
+    frames = [[2, "1", action, ACTIONS[action]] for action in sorted(ACTIONS, reverse=True)]
     frames += [[3, "1", {"configurationKey": [{"key": "A", "readonly": True, "value": "1"}]}]]
     frames += [[4, "1", "NotSupported", "", {}]]
     differs = [f for f in frames if deviations.write(f, "GetConfiguration") != right.write(f)]
@@ -212,7 +225,7 @@ def test_every_deviation_deviates(name):
         differs
         or deviations.message_id(1) != right.message_id(1)
         or deviations.handshake != right.handshake
-        or (deviations.boots, deviations.patient) != (True, True)
+        or (deviations.boots, deviations.patient, deviations.replays) != (True, True, False)
     )
     assert f"{name} " in listing()
 
