@@ -1,1 +1,1 @@
-"""Thin entry points that the Makefile calls."""
+"""What the Makefile calls: deployments, measurements, the demonstration, and what they share."""

@@ -3,36 +3,32 @@
 Starts a database, charging-point-backend, third-party-backend with its relay, and a hub that
 plays the roaming hub. 25 simulated charging points go through whole sessions: 20 with a card of
 ours, 2 with a card that the hub vouches for, 3 started from a driver's app through the hub, one of
-them stopped so too. What the charging points say they charged is held against the database, and
-what the hub was told and billed against both.
+which is stopped from the app too. What the charging points report that they charged is compared
+with the database, and what the hub received and was billed with both.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import csv
-import io
 import json
-import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
-from charging.database.address import state_directory
-from charging.database.embedded import EmbeddedServer
-from charging.database.migrate import upgrade
-from operations import charging_points, tokens
-from scripts.programs import Program, ProgramError, free_port
+from charging.database.audit import Asker
+from charging.database.connection import Connection, connect
+from charging.database.embedded import EmbeddedServerError
+from operations import charging_points, evses, tokens
+from scripts.programs import ProgramError
+from scripts.world import Node, World, new_database, new_directory, write_credentials
 from third_party_hub_simulator.client import Client, ClientError
 
 CHARGING_POINTS = 25
@@ -47,8 +43,7 @@ SIMULATED_SECONDS = 1800
 PROGRESS_SECONDS = 5
 """Between Progress notifications; 300 at a real hub, too long for a demo."""
 WAIT_SECONDS = 90.0
-
-Connection = psycopg.Connection[Any]
+BY = Asker("visitor", "demo")
 
 console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
@@ -60,15 +55,15 @@ class DemoError(Exception):
 def main() -> int:
     """Run the demo; return 0 when every figure is equal."""
     started = time.monotonic()
-    directory = state_directory() / "demo"
-    directory.mkdir(parents=True, exist_ok=True)
-    for old in directory.iterdir():
-        old.unlink()
+    # One that is terminated, or whose terminal closes, stops what it started.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    directory = new_directory("demo")
     try:
         console.print("Starting PostgreSQL …")
         with new_database("demo") as url:
             equal = _run(url, directory)
-    except (DemoError, ProgramError, ClientError) as error:
+    except (DemoError, ProgramError, ClientError, EmbeddedServerError) as error:
         console.print(f"demo: {error}", style="red", markup=False)
         return 1
     except KeyboardInterrupt:
@@ -78,103 +73,41 @@ def main() -> int:
     return 0 if equal else 1
 
 
-@contextlib.contextmanager
-def new_database(purpose: str) -> Iterator[str]:
-    """Yield the address of a database of the caller's own, gone afterwards."""
-    name = f"{purpose}_{os.getpid()}"
-    with EmbeddedServer(state_directory() / "postgres") as server_url:
-        with psycopg.connect(server_url, autocommit=True) as server:
-            server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            url = server_url.replace("/postgres?", f"/{name}?", 1)
-            upgrade(url)
-            yield url
-        finally:
-            with psycopg.connect(server_url, autocommit=True) as server:
-                server.execute(
-                    sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-                )
-
-
 def _run(url: str, directory: Path) -> bool:
-    port, third_party_port, hub_port, control_port = (free_port() for _ in range(4))
-    environment = {
-        "DATABASE_URL": url,
-        "THIRD_PARTY_HUB_URL": f"http://127.0.0.1:{hub_port}",
-        "THIRD_PARTY_OPERATOR_ID": "DE*VNI",
-        "THIRD_PARTY_OPERATOR_NAME": "VNI demo",
-        "THIRD_PARTY_PROGRESS_INTERVAL": str(PROGRESS_SECONDS),
-    }
-    hub = Client(f"http://127.0.0.1:{control_port}")
-
-    def program(*words: object) -> Program:
-        name = "relay" if "relay" in words else words[0]
-        return Program(list(map(str, words)), directory / f"{name}.log", environment)
-
-    with psycopg.connect(url, autocommit=True) as database:
-        credentials = _register(database, directory, environment)
-        console.print(
-            f"Registered {CHARGING_POINTS} charging points with their EVSEs, and a token."
-        )
-        with (
-            program(
-                *("third_party_hub_simulator", "serve", "--port", hub_port),
-                *("--control-port", control_port, "--token", CARD, "--provider", PROVIDER),
-                *("--operator-url", f"http://127.0.0.1:{third_party_port}"),
-                *("--progress-interval", PROGRESS_SECONDS),
-            ) as hub_simulator,
-            program("cp_backend", "--port", port) as cp_backend,
-            program("third_party_backend", "--port", third_party_port) as third_party_backend,
-            program("third_party_backend", "relay") as relay,
-        ):
-            for waited, address in (
-                (hub_simulator, control_port),
-                (cp_backend, port),
-                (third_party_backend, third_party_port),
-            ):
-                waited.wait_until_ready(f"http://127.0.0.1:{address}/health/ready")
-            console.print(f"charging-point-backend is ready on ws://127.0.0.1:{port}")
-            console.print(f"third-party-backend is ready on http://127.0.0.1:{third_party_port}")
-            console.print(f"the hub is ready on http://127.0.0.1:{hub_port}")
-            reports = _charge(hub, directory, credentials, port)
+    with connect(url, "demo") as database:
+        with World(url, directory) as world:
+            credentials = _register(database, directory)
+            console.print(
+                f"Registered {CHARGING_POINTS} charging points with their EVSEs, and a token."
+            )
+            hub = world.run_hub(
+                *("--token", CARD, "--provider", PROVIDER, "--progress-interval", PROGRESS_SECONDS)
+            )
+            node, web = world.run_node(), world.run_web(workers="2")
+            world.run_relay(operator_name="VNI demo", progress_interval=str(PROGRESS_SECONDS))
+            node.wait_until_ready()
+            web.wait_until_ready()
+            console.print(f"charging-point-backend is ready on ws://127.0.0.1:{node.port}")
+            console.print(f"third-party-backend is ready on {web.url}")
+            console.print(f"the hub is ready on {hub.url}")
+            reports = _charge(world, node, credentials)
             equal = _compare(database, reports)
-            equal &= _compare_with_hub(database, hub)
-        codes = {
-            "cp_backend": cp_backend.process.returncode,
-            "third_party_backend": third_party_backend.process.returncode,
-            "relay": relay.process.returncode,
-            "third_party_hub_simulator": hub_simulator.process.returncode,
-        }
-    if any(codes.values()):
-        raise DemoError(f"a service did not stop cleanly: {codes}; see {directory}")
+            equal &= _compare_with_hub(database, hub.control)
+        if failed := world.failed():
+            raise DemoError(f"a service did not stop cleanly: {failed}; see {directory}")
     return equal
 
 
-def _register(database: Connection, directory: Path, environment: dict[str, str]) -> Path:
+def _register(database: Connection, directory: Path) -> Path:
     """Do what an operator does before charging points come; return their passwords' file."""
+    numbers = range(1, CHARGING_POINTS + 1)
     file = directory / "credentials.csv"
-    file.touch(mode=0o600)
-    with file.open("w", newline="") as lines:
-        writer = csv.writer(lines)
-        for number in range(1, CHARGING_POINTS + 1):
-            name = _charging_point(number)
-            options = argparse.Namespace(
-                id=name, registration="Accepted", no_password=False, json=True
-            )
-            printed = _operate(charging_points.register, database, options)
-            writer.writerow([name, json.loads(printed)["password"]])
-    token = argparse.Namespace(token=TOKEN, expires_at=None, parent=None, note="demo", json=True)
-    _operate(tokens.add, database, token)
-    table = directory / "evses.csv"
-    with table.open("w", newline="") as lines:
-        rows = csv.DictWriter(lines, EVSE_COLUMNS)
-        rows.writeheader()
-        rows.writerows(_evse_row(number) for number in range(1, CHARGING_POINTS + 1))
-    importing = Program(
-        ["operations", "evses", "import", str(table)], directory / "import.log", environment
+    write_credentials(
+        file,
+        [charging_points.register(database, _charging_point(number), by=BY) for number in numbers],
     )
-    if importing.wait(WAIT_SECONDS):
-        raise DemoError(f"the EVSEs were not imported:\n{importing.log_end()}")
+    tokens.add(database, TOKEN, by=BY, note="demo")
+    evses.import_table(database, json.dumps([_evse_row(number) for number in numbers]), by=BY)
     return file
 
 
@@ -186,15 +119,8 @@ def _evse(number: int) -> str:
     return f"DE*VNI*E{number:05d}*1"
 
 
-EVSE_COLUMNS = (
-    *("charging_point", "evse_number", "evse_id", "name", "country", "city", "street"),
-    *("house_number", "postal_code", "latitude", "longitude", "plugs", "power_type", "power_kw"),
-    "hotline",
-)
-
-
 def _evse_row(number: int) -> dict[str, Any]:
-    """Return what drivers of other providers are to know of an EVSE."""
+    """Return what drivers of other providers are shown of an EVSE."""
     return {
         "charging_point": _charging_point(number),
         "evse_number": 1,
@@ -203,90 +129,85 @@ def _evse_row(number: int) -> dict[str, Any]:
         "country": "DEU",
         "city": "Berlin",
         "street": "Unter den Linden",
-        "house_number": number,
+        "house_number": str(number),
         "postal_code": "10117",
         "latitude": "52.516667",
         "longitude": f"13.38{number:04d}",
-        "plugs": "Type 2 Outlet",
+        "plugs": ["Type 2 Outlet"],
         "power_type": "AC_3_PHASE",
         "power_kw": 22,
         "hotline": "+4930123456",
     }
 
 
-def _operate(operation: Any, database: Connection, options: argparse.Namespace) -> str:
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        operation(database, options)
-    return printed.getvalue()
-
-
-def _charge(hub: Client, directory: Path, credentials: Path, port: int) -> list[dict[str, Any]]:
+def _charge(world: World, node: Node, credentials: Path) -> list[dict[str, Any]]:
     """Let the charging points charge; return the simulators' reports."""
-    reports = [directory / f"{name}-report.json" for name in ("fleet", "cards", "remote")]
+    hub = world.hub.control
 
-    def words(report: Path, first: int, count: int, *more: str) -> list[str]:
+    def words(first: int, count: int, *more: object) -> list[object]:
         return [
-            *("charging_point_simulator", "charge", "--plain", "--port", str(port)),
-            *("--credentials", str(credentials), "--identity-prefix", "DEMO"),
-            *("--duration", str(SIMULATED_SECONDS), "--report", str(report)),
-            *("--first", str(first), "--charging-points", str(count), *more),
+            *("--credentials", credentials, "--identity-prefix", "DEMO"),
+            *("--state-directory", world.directory / "registers"),
+            *("--duration", SIMULATED_SECONDS),
+            *("--first", first, "--charging-points", count, *more),
         ]
 
-    _until(
-        lambda: hub.get("/figures")["evses"] == CHARGING_POINTS, "the hub was not told of the EVSEs"
+    _until(lambda: hub.get("/figures")["evses"] == CHARGING_POINTS, "the hub did not get the EVSEs")
+    cards = world.charge(node, *words(CARDS[0], len(CARDS), "--id-tag", CARD))
+    remote = world.charge(node, *words(REMOTE[0], len(REMOTE), "--wait-for-remote"))
+    report = world.directory / "fleet.json"
+    local = words(1, CARDS[0] - 1, "--id-tag", TOKEN, "--report", report)
+    # In the foreground, so that a terminal shows the charging points live.
+    fleet = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "charging_point_simulator", "charge", "--plain"),
+            *("--port", str(node.port), *map(str, local)),
+        ]
     )
-    with (
-        Program(
-            words(reports[1], CARDS[0], len(CARDS), "--id-tag", CARD), directory / "cards.log"
-        ) as cards,
-        Program(
-            words(reports[2], REMOTE[0], len(REMOTE), "--wait-for-remote"), directory / "remote.log"
-        ) as remote,
-    ):
-        # In the foreground, so that a terminal shows the charging points live.
-        local = words(reports[0], 1, CARDS[0] - 1, "--id-tag", TOKEN)
-        fleet = subprocess.Popen([sys.executable, "-m", *local])
-        try:
-            _drive(hub)
-            codes = [fleet.wait(WAIT_SECONDS)]
-        except subprocess.TimeoutExpired:
-            raise DemoError("the charging points did not finish in time") from None
-        finally:
-            if fleet.poll() is None:
-                fleet.terminate()
-                fleet.wait()
-        codes += [program.wait(WAIT_SECONDS) for program in (cards, remote)]
-    if any(codes):
-        raise DemoError(f"charging points failed; see {directory}")
-    return [json.loads(file.read_text()) for file in reports]
+    try:
+        driven = _drive(hub)
+        code = fleet.wait(WAIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise DemoError("the charging points did not finish in time") from None
+    finally:
+        if fleet.poll() is None:
+            fleet.terminate()
+            fleet.wait()
+    # Only now: the simulator's display had the terminal to itself.
+    for line in driven:
+        console.print(line)
+    if code:
+        raise DemoError(f"charging points failed; see {world.directory}")
+    return [
+        json.loads(report.read_text()),
+        *(simulator.report(seconds=WAIT_SECONDS) for simulator in (cards, remote)),
+    ]
 
 
-def _drive(hub: Client) -> None:
-    """Be drivers of another provider: start by app, and stop one session so too."""
-    sessions = []
+def _drive(hub: Client) -> list[str]:
+    """Play another provider's drivers: start three sessions, stop one; return what happened."""
+    happened, sessions = [], []
     for number in REMOTE:
         evse = _evse(number)
-        _until(
-            partial(_has_status, hub, evse, "Available"),
-            f"the hub was not told that {evse} is available",
-        )
+        _until(partial(_has_status, hub, evse, "Available"), f"{evse} is not available at the hub")
         answer = hub.post("/start", evse_id=evse, provider_id=PROVIDER)
         if answer["code"] != "000":
             raise DemoError(f"the remote start was refused: {answer}")
         sessions.append(answer["session"])
-        console.print(f"A driver's app started {evse} through the hub: {answer['ms']:.0f} ms")
+        happened.append(f"A driver's app started {evse} through the hub: {answer['ms']:.0f} ms")
     last = sessions[-1]
     _until(
         lambda: any(
             notification["type"] == "Progress"
             for notification in hub.get(f"/sessions/{last}")["notifications"]
         ),
-        "the hub was not told that the session goes on",
+        "the hub got no progress of the session",
     )
     answer = hub.post("/stop", session_id=last)
     if answer["code"] != "000":
         raise DemoError(f"the remote stop was refused: {answer}")
-    console.print(f"… and stopped {_evse(REMOTE[-1])} again: {answer['ms']:.0f} ms")
+    happened.append(f"… and stopped {_evse(REMOTE[-1])} again: {answer['ms']:.0f} ms")
+    return happened
 
 
 def _has_status(hub: Client, evse: str, status: str) -> bool:
@@ -302,8 +223,8 @@ def _until(look: Callable[[], bool], complaint: str) -> None:
 
 
 def _compare(database: Connection, reports: list[dict[str, Any]]) -> bool:
-    """Hold the charging points' own account against the database; print both."""
-    said = [session for report in reports for session in report["sessions"]]
+    """Compare the charging points' own account with the database; print both."""
+    reported = [session for report in reports for session in report["sessions"]]
     figures: list[tuple[str, int, int]] = []
 
     def figure(name: str, simulated: int, query: str) -> None:
@@ -316,17 +237,21 @@ def _compare(database: Connection, reports: list[dict[str, Any]]) -> bool:
         sum(report["charging_points"] for report in reports),
         "SELECT count(*) FROM charging_points WHERE boot_status = 'Accepted'",
     )
-    figure("sessions", len(said), "SELECT count(*) FROM sessions WHERE state = 'ended'")
+    figure("sessions", len(reported), "SELECT count(*) FROM sessions WHERE state = 'ended'")
     figure(
         "sessions started through the hub",
-        sum(session["remote"] for session in said),
+        sum(session["remote"] for session in reported),
         "SELECT count(*) FROM hub_sessions WHERE session_id IS NOT NULL"
         " AND identification ? 'RemoteIdentification'",
     )
-    figure("energy, Wh", sum(s["energy_wh"] for s in said), "SELECT sum(energy_wh) FROM sessions")
+    figure(
+        "energy, Wh",
+        sum(session["energy_wh"] for session in reported),
+        "SELECT sum(energy_wh) FROM sessions",
+    )
     figure(
         "meter values",
-        sum(session["meter_values_acknowledged"] for session in said),
+        sum(session["meter_values_acknowledged"] for session in reported),
         "SELECT count(*) FROM meter_values",
     )
     figure("billing facts of unknown sessions", 0, "SELECT count(*) FROM unassigned_facts")
@@ -334,20 +259,20 @@ def _compare(database: Connection, reports: list[dict[str, Any]]) -> bool:
         row[0]: row[1]
         for row in database.execute("SELECT session_id, energy_wh FROM sessions").fetchall()
     }
-    wrong = [s for s in said if recorded.get(s["transaction_id"]) != s["energy_wh"]]
+    wrong = [s for s in reported if recorded.get(s["transaction_id"]) != s["energy_wh"]]
     figures.append(("sessions whose energy differs", 0, len(wrong)))
     return _print(
-        "What the charging points say, and what the database holds",
+        "What the charging points report, and what the database holds",
         ("charging points", "database"),
         figures,
     )
 
 
 def _compare_with_hub(database: Connection, hub: Client) -> bool:
-    """Hold what the hub was told and billed against the database; print both."""
+    """Compare what the hub received and was billed with the database; print both."""
     # The last record follows its session within ten seconds, the last status within five.
     with contextlib.suppress(DemoError):
-        _until(lambda: _is_told(hub), "")
+        _until(lambda: _is_complete(hub), "")
     sessions = {session["session"]: session for session in hub.get("/sessions")}
     kept = database.execute(
         "SELECT hub_session_id, evse_id, energy_wh FROM hub_sessions JOIN sessions"
@@ -373,21 +298,21 @@ def _compare_with_hub(database: Connection, hub: Client) -> bool:
     for session in sessions.values():
         table.add_row(session["evse"], session["origin"], "", "", "no such session", "NO")
     console.print(table)
-    told = hub.get("/figures")
+    received = hub.get("/figures")
     for violation in hub.get("/violations")[:10]:
         console.print(f"a rule of the hub was broken: {violation}", style="red", markup=False)
     figures = [
-        ("sessions", told["sessions"], len(kept)),
-        ("charge detail records", told["cdrs"], len(kept)),
-        ("energy, Wh", told["energy_wh"], sum(energy for _, _, energy in kept)),
-        ("EVSEs", told["evses"], CHARGING_POINTS),
-        ("rules broken", told["violations"], 0),
+        ("sessions", received["sessions"], len(kept)),
+        ("charge detail records", received["cdrs"], len(kept)),
+        ("energy, Wh", received["energy_wh"], sum(energy for _, _, energy in kept)),
+        ("EVSEs", received["evses"], CHARGING_POINTS),
+        ("rules broken", received["violations"], 0),
     ]
     equal = _print("What the hub holds, and what the database holds", ("hub", "database"), figures)
     return equal and not sessions and not differ
 
 
-def _is_told(hub: Client) -> bool:
+def _is_complete(hub: Client) -> bool:
     figures = hub.get("/figures")
     return bool(figures["sessions_open"] == 0 and figures["sessions"] > 0)
 

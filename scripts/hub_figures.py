@@ -22,62 +22,35 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import psycopg
 from rich.console import Console
 
-from scripts.demo import new_database
-from scripts.programs import Program, free_port
-from third_party_hub_simulator.client import Client, ClientError
+from charging.database.connection import Connection, connect
+from scripts.world import Relay, World, new_database
+from third_party_hub_simulator.client import ClientError
 
 PROVIDER = "DE-EMP"
 CHARGING_POINTS = 96
-Connection = psycopg.Connection[Any]
 
 console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
 
 class Backend:
-    """Hub, service, relay, node and charging points, for one measurement each."""
+    """Hub, web service, relay, node and charging points, for one measurement each."""
 
-    def __init__(self, database: Connection, url: str, directory: Path, stack: ExitStack) -> None:
+    def __init__(self, database: Connection, world: World) -> None:
         self.database = database
-        self._url = url
-        self._directory = directory
-        self._stack = stack
-        self._node_port, self.web_port = free_port(), free_port()
-        self._hub_port, self._control_port = free_port(), free_port()
-        self._hub_program: Program | None = None
-        self._relay: Program | None = None
-        self.hub = Client(f"http://127.0.0.1:{self._control_port}")
-
-    def run(self, *words: object, **settings: str) -> Program:
-        """Start one of the programs."""
-        log = self._directory / f"{words[0]}-{len(list(self._directory.iterdir()))}.log"
-        return self._stack.enter_context(
-            Program(list(map(str, words)), log, {"DATABASE_URL": self._url, **settings})
-        )
-
-    def run_hub(self, *words: object) -> None:
-        """Start the hub; one that ran before is remembered."""
-        self._hub_program = hub = self.run(
-            *("third_party_hub_simulator", "serve", "--port", self._hub_port),
-            *("--control-port", self._control_port, "--file", self._directory / "hub.jsonl"),
-            *("--operator-url", f"http://127.0.0.1:{self.web_port}", *words),
-        )
-        hub.wait_until_ready(f"http://127.0.0.1:{self._control_port}/health/ready")
-
-    def begin(self, *hub_words: object) -> None:
-        """Start the hub, the service and a node."""
-        self.run_hub(*hub_words)
-        web = self.run("third_party_backend", "--port", self.web_port)
-        node = self.run("cp_backend", "--port", self._node_port, CP_BACKEND_ADMIT_UNKNOWN="true")
-        web.wait_until_ready(f"http://127.0.0.1:{self.web_port}/health/ready")
-        node.wait_until_ready(f"http://127.0.0.1:{self._node_port}/health/ready")
+        self._world = world
+        self._relay: Relay | None = None
+        self.web_port = world.web_port
+        hub = world.run_hub()
+        self.hub = hub.control
+        web, self._node = world.run_web(workers="2"), world.run_node(admit_unknown="true")
+        web.wait_until_ready()
+        self._node.wait_until_ready()
 
     def charging_points(self, count: int) -> list[str]:
         """Connect charging points whose sessions last a tenth of a second; return their EVSEs."""
@@ -94,10 +67,11 @@ class Backend:
                     " VALUES (%s, 1, %s, %s, true)",
                     [name, evse, evse.replace("*", "")],
                 )
-        self.run(
-            *("charging_point_simulator", "charge", "--plain", "--port", self._node_port),
+        self._world.charge(
+            self._node,
             *("--charging-points", count, "--sessions", 100_000, "--wait-for-remote", 600),
             *("--duration", 60, "--meter-values-interval", 60, "--time-compression", 600),
+            *("--state-directory", self._world.directory / "registers"),
         )
         _until(
             lambda: (
@@ -113,22 +87,14 @@ class Backend:
     def relay(self, **settings: str) -> None:
         """Start a relay, or another in its place."""
         if self._relay is not None:
-            self._relay.stop()
-        self._relay = self.run(
-            "third_party_backend",
-            "relay",
-            THIRD_PARTY_HUB_URL=f"http://127.0.0.1:{self._hub_port}",
-            THIRD_PARTY_OPERATOR_ID="DE*VNI",
-            THIRD_PARTY_OPERATOR_NAME="VNI",
-            **settings,
-        )
+            self._relay.program.stop()
+        self._relay = self._world.run_relay(**{"hub_max_backoff": "60", **settings})
 
     def lift_the_limits(self) -> None:
         """Let the hub take, and the relay send, as many calls a minute as they can."""
-        assert self._hub_program is not None
-        self._hub_program.stop()
-        self.run_hub("--no-limits")
-        self.relay(THIRD_PARTY_HUB_PACE="1000")
+        self._world.hub.program.stop()
+        self._world.hub.start("--no-limits")
+        self.relay(hub_pace="1000")
 
     def _number(self, query: str) -> int:
         row = self.database.execute(query.encode()).fetchone()
@@ -152,7 +118,6 @@ def main(arguments: list[str] | None = None) -> int:
     console.print(f"{os.cpu_count()} cores, everything on them; {CHARGING_POINTS} charging points.")
     try:
         with _backend() as backend:
-            backend.begin()
             evses = backend.charging_points(CHARGING_POINTS)
             met = _at_a_pace(backend, evses, options.pace, options.minutes)
             _all_at_once(backend, evses, options.drivers, options.seconds)
@@ -174,11 +139,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _backend() -> Iterator[Backend]:
     with (
         new_database("figures") as url,
-        psycopg.connect(url, autocommit=True) as database,
+        connect(url, "figures") as database,
         TemporaryDirectory() as directory,
-        ExitStack() as stack,
+        World(url, Path(directory)) as world,
     ):
-        yield Backend(database, url, Path(directory), stack)
+        yield Backend(database, world)
 
 
 def _at_a_pace(backend: Backend, evses: list[str], pace: float, minutes: float) -> bool:

@@ -17,9 +17,9 @@ from xdist.scheduler import LoadScopeScheduling
 from charging.database.address import state_directory
 from charging.database.embedded import EmbeddedServer
 from charging.database.migrate import upgrade
+from scripts.world import Node
 from tests.databases import new_database
 from tests.hub import HubSimulator
-from tests.programs import Node
 
 # A shell's background job ignores SIGINT and so would every program that we start, and stop by it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

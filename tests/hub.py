@@ -6,13 +6,11 @@ import json
 import urllib.request
 import uuid
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-from scripts.programs import Program, free_port
-from tests.programs import Web
+from scripts.world import Hub, Web
 from tests.rows import EVSE
 from third_party_hub_simulator.client import Client
 
@@ -100,26 +98,5 @@ class HubAtHand:
         return [(v["operation"], v["rule"]) for v in self.control.get("/violations")]
 
 
-class HubSimulator(HubAtHand):
-    """A running `python -m third_party_hub_simulator serve`.
-
-    Its ports and its file stay when it is started again.
-    """
-
-    def __init__(self, directory: Path, *words: object, operator_port: int | None = None) -> None:
-        self.port, self.control_port = free_port(), free_port()
-        self.file = directory / f"hub{self.port}.jsonl"
-        self.log = directory / f"hub{self.port}.log"
-        if "--certificate" in words:
-            self.scheme = "https"
-        self._words = [
-            *("third_party_hub_simulator", "serve", "--port", str(self.port)),
-            *("--control-port", str(self.control_port), "--file", str(self.file)),
-            *("--operator-url", f"http://127.0.0.1:{operator_port or free_port()}"),
-            *map(str, words),
-        ]
-        self.start_again()
-
-    def start_again(self) -> None:
-        self.program = Program(self._words, self.log)
-        self.program.wait_until_ready(f"http://127.0.0.1:{self.control_port}/health/ready")
+class HubSimulator(HubAtHand, Hub):
+    """A hub simulator that was started here."""

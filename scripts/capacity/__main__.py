@@ -11,16 +11,15 @@ import sys
 import time
 from pathlib import Path
 
-import psycopg
-
 from charging.database.address import state_directory
+from charging.database.connection import Limits, connect
 from scripts.capacity import report
 from scripts.capacity.books import PREFIX, TOKEN, register
 from scripts.capacity.crowd import Crowd, CrowdEndedError
 from scripts.capacity.machine import Watch
 from scripts.capacity.stages import Backend, Result, Run
-from scripts.demo import new_database
 from scripts.programs import Program, ProgramError, free_port
+from scripts.world import new_database
 
 DEFAULT_CHARGING_POINTS = 100_000
 DEFAULT_SECONDS = 300.0
@@ -79,7 +78,7 @@ def _measure(
     port = free_port()
     credentials = directory / "credentials.csv"
     words = ["--port", str(port), "--identity-prefix", PREFIX, "--id-tag", TOKEN]
-    with psycopg.connect(url, autocommit=True) as database:
+    with connect(url, "capacity", Limits(statement=None)) as database:
         register(database, charging_points, credentials)
         say(f"registered {charging_points} charging points")
         with (

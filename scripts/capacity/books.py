@@ -1,19 +1,15 @@
-"""Who charges in a capacity run, and what the backend acknowledged, held against the database."""
+"""Who charges in a capacity run; what the backend acknowledged, compared with the database."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psycopg
 
 from charging.credential import hash_password, new_password, new_salt
+from charging.database.connection import Connection
 
 TOKEN = "SIMULATOR"  # noqa: S105 - an idTag, and no secret
 PREFIX = "CAP"
-
-Connection = psycopg.Connection[Any]
 
 
 def register(connection: Connection, count: int, credentials: Path) -> None:
@@ -41,7 +37,7 @@ class Books:
     """What was acknowledged, by the charging points' account, and what is in the database.
 
     lost: readings and sessions that were acknowledged and are not there. too_many: readings
-    there that nobody heard acknowledged: possible only if the simulator was cut off.
+    there of which no acknowledgement arrived: possible only if the simulator was cut off.
     """
 
     sessions: int
@@ -53,19 +49,9 @@ class Books:
     lost: int
     too_many: int
 
-    @property
-    def balanced(self) -> bool:
-        """Whether all is there, once, and no more."""
-        return (
-            not self.lost
-            and not self.too_many
-            and self.energy_wh == self.energy_recorded_wh
-            and self.sessions == self.sessions_recorded
-        )
-
 
 def compare(connection: Connection, files: list[Path]) -> Books:
-    """Hold the simulator's books against the database, charging point by charging point."""
+    """Compare the simulator's books with the database, charging point by charging point."""
     connection.execute(
         "CREATE TEMPORARY TABLE said (charging_point_id text, session_id int, energy_wh bigint,"
         " readings int, ended int)"

@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
-
 from charging.database.address import state_directory
+from charging.database.connection import Limits, connect
 from scripts.capacity.books import PREFIX, TOKEN, register
 from scripts.capacity.crowd import Crowd, CrowdEndedError
 from scripts.capacity.machine import cpu_seconds, describe, memory_bytes
 from scripts.capacity.targets import Target
-from scripts.demo import new_database
 from scripts.programs import Program, ProgramError, free_port
+from scripts.world import new_database
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs/capacity-peers.md"
@@ -90,7 +89,7 @@ def _weigh_ours(options: argparse.Namespace, directory: Path) -> Cost:
     port = free_port()
     credentials = directory / "credentials.csv"
     with new_database("compare") as url:
-        with psycopg.connect(url, autocommit=True) as database:
+        with connect(url, "capacity", Limits(statement=None)) as database:
             register(database, options.connections, credentials)
         with Program(
             ["cp_backend", "--port", str(port)],

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
+from charging.database.connection import Connection
+from charging.database.presence import node_state
 from scripts.capacity.books import Books, compare
 from scripts.capacity.crowd import Crowd
 from scripts.capacity.machine import (
@@ -42,17 +42,16 @@ class Backend:
     supervisor: int
     processes: int
     drain_seconds: float
-    database: psycopg.Connection[Any]
+    database: Connection
 
     def nodes(self) -> list[int]:
         """Return the process ids of the nodes."""
         return children(self.supervisor)
 
     def serving(self) -> set[int]:
-        """Return the process ids of the nodes that say they serve."""
+        """Return the process ids of the nodes that serve."""
         rows = self.database.execute(
-            "SELECT process_id FROM nodes WHERE NOT draining"
-            " AND heartbeat_at > now() - interval '15 seconds'"
+            f"SELECT process_id FROM nodes WHERE {node_state()} = 'serving'".encode()
         )
         return {row[0] for row in rows}
 

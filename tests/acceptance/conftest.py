@@ -7,29 +7,32 @@ TLS and a certificate authority of their own.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shlex
 import ssl
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 import trustme
 
+from charging.command import Outcome
 from charging.database.address import configured_url
-from scripts.programs import Program, free_port
-from tests.programs import Node
+from charging.database.audit import Asker
+from charging.database.commands import wait
+from charging.database.connection import connect
+from operations import charging_points, commands, evses, sessions, tokens
+from scripts.programs import Program
+from scripts.world import Node, World, write_credentials
 from tests.waiting import eventually
 
 TOKEN = "ACCEPTANCE"
+BY = Asker("acceptance", "tests")
 HERE = "localhost"
 
 
@@ -50,28 +53,44 @@ class Backend:
     directory: Path
     simulators: list[Program] = field(default_factory=list)
 
-    def operate(self, *words: object) -> Any:
-        """Run `python -m operations … --json`, which must succeed; return what it prints."""
-        run = subprocess.run(
-            [sys.executable, "-m", "operations", *map(str, words), "--json"],
-            env={**os.environ, "DATABASE_URL": self.database_url},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert run.returncode == 0, run.stderr
-        return json.loads(run.stdout)
+    def let_charge(self, token: str) -> None:
+        """Register a token, unless it is there."""
+        with connect(self.database_url, "acceptance") as database:
+            if token not in {known.note for known in tokens.list_all(database)}:
+                tokens.add(database, token, by=BY, note=token)
 
     def register(self, count: int) -> list[str]:
         """Make charging points known, or give those that are a new password; return them."""
         names = [f"ACCEPT{number:05d}" for number in range(1, count + 1)]
-        known = {p["charging_point"] for p in self.operate("charging-points", "list")}
-        with self._credentials.open("w", newline="") as lines:
-            for name in names:
-                action = "new-password" if name in known else "register"
-                made = self.operate("charging-points", action, name)
-                csv.writer(lines).writerow([name, made["password"]])
+        with connect(self.database_url, "acceptance") as database:
+            known = {point.charging_point for point in charging_points.list_all(database)}
+            write_credentials(
+                self._credentials,
+                [
+                    charging_points.renew_password(database, name, by=BY)
+                    if name in known
+                    else charging_points.register(database, name, by=BY)
+                    for name in names
+                ],
+            )
         return names
+
+    def name_evse(self, charging_point: str, evse_id: str) -> None:
+        """Give a charging point's first connector its name in roaming."""
+        with connect(self.database_url, "acceptance") as database:
+            evses.name(database, charging_point, 1, evse_id, by=BY)
+
+    def start(self, charging_point: str) -> None:
+        """Start a session with our token, which the charging point must accept."""
+        with connect(self.database_url, "acceptance") as database:
+            queued = commands.remote_start(database, charging_point, TOKEN, by=BY)
+            assert wait(database, queued.command, queued.seconds).outcome is Outcome.ACCEPTED
+
+    def stop(self, session: int) -> None:
+        """Stop a session, which its charging point must accept."""
+        with connect(self.database_url, "acceptance") as database:
+            queued = commands.remote_stop(database, session, by=BY)
+            assert wait(database, queued.command, queued.seconds).outcome is Outcome.ACCEPTED
 
     def simulate(self, count: int, *words: object) -> Charging:
         """Let registered charging points connect over WSS and charge: `charge`'s words."""
@@ -138,20 +157,21 @@ class Backend:
         return int(rows[0][0])
 
     def books_agree(self, report: dict[str, Any]) -> None:
-        """Hold what charging points say they charged against the database."""
+        """Compare what charging points report that they charged with the database."""
         assert report["failures"] == {}
-        for said in report["sessions"]:
-            kept = self.operate("sessions", "show", said["transaction_id"])
-            assert kept["state"] == "ended"
-            assert kept["energy_wh"] == said["energy_wh"]
-            assert len(kept["meter_values"]) == said["meter_values_acknowledged"]
+        with connect(self.database_url, "acceptance") as database:
+            for reported in report["sessions"]:
+                session, readings = sessions.get(database, reported["transaction_id"])
+                assert session.state == "ended"
+                assert session.energy_wh == reported["energy_wh"]
+                assert len(readings) == reported["meter_values_acknowledged"]
 
     @property
     def _credentials(self) -> Path:
         return self.directory / "credentials.csv"
 
     def _look(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.database_url) as database:
+        with connect(self.database_url, "acceptance") as database:
             return database.execute(query.encode(), values).fetchall()
 
 
@@ -173,8 +193,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
     """The services elsewhere, or some that are started here."""
     there = os.environ.get("ACCEPTANCE_HOST")
     made = _elsewhere(there, tmp_path) if there else request.getfixturevalue("backend_here")
-    if TOKEN not in {token["note"] for token in made.operate("tokens", "list")}:
-        made.operate("tokens", "add", TOKEN, "--note", TOKEN)
+    made.let_charge(TOKEN)
     yield made
     for simulator in made.simulators:
         simulator.stop()
@@ -212,31 +231,28 @@ def backend_here(database_url: str, tmp_path: Path) -> Iterator[Backend]:
         "tls_key": str(files["server.key"]),
         "drain_time": "1",
     }
-    nodes = [Node(database_url, tmp_path / "node.log", (), settings)]
-    eventually(lambda: nodes[0].logged("listening"), 30)
+    with World(database_url, tmp_path) as world:
+        node = world.run_node(**settings)
+        nodes = [node]
+        eventually(lambda: node.logged("listening"), 30)
 
-    def drain() -> None:
-        """Replace the node, as a deployment does; its charging points are sent away first."""
-        assert nodes[-1].program.stop() == 0
-        nodes.append(Node.again(nodes[-1], settings))
+        def drain() -> None:
+            """Replace the node, as a deployment does; its charging points are sent away first."""
+            assert nodes[-1].program.stop() == 0
+            nodes.append(Node.again(nodes[-1], settings))
 
-    port = free_port()
-    with Program(
-        ["third_party_backend", "--port", str(port)],
-        tmp_path / "third_party.log",
-        {"DATABASE_URL": database_url},
-    ) as third_party:
-        third_party.wait_until_ready(f"http://127.0.0.1:{port}/health/ready")
+        web = world.run_web()
+        web.wait_until_ready()
         yield Backend(
             "127.0.0.1",
-            nodes[0].port,
+            node.port,
             "charging-point.local.vni.internal",
             files["ca.pem"],
             database_url,
-            f"http://127.0.0.1:{port}",
+            web.url,
             "",
             drain,
             150,
             tmp_path,
         )
-    nodes[-1].program.stop()
+        nodes[-1].program.stop()

@@ -38,12 +38,10 @@ def test_a_charging_point_starts_and_stops_on_command(backend):
     (name,) = backend.register(1)
     simulator = backend.simulate(1, *LONG, "--wait-for-remote", backend.patience_seconds)
     eventually(lambda: backend.online([name]), backend.patience_seconds)
-    answer = backend.operate("commands", "remote-start", name, TOKEN)
-    assert answer["outcome"] == "accepted"
+    backend.start(name)
     session = eventually(lambda: backend.charging(name), backend.patience_seconds)
     eventually(lambda: backend.readings(session) >= 2, backend.patience_seconds)
-    answer = backend.operate("commands", "remote-stop", session)
-    assert answer["outcome"] == "accepted"
+    backend.stop(session)
     report = simulator.report(backend.patience_seconds)
     assert [s["remote"] for s in report["sessions"]] == [True]
     backend.books_agree(report)
@@ -56,7 +54,7 @@ def test_sessions_survive_a_drain(backend):
     )
     eventually(lambda: backend.online(names), backend.patience_seconds)
     for name in names:
-        backend.operate("commands", "remote-start", name, TOKEN)
+        backend.start(name)
     running = {
         name: eventually(lambda n=name: backend.charging(n), backend.patience_seconds)
         for name in names
@@ -74,7 +72,7 @@ def test_sessions_survive_a_drain(backend):
     told = {session: backend.readings(session) for session in running.values()}
     for session, count in told.items():
         eventually(lambda s=session, c=count: backend.readings(s) > c, backend.patience_seconds)
-        backend.operate("commands", "remote-stop", session)
+        backend.stop(session)
     report = simulator.report(backend.patience_seconds)
     assert report["reconnects"] >= 3
     assert {s["transaction_id"] for s in report["sessions"]} == set(running.values())

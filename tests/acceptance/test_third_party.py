@@ -23,7 +23,7 @@ def request(session, evse):
 
 def test_a_driver_starts_and_stops_through_the_hub(backend):
     (name,) = backend.register(1)
-    backend.operate("evses", "set", name, 1, EVSE)
+    backend.name_evse(name, EVSE)
     simulator = backend.simulate(1, *LONG, "--wait-for-remote", backend.patience_seconds)
     eventually(lambda: backend.online([name]), backend.patience_seconds)
     session = str(uuid.uuid4())

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.programs import Node
+from scripts.world import Node
 from tests.station import Station
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.world import Node, Web
 from tests.hub import HubCaller
-from tests.programs import Node, Web
 from tests.rows import EVSE, add_charging_point, add_evse, insert
 from tests.station import Station, ago
 from tests.waiting import eventually

@@ -21,14 +21,9 @@ NOT_YET = {
     },
     r"heartbeat_at\s*[<>]": {
         "cp_backend/store.py",
-        "scripts/capacity/stages.py",
     },
     r"psycopg\.(AsyncConnection\.)?connect\(": {
         "charging/database/grant.py",
-        "scripts/capacity/__main__.py",
-        "scripts/capacity/compare.py",
-        "scripts/demo.py",
-        "scripts/hub_figures.py",
     },
 }
 HOMES = {

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from scripts.world import Node, Simulator
 from tests.hub import HubSimulator
-from tests.programs import Node, Simulator
 from tests.system.roaming import Roaming
 
 

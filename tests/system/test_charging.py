@@ -10,8 +10,8 @@ import pytest
 import trustme
 
 from scripts.programs import Program, free_port
+from scripts.world import Node
 from tests.books import recorded, reported
-from tests.programs import Node
 from tests.waiting import eventually
 
 FAST = ("--duration", "300", "--meter-values-interval", "30", "--time-compression", "100")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from operations.__main__ import main as operations
+from scripts.world import Relay, Web
 from tests.hub import HubCaller
-from tests.programs import Relay, Web
 from tests.rows import EVSE, add_charging_point, evse_row
 from tests.station import Station
 from tests.waiting import eventually

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from charging.database.connection import parameters
+from scripts.world import Web
 from tests.hub import HubCaller
-from tests.programs import Web
 from tests.silent_peer import silent_peer
 from tests.waiting import eventually
 from third_party_backend.deadlines import DeadlineConnection
