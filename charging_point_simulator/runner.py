@@ -137,12 +137,14 @@ class Runner:
                 continue
             point.report.connections += 1
             await self._speak(connection)
-            if point.registration == "Accepted":
+            if point.calls.accepted:
                 backoff.reset()
-            lost_at = time.monotonic()
+                lost_at = time.monotonic()
+            elif time.monotonic() - lost_at > self._give_up_after:
+                raise ConnectError(f"gave up: {point.refusal or 'the boot was not accepted'}")
             point.report.reconnects += 1
             self._on_phase("offline")
-            if point.away_until <= lost_at:
+            if point.away_until <= time.monotonic():
                 await asyncio.sleep(backoff.next())
 
     async def _speak(self, connection: ClientConnection) -> None:
@@ -179,7 +181,7 @@ class Runner:
     async def _read(self, connection: ClientConnection) -> None:
         with contextlib.suppress(ConnectionClosed):
             async for text in connection:
-                self.point.receive(text if isinstance(text, str) else text.decode())
+                self.point.receive(text if isinstance(text, str) else text.decode(errors="replace"))
 
     # Files.
 

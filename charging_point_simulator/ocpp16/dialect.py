@@ -81,6 +81,7 @@ class Ocpp16:
         point = self._point
 
         def failed(reason: str) -> None:
+            point.refusal = reason
             point.calls.broken = True
 
         return Call(
@@ -133,7 +134,7 @@ class Ocpp16:
 
         def answered(answer: dict[str, Any]) -> None:
             known = known_of(answer.get("idTagInfo", {"status": "Accepted"}))
-            sessions.on_started(self._point, session, answer.get("transactionId", 0), known)
+            sessions.on_started(self._point, session, int(answer["transactionId"]), known)
 
         return Call(
             "StartTransaction", lambda: payload, answered, self._lost(session), durable=True
@@ -152,7 +153,7 @@ class Ocpp16:
         def payload() -> dict[str, Any]:
             made: dict[str, Any] = {"connectorId": connector.number, "meterValue": [reading]}
             if session is not None:
-                made["transactionId"] = session.record.transaction_id
+                made["transactionId"] = _number(session)
             return made
 
         def answered(answer: dict[str, Any]) -> None:
@@ -170,7 +171,7 @@ class Ocpp16:
 
         def payload() -> dict[str, Any]:
             made: dict[str, Any] = {
-                "transactionId": record.transaction_id,
+                "transactionId": _number(session),
                 "meterStop": record.meter_stop_wh,
                 "timestamp": record.stopped_at,
                 "reason": session.reason,
@@ -218,3 +219,9 @@ class Ocpp16:
         point = self._point
         csr = point.certificates.request(point.identity, point.settings.organisation)
         return Call("SignCertificate", lambda: {"csr": csr})
+
+
+def _number(session: Session) -> int:
+    """Return a session's number, -1 when its start was never answered."""
+    number = session.record.transaction_id
+    return -1 if number is None else number

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from charging_point_simulator.ocpp16.configuration import (
     MAX_PERIODS,
     MAX_PROFILES,
@@ -44,14 +42,18 @@ def read_profile(payload: Payload, connector: int) -> Profile:
     )
 
 
+def is_sound(profile: Profile) -> bool:
+    """Whether a profile's periods and stack level are ones that the charging point can hold."""
+    starts = [period.start_s for period in profile.periods]
+    ordered = starts[:1] == [0] and starts == sorted(set(starts))
+    return ordered and len(starts) <= MAX_PERIODS and 0 <= profile.stack_level <= MAX_STACK_LEVEL
+
+
 def _is_acceptable(context: Context, profile: Profile) -> bool:
     point = context.point
     if profile.connector and profile.connector not in point.connectors:
         return False
-    starts = [period.start_s for period in profile.periods]
-    if not starts or starts[0] != 0 or starts != sorted(set(starts)) or len(starts) > MAX_PERIODS:
-        return False
-    if not 0 <= profile.stack_level <= MAX_STACK_LEVEL or len(point.profiles) >= MAX_PROFILES:
+    if not is_sound(profile) or not point.profiles.has_room(profile, MAX_PROFILES):
         return False
     match profile.purpose:
         case Purpose.CHARGING_POINT:
@@ -71,8 +73,6 @@ def set_charging_profile(context: Context, payload: Payload) -> Payload:
     profile = read_profile(payload["csChargingProfiles"], payload["connectorId"])
     if not _is_acceptable(context, profile):
         return {"status": "Rejected"}
-    if profile.kind == "Relative" and profile.purpose is Purpose.DEFAULT:
-        profile = replace(profile, start=None)
     context.point.profiles.add(profile)
     context.point.afterwards.append(context.point.refresh_limits)
     return {"status": "Accepted"}

@@ -224,7 +224,7 @@ class Calls:
             return
         if kind == CALL and len(frame) == 4:
             self._on_call(message_id, frame[2], frame[3])
-        elif kind in (CALL_RESULT, CALL_ERROR):
+        elif kind in (CALL_RESULT, CALL_ERROR) and len(frame) > 2:
             self._on_answer(frame)
         else:
             self._observer.violation(f"not an OCPP frame: {text[:100]}")
@@ -240,13 +240,24 @@ class Calls:
         if frame[0] == CALL_ERROR:
             self._on_refused(call, f"{call.action}: {' '.join(map(str, frame[2:4]))}".strip())
             return
+        self._observer.latency(call.action, self._timers.clock.monotonic() - began)
+        self._finish(call)
         try:
             self._check(call.action, frame[2])
         except ValueError as error:
             self._observer.violation(str(error))
-        self._observer.latency(call.action, self._timers.clock.monotonic() - began)
-        self._finish(call)
+            self._on_wrong_answer(call, frame[2])
+            return
         call.on_answer(frame[2])
+
+    def _on_wrong_answer(self, call: Call, answer: Any) -> None:
+        """Take of an answer that is against the standard what can be used, else try again."""
+        try:
+            call.on_answer(answer)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            self._queue.appendleft(call)
+            self._durable += call.durable
+            self._on_refused(call, f"{call.action}: its answer cannot be read")
 
     def _on_refused(self, call: Call, reason: str) -> None:
         """Try a durable call again: the central system may recover.

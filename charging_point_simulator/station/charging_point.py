@@ -24,6 +24,7 @@ from charging_point_simulator.station.transfers import Transfer
 
 FIRMWARE_VERSION = "1.0"
 _MOST_MISSED = 100
+_OWN_INTERVAL_SECONDS = 60.0
 
 
 class Dialect(Protocol):
@@ -152,6 +153,7 @@ class ChargingPoint:
         self.changed: Callable[[], None] = lambda: None
         self.booted = False
         self.registration = ""
+        self.refusal = ""
         self.missed: list[Call] = []
         self.away_until = 0.0
         self.abrupt = False
@@ -221,7 +223,8 @@ class ChargingPoint:
     def on_boot_answer(self, status: str, interval: float) -> None:
         """Go on as the answer to a boot demands. Source: OCPP 1.6 section 4.2."""
         self.registration = status
-        self.settings.heartbeat_seconds = max(1.0, interval)
+        # Zero leaves the choice to the charging point.
+        self.settings.heartbeat_seconds = max(1.0, interval or _OWN_INTERVAL_SECONDS)
         if status == "Accepted":
             self.booted = True
             self._on_accepted()

@@ -25,6 +25,14 @@ class Status(StrEnum):
     FAULTED = "Faulted"
 
 
+# Source: OCPP 1.6 section 7.6.
+ERROR_CODES = (
+    *("ConnectorLockFailure", "EVCommunicationError", "GroundFailure", "HighTemperature"),
+    *("InternalError", "LocalListConflict", "OtherError", "OverCurrentFailure"),
+    *("OverVoltage", "PowerMeterFailure", "PowerSwitchFailure", "ReaderFailure", "ResetFailure"),
+    *("UnderVoltage", "WeakSignal"),
+)
+
 _A, _P, _C, _V, _S, _F, _R, _U = list(Status)[:8]
 # The table of OCPP 1.6 section 4.9; to and from Faulted, all are allowed.
 TRANSITIONS: dict[Status, frozenset[Status]] = {

@@ -8,7 +8,13 @@ from charging_point_simulator.station import sessions
 from charging_point_simulator.station.authorization import Known
 from charging_point_simulator.station.car import Car
 from charging_point_simulator.station.charging_point import ChargingPoint
-from charging_point_simulator.station.connector import Connector, Reservation, Status, Token
+from charging_point_simulator.station.connector import (
+    ERROR_CODES,
+    Connector,
+    Reservation,
+    Status,
+    Token,
+)
 
 
 class DriverError(Exception):
@@ -152,8 +158,10 @@ def authorize(point: ChargingPoint, token: str, on_known: Callable[[Known], None
 def fault(point: ChargingPoint, connector: Connector, code: str) -> None:
     """Break a connector, 0 for the whole charging point: what charges there ends.
 
-    code: an error code of OCPP 1.6 section 7.6.
+    code: one of ERROR_CODES. Raises DriverError for another.
     """
+    if code not in ERROR_CODES:
+        raise DriverError(f"no error code {code!r}; there are {', '.join(ERROR_CODES)}")
     for each in [connector, *(point.connectors.values() if connector is point.whole else ())]:
         if each.session is not None:
             sessions.end(point, each, "Other")

@@ -125,14 +125,19 @@ class Profiles:
 
     def add(self, profile: Profile) -> None:
         """Install a profile; one of its number, or of its place in the stack, is replaced."""
-        self._profiles = [
+        self._profiles = [*self._others(profile), profile]
+
+    def has_room(self, profile: Profile, most: int) -> bool:
+        """Whether a profile may be added where there may be so many."""
+        return len(self._others(profile)) < most
+
+    def _others(self, profile: Profile) -> list[Profile]:
+        place = (profile.connector, profile.purpose, profile.stack_level)
+        return [
             p
             for p in self._profiles
-            if p.number != profile.number
-            and (p.connector, p.purpose, p.stack_level)
-            != (profile.connector, profile.purpose, profile.stack_level)
+            if p.number != profile.number and (p.connector, p.purpose, p.stack_level) != place
         ]
-        self._profiles.append(profile)
 
     def clear(
         self,

@@ -7,6 +7,7 @@ Each returns at once what is answered; what follows from it happens after the an
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -51,7 +52,7 @@ def remote_start(
     def decide(found: Known) -> None:
         if found.status == "Accepted" and connector.presented is None:
             if profile is not None:
-                point.profiles.add(profile)
+                point.profiles.add(replace(profile, connector=connector.number))
             drivers.accept(point, connector, Token(token, remote=True))
 
     if point.settings.authorize_remote_starts:

@@ -10,6 +10,7 @@ from charging_point_simulator.ocpp16 import schemas
 from charging_point_simulator.ocpp16.dialect import Ocpp16
 from charging_point_simulator.ocpp16.faulty_answers import read_faults
 from charging_point_simulator.station import drivers
+from charging_point_simulator.station.calls import Observer
 from charging_point_simulator.station.car import Car
 from charging_point_simulator.station.charging_point import ChargingPoint, Options
 from charging_point_simulator.station.settings import Settings
@@ -57,6 +58,7 @@ class Station:
             settings=settings or Settings(),
             options=Options(connectors=connectors, **options),
             chance=random.Random(1),
+            observer=Observer(violation=self.violations.append),
         )
         if connect:
             self.connect()

@@ -241,6 +241,31 @@ def test_what_concerns_money_is_tried_again_after_an_error_each_time_later():
     assert point.report.sessions[0].transaction_id == 1
 
 
+@pytest.mark.parametrize("answer", [{}, [], None, "yes", {"transactionId": "seven"}])
+def test_an_answer_that_cannot_be_read_is_asked_for_again(answer):
+    station = Station()
+    right = station.answer_to
+    wrong = [answer, answer]
+    station.answer_to = lambda action: (
+        wrong.pop() if action == "StartTransaction" and wrong else right(action)
+    )
+    station.charge()
+    station.wait(60)
+    assert not wrong
+    assert station.point.report.sessions[0].transaction_id == 1
+    assert len(station.violations) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "[3]", "[3,1]", "[2,1]", "nonsense", "[9,1,2]"])
+def test_what_is_no_frame_is_passed_over_and_noted(text):
+    station = Station()
+    station.point.receive(text)
+    station.exchange()
+    assert len(station.violations) == 1
+    station.plug()
+    assert station.tap() == "Accepted"
+
+
 def test_every_change_of_state_is_one_the_standard_allows():
     station = Station(connectors=2)
     for _ in range(3):

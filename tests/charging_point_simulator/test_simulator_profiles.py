@@ -137,6 +137,25 @@ def test_profiles_that_cannot_be_are_rejected(connector, wrong):
     assert set_profile(Station(), connector, **wrong) == "Rejected"
 
 
+def test_there_is_an_end_to_profiles_but_one_can_be_replaced():
+    station = Station()
+    for number in range(20):
+        place = {"number": number, "level": number % 10, "connector": number // 10}
+        assert set_profile(station, **place) == "Accepted"
+    assert set_profile(station, number=20, level=10) == "Rejected"
+    assert set_profile(station, number=5, level=5, periods=((0, 4000),)) == "Accepted"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"purpose": "TxDefaultProfile"}, {"periods": ((5, 1),)}, {"transactionId": 1}]
+)
+def test_a_remote_start_brings_a_session_profile_or_is_rejected(wrong):
+    station = Station()
+    made = profile(**{"purpose": "TxProfile", **wrong})
+    start = station.status("RemoteStartTransaction", idTag="APP", chargingProfile=made)
+    assert start == "Rejected"
+
+
 def test_a_session_profile_ends_with_its_session():
     station = Station()
     station.call(

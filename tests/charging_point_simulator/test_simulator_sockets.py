@@ -154,6 +154,20 @@ def test_a_session_without_its_stop_and_with_odd_frames(charge):
     assert all(isinstance(frame[1], int) for frame in received)
 
 
+def test_a_boot_that_is_always_refused_is_given_up(charge):
+    def handler(connection):
+        for text in connection:
+            message_id = json.loads(text)[1]
+            connection.send(json.dumps([4, message_id, "FormationViolation", "no vendor", {}]))
+
+    server = talk_to(handler)
+    port = server.socket.getsockname()[1]
+    program = charge(port, "no-vendor", words=["--give-up-after", "1"])
+    assert program.wait(30) == 1
+    server.shutdown()
+    assert "gave up: BootNotification: FormationViolation no vendor" in program.log_end()
+
+
 def test_a_charging_point_with_a_broken_connector_fails_its_scenario(charge):
     with CentralSystem() as central:
         program = charge(central.port, words=["--status", "Faulted"])

@@ -114,7 +114,7 @@ def test_the_meter_goes_on_where_it_stopped_in_the_run_before(station, tmp_path)
 
 def test_a_line_that_cannot_be_carried_out_says_so_and_fails_the_script(station):
     _, program = station()
-    lines = ["dance", "unplug", "tap", "plug 7", "plug", "plug", "tap WRONG", "wait 0.5", "help"]
+    lines = ["dance", "unplug", "tap", "plug 7", "plug", "plug", "tap WRONG", "fault X", "help"]
     assert program.end(*lines) == 1
     for sentence in (
         "! no command 'dance'; `help` lists them",
@@ -123,6 +123,7 @@ def test_a_line_that_cannot_be_carried_out_says_so_and_fails_the_script(station)
         "! no connector 7",
         "! a car is plugged into connector 1 already",
         "! card WRONG: Invalid",
+        "! no error code 'X'; there are ConnectorLockFailure, ",
         "unplug [CONNECTOR] ",
     ):
         assert sentence in program.text
