@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-import charging.token
+from charging.token import Token, TokenKind
 
 AUTHORIZATIONS_CHANNEL = "authorizations"
 """NOTIFY channel that wakes the relay; the payload is empty."""
@@ -45,15 +45,6 @@ class Decision(StrEnum):
     """Nobody lets it charge: the hub was asked, or is not to be asked here."""
 
 
-class AuthorizationStatus(StrEnum):
-    """What a token's bearer is told. Source: OCPP 1.6 section 7.2 AuthorizationStatus."""
-
-    ACCEPTED = "Accepted"
-    BLOCKED = "Blocked"
-    EXPIRED = "Expired"
-    INVALID = "Invalid"
-
-
 @dataclass(frozen=True, slots=True)
 class RegisteredToken:
     """A token as the operator registered it. expires_at: aware UTC, None for never."""
@@ -62,9 +53,6 @@ class RegisteredToken:
     blocked: bool = False
     expires_at: datetime | None = None
     parent_id_tag: str | None = None
-
-
-Token = RegisteredToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +72,18 @@ class HubGrant:
 class Authorization:
     """The answer to "may this token charge?"."""
 
-    status: AuthorizationStatus
+    decision: Decision
     expires_at: datetime | None = None
     parent_id_tag: str | None = None
-    stranger: bool = False
-    """Nobody here knows the token: the roaming hub may."""
 
     @property
     def accepted(self) -> bool:
         """Whether the bearer may charge."""
-        return self.status is AuthorizationStatus.ACCEPTED
+        return self.decision is Decision.ACCEPTED
 
 
 def decide(
-    token: charging.token.Token,
+    token: Token,
     registered: RegisteredToken | None,
     grant: HubGrant | None,
     now: datetime,
@@ -118,18 +104,18 @@ def decide(
     if registered is not None:
         return authorize(registered, now)
     if grant is not None and ((begin and grant.may_begin) or (end and grant.may_end)):
-        return Authorization(AuthorizationStatus.ACCEPTED, parent_id_tag=grant.group)
-    if admit_unknown and token.kind is not charging.token.TokenKind.HUB_SESSION:
-        return Authorization(AuthorizationStatus.ACCEPTED)
-    return Authorization(AuthorizationStatus.INVALID, stranger=True)
+        return Authorization(Decision.ACCEPTED, parent_id_tag=grant.group)
+    if admit_unknown and token.kind is not TokenKind.HUB_SESSION:
+        return Authorization(Decision.ACCEPTED)
+    return Authorization(Decision.UNKNOWN)
 
 
 def authorize(token: RegisteredToken, now: datetime) -> Authorization:
     """Decide over a token of ours. now: aware UTC; it is expired from the instant `expires_at`."""
     if token.blocked:
-        status = AuthorizationStatus.BLOCKED
+        decision = Decision.BLOCKED
     elif token.expires_at is not None and token.expires_at <= now:
-        status = AuthorizationStatus.EXPIRED
+        decision = Decision.EXPIRED
     else:
-        status = AuthorizationStatus.ACCEPTED
-    return Authorization(status, token.expires_at, token.parent_id_tag)
+        decision = Decision.ACCEPTED
+    return Authorization(decision, token.expires_at, token.parent_id_tag)

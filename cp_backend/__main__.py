@@ -19,7 +19,7 @@ from charging.service.logs import set_up_logging
 from charging.service.settings import SettingError
 from cp_backend.listener import bind
 from cp_backend.node import Node
-from cp_backend.port_sharing import SharedPort, Siblings
+from cp_backend.port_sharing import Rooms, SharedPort
 from cp_backend.processes import supervise
 from cp_backend.settings import (
     Settings,
@@ -68,11 +68,11 @@ def _serve(settings: Settings, url: str) -> int:
         )
         return 1
     host, port = reserved.getsockname()[:2]
-    _say_limits(settings)
+    _log_limits(settings)
     if settings.processes == 1:
         return _run_node(settings, url, reserved)
     parent = os.getpid()
-    siblings = Siblings(settings.processes)
+    rooms = Rooms(settings.processes)
 
     def run_node(place: int) -> int:
         with bind(host, port, shared=True) as sock:
@@ -81,11 +81,11 @@ def _serve(settings: Settings, url: str) -> int:
                 url,
                 sock,
                 orphaned=lambda: os.getppid() != parent,
-                port=SharedPort(siblings, place, lambda: bind(host, port, shared=True)),
+                port=SharedPort(rooms, place, lambda: bind(host, port, shared=True)),
             )
 
     with reserved:
-        return supervise(settings.processes, run_node, lambda place: siblings.tell(place, 0))
+        return supervise(settings.processes, run_node, lambda place: rooms.tell(place, 0))
 
 
 def _run_node(
@@ -108,7 +108,7 @@ def _run_node(
     return 0
 
 
-def _say_limits(settings: Settings) -> None:
+def _log_limits(settings: Settings) -> None:
     limit = settings.connection_limit()
     chosen = settings.max_connections and limit == settings.max_connections
     log.info(

@@ -1,8 +1,8 @@
 """Group commit: one connection to the database, many charging points.
 
 Whatever is submitted while a batch is being committed makes the next batch, so gathering costs
-no waiting: an idle lane commits a lone message at once, a busy one hundreds together. Each
-submission learns its result only after the commit.
+no waiting: an idle committer commits a lone message at once, a busy one hundreds together. Each
+submission gets its result only after the commit.
 """
 
 from __future__ import annotations
@@ -17,21 +17,27 @@ from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 
-from charging.database.connection import MAX_BACKOFF_SECONDS, Limits, connect_async
+from charging.database.connection import (
+    MAX_BACKOFF_SECONDS,
+    AsyncConnection,
+    AsyncCursor,
+    Limits,
+    connect_async,
+)
 from charging.service.backoff import Backoff
 from cp_backend.telemetry import Metrics
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+M = TypeVar("M")
+R = TypeVar("R")
 
-Statement = Callable[[psycopg.AsyncCursor[Any], Sequence[Item]], Awaitable[Sequence[Result]]]
-"""Does something for many items in one transaction; returns a result for each, in order.
+Statement = Callable[[AsyncCursor, Sequence[M]], Awaitable[Sequence[R]]]
+"""Does something for many submissions in one transaction; returns a result for each, in order.
 
-It may run a second time for a part of its items, after the first time was rolled back.
+It may run a second time for a part of them, after the first time was rolled back.
 """
 
-Done = Callable[[Any], None]
-"""Told the result, or the exception that stood in its way."""
+OnResult = Callable[[R | Exception], None]
+"""Called with the result, or with the exception that stood in its way."""
 
 BATCH_TIMEOUT_SECONDS = 15
 # A batch under way for longer is no sign of a database that answers.
@@ -67,19 +73,21 @@ class DatabaseAwayError(Exception):
     """The database cannot be asked now, or too much waits for it already."""
 
 
-class Submitted(NamedTuple):
+# A queue holds submissions of every kind: what goes with what is checked where they are submitted.
+_Statement = Statement[Any, Any]
+
+
+class _Waiting(NamedTuple):
     """What waits for a commit. key: whose rows it touches, as far as that is known."""
 
-    statement: Statement[Any, Any]
+    statement: _Statement
     item: Any
-    done: Done
+    on_result: OnResult[Any]
     key: str
 
 
 class Committer:
     """Carries submissions to the database, batch after batch.
-
-    order: statements of a batch run in this order; what is not listed comes last.
 
     A row that somebody else keeps locked stops only who needs it: the batch is split, the item
     that waited hears LockNotAvailable, and for a while the items of its key make transactions
@@ -91,25 +99,24 @@ class Committer:
         name: str,
         url: str,
         *,
-        order: Sequence[Statement[Any, Any]],
         batch_limit: int,
         max_depth: int,
         metrics: Metrics,
     ) -> None:
         self._name = name
         self._url = url
-        self._order = {statement: place for place, statement in enumerate(order)}
+        self._order: dict[_Statement, int] = {}
         self._batch_limit = batch_limit
         self._max_depth = max_depth
         self._metrics = metrics
-        self._waiting: deque[Submitted] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._locked: dict[str, float] = {}
         self._lock_waits = 0
         self._brief = False
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._connection: AsyncConnection | None = None
         self._backoff = Backoff(MAX_BACKOFF_SECONDS)
         self._answered = False
         self._began_at: float | None = None
@@ -127,37 +134,39 @@ class Committer:
         """How much waits."""
         return len(self._waiting)
 
+    def run_in_order(self, *statements: _Statement) -> None:
+        """Run these statements of a batch in this order, and what is not listed after them."""
+        self._order = {statement: place for place, statement in enumerate(statements)}
+
     def submit(
         self,
-        statement: Statement[Item, Any],
-        item: Item,
-        done: Done,
+        statement: Statement[M, R],
+        item: M,
+        on_result: OnResult[R],
         *,
         key: str = "",
         urgent: bool = False,
     ) -> None:
-        """Have a statement done for an item; `done` is called from the loop, once.
+        """Run a statement for an item; `on_result` is called from the loop, once.
 
-        Never blocks. Beyond max_depth `done` hears DatabaseAwayError at once. key: the charging
-        point whose rows it touches. urgent: before all that waits, however much that is.
+        Never blocks. Beyond max_depth `on_result` gets DatabaseAwayError at once. key: the
+        charging point whose rows it touches. urgent: before all that waits, however much that is.
         """
         if urgent:
-            self._waiting.appendleft(Submitted(statement, item, done, key))
+            self._waiting.appendleft(_Waiting(statement, item, on_result, key))
         elif len(self._waiting) >= self._max_depth:
-            done(DatabaseAwayError("too much waits for the database"))
+            on_result(DatabaseAwayError("too much waits for the database"))
             return
         else:
-            self._waiting.append(Submitted(statement, item, done, key))
+            self._waiting.append(_Waiting(statement, item, on_result, key))
         self._idle.clear()
         self._wake.set()
 
-    async def ask(
-        self, statement: Statement[Item, Result], item: Item, *, urgent: bool = False
-    ) -> Result:
-        """Submit and wait for the result. Raises what `done` would hear."""
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+    async def ask(self, statement: Statement[M, R], item: M, *, urgent: bool = False) -> R:
+        """Submit and wait for the result. Raises what `on_result` would get."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
 
-        def done(result: Any) -> None:
+        def on_result(result: R | Exception) -> None:
             if future.done():
                 return
             if isinstance(result, Exception):
@@ -165,7 +174,7 @@ class Committer:
             else:
                 future.set_result(result)
 
-        self.submit(statement, item, done, urgent=urgent)
+        self.submit(statement, item, on_result, urgent=urgent)
         return await future
 
     async def flushed(self) -> None:
@@ -198,7 +207,7 @@ class Committer:
         finally:
             self._began_at = None
 
-    def _apart(self, batch: list[Submitted]) -> tuple[list[Submitted], list[Submitted]]:
+    def _apart(self, batch: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
         """Return a batch's items without those whose rows were found locked lately, and those."""
         now = time.perf_counter()
         self._locked = {key: until for key, until in self._locked.items() if until > now}
@@ -207,7 +216,7 @@ class Committer:
             [each for each in batch if each.key in self._locked],
         )
 
-    async def _commit_all(self, batch: list[Submitted], *, brief: bool) -> bool:
+    async def _commit_all(self, batch: list[_Waiting], *, brief: bool) -> bool:
         """Commit a batch and hand its results on; return False where the database is away.
 
         brief: wait for locks no longer than _BRIEF_LOCK_TIMEOUT_SECONDS.
@@ -225,10 +234,10 @@ class Committer:
         self._metrics.sample("CommitBatchSize", len(batch))
         self._metrics.sample("CommitLatency", (time.perf_counter() - started) * 1000)
         for each, result in zip(batch, results, strict=True):
-            _tell(each.done, result)
+            _hand_on(each.on_result, result)
         return True
 
-    async def _commit(self, batch: Sequence[Submitted]) -> list[Any]:
+    async def _commit(self, batch: Sequence[_Waiting]) -> list[Any]:
         """Return a result or an exception for each submission of a batch."""
         connection = await self._connected()
         try:
@@ -242,14 +251,14 @@ class Committer:
             # in a statement): the others must not suffer for it. Halves find it in few
             # transactions.
             self._metrics.count("DatabaseFailures", type(error).__name__)
-            log.warning("batch split", extra={"lane": self._name, "error": str(error)[:300]})
+            log.warning("batch split", extra={"committer": self._name, "error": str(error)[:300]})
             if len(batch) == 1:
                 return [error]
             half = len(batch) // 2
             return [*await self._commit(batch[:half]), *await self._commit(batch[half:])]
 
     async def _commit_around_lock(
-        self, batch: Sequence[Submitted], error: psycopg.errors.LockNotAvailable
+        self, batch: Sequence[_Waiting], error: psycopg.errors.LockNotAvailable
     ) -> list[Any]:
         """Commit what a locked row does not concern; the error is the result of the rest."""
         self._lock_waits += 1
@@ -260,7 +269,7 @@ class Committer:
             return [*await self._commit(batch[:half]), *await self._commit(batch[half:])]
         log.warning(
             "rows are locked",
-            extra={"lane": self._name, "keys": [each.key for each in batch[:10]]},
+            extra={"committer": self._name, "keys": [each.key for each in batch[:10]]},
         )
         if len(batch) == 1 and batch[0].key:
             self._locked[batch[0].key] = time.perf_counter() + _LOCKED_FOR_SECONDS
@@ -268,8 +277,8 @@ class Committer:
 
     async def _try(
         self,
-        connection: psycopg.AsyncConnection[Any],
-        batch: Sequence[Submitted],
+        connection: AsyncConnection,
+        batch: Sequence[_Waiting],
     ) -> list[Any]:
         """Transact; once more where another node's transaction stood in the way."""
         for attempt in range(_TRIES - 1):
@@ -283,10 +292,10 @@ class Committer:
 
     async def _transact(
         self,
-        connection: psycopg.AsyncConnection[Any],
-        batch: Sequence[Submitted],
+        connection: AsyncConnection,
+        batch: Sequence[_Waiting],
     ) -> list[Any]:
-        groups: dict[Statement[Any, Any], list[int]] = {}
+        groups: dict[_Statement, list[int]] = {}
         for place, each in enumerate(batch):
             groups.setdefault(each.statement, []).append(place)
         results: list[Any] = [None] * len(batch)
@@ -303,28 +312,28 @@ class Committer:
                     results[place] = answer
         return results
 
-    async def _connected(self) -> psycopg.AsyncConnection[Any]:
+    async def _connected(self) -> AsyncConnection:
         if self._connection is None or self._connection.closed:
             self._connection = await connect_async(
                 self._url, f"charging-point-backend {self._name}", _LIMITS
             )
         return self._connection
 
-    async def _away(self, error: Exception, batch: Sequence[Submitted]) -> None:
+    async def _away(self, error: Exception, batch: Sequence[_Waiting]) -> None:
         """Refuse all that waits, drop the connection, and wait before the next try."""
         self._answered = False
         self._metrics.count("DatabaseFailures", type(error).__name__)
-        log.error("database away", extra={"lane": self._name, "error": str(error)[:300]})
+        log.error("database away", extra={"committer": self._name, "error": str(error)[:300]})
         waiting = list(self._waiting)
         self._waiting.clear()
         self._refuse([*batch, *waiting])
         await self._disconnect()
         await asyncio.sleep(self._backoff.seconds())
 
-    def _refuse(self, batch: Sequence[Submitted]) -> None:
+    def _refuse(self, batch: Sequence[_Waiting]) -> None:
         refusal = DatabaseAwayError("the database cannot be reached")
         for each in batch:
-            _tell(each.done, refusal)
+            _hand_on(each.on_result, refusal)
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
@@ -336,9 +345,9 @@ class Committer:
                 log.debug("closing a broken connection", extra={"error": str(error)})
 
 
-def _tell(done: Done, result: Any) -> None:
+def _hand_on(on_result: OnResult[Any], result: object) -> None:
     try:
-        done(result)
+        on_result(result)
     except Exception:
-        # The commit stands whatever its listener does; the other listeners must hear.
-        log.exception("listener of a commit failed")
+        # The commit stands whatever its callback does; the other callbacks must be called.
+        log.exception("callback of a commit failed")

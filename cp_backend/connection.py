@@ -14,15 +14,15 @@ import os
 import random
 import socket
 from collections.abc import Callable
-from typing import Protocol as Interface
+from typing import Protocol
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate
-from websockets.frames import CloseCode, Opcode
-from websockets.protocol import Protocol, Side, State
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Protocol as WebSocketProtocol
+from websockets.protocol import Side, State
 from websockets.speedups import apply_mask
 
 from cp_backend.keepalive import TimerWheel
-from cp_backend.ocpp.frames import MAX_FRAME_BYTES
 from cp_backend.poller import READ, WRITE, Poller
 
 READ_BYTES = 64 * 1024
@@ -36,7 +36,7 @@ _MAX_CONTROL = 125
 log = logging.getLogger(__name__)
 
 
-class Conversation(Interface):
+class Conversation(Protocol):
     """What is spoken over a connection; the subprotocol decides which."""
 
     @property
@@ -48,7 +48,7 @@ class Conversation(Interface):
         """Whether a request of the charging point is being answered."""
 
     def on_text(self, text: bytes) -> None:
-        """Hear one whole message, not yet known to be UTF-8."""
+        """Take one whole message, not yet known to be UTF-8."""
 
     def on_closed(self) -> None:
         """Give up what waited for an answer: the connection is gone."""
@@ -57,8 +57,8 @@ class Conversation(Interface):
         """Look at deadlines; called while the connection asked for it."""
 
 
-class Limits(Interface):
-    """The settings a connection heeds; times in seconds."""
+class Limits(Protocol):
+    """The settings that bound a connection; times in seconds."""
 
     @property
     def ping_interval(self) -> float:
@@ -70,7 +70,7 @@ class Limits(Interface):
 
     @property
     def close_timeout(self) -> float:
-        """How long a goodbye may take."""
+        """How long a closing handshake may take."""
 
     @property
     def max_unsent_bytes(self) -> int:
@@ -80,18 +80,21 @@ class Limits(Interface):
 class Engine:
     """What all connections of a node share."""
 
-    __slots__ = ("limits", "on_closed", "poller", "wheel")
+    __slots__ = ("limits", "max_message_bytes", "on_closed", "poller", "wheel")
 
     def __init__(
         self,
         poller: Poller,
         wheel: TimerWheel,
         limits: Limits,
+        max_message_bytes: int,
         on_closed: Callable[[Connection, str], None],
     ) -> None:
         self.poller = poller
         self.wheel = wheel
         self.limits = limits
+        self.max_message_bytes = max_message_bytes
+        """A message beyond this closes the connection with 1009."""
         self.on_closed = on_closed
         """Called once for each connection when its socket is gone, with the cause."""
 
@@ -107,7 +110,7 @@ class Connection:
         "_engine",
         "_fd",
         "_inbox",
-        "_last_heard",
+        "_last_read",
         "_outbox",
         "_paused",
         "_pinged",
@@ -129,16 +132,16 @@ class Connection:
         self._deflate = deflate
         self._inbox: bytes | None = None
         self._outbox: bytearray | None = None
-        self._unusual: _Unusual | None = None
+        self._unusual: _FullProtocol | None = None
         self._paused = False
         self._pinged = False
         self._stalled = False
-        self._last_heard = self.opened = engine.wheel.now
+        self._last_read = self.opened = engine.wheel.now
         self.charging_point_id = charging_point_id
         self.connection_id = random.getrandbits(63)
 
     def start(self) -> None:
-        """Begin to live: from now on silence is noticed."""
+        """Begin: from now on silence is noticed."""
         # Spread over the interval, so that those who came together are not pinged together.
         interval = self._engine.limits.ping_interval
         self._engine.wheel.schedule(self, random.uniform(interval / 2, interval))  # noqa: S311
@@ -179,7 +182,7 @@ class Connection:
         self._flush_unusual(f"closed {code}")
 
     def abort(self, cause: str) -> None:
-        """Let go of the socket now. cause: a word or two, for the log and the counters."""
+        """Close the socket now. cause: a word or two, for the log and the counters."""
         if self._fd < 0:
             return
         fd, self._fd = self._fd, -1
@@ -192,7 +195,7 @@ class Connection:
         self._engine.on_closed(self, cause)
 
     def pause(self) -> None:
-        """Read no more until `resume`: the charging point says more than can be answered."""
+        """Read no more until `resume`: the charging point sends more than can be answered."""
         self._paused = True
         self._watch()
 
@@ -219,11 +222,11 @@ class Connection:
         if self._unusual is not None and self._unusual.closing:
             if now < self._unusual.deadline:
                 return self._unusual.deadline - now
-            self.abort("goodbye timed out")
+            self.abort("close timed out")
             return None
         if self._paused:
-            return limits.ping_interval  # it has said more than we have heard: it lives
-        silence = now - self._last_heard
+            return limits.ping_interval  # it sent more than was read: it lives
+        silence = now - self._last_read
         # Silent since before the ping: that is a tick more than the wait for the pong at least.
         if self._pinged and silence >= limits.pong_timeout + 1:
             self.abort("pong timed out")
@@ -250,7 +253,7 @@ class Connection:
         if not data:
             self.abort("end of stream")
             return
-        self._last_heard = self._engine.wheel.now
+        self._last_read = self._engine.wheel.now
         self.receive(data)
 
     def receive(self, data: bytes) -> None:
@@ -291,19 +294,15 @@ class Connection:
             first, second = data[start], data[start + 1]
             length = second & 0x7F
             body = start + 2
-            if length == 126:
-                if end - start < 4:
+            if length >= 126:
+                size = 2 if length == 126 else 8
+                body += size
+                if end < body:
                     break
-                length = int.from_bytes(data[start + 2 : start + 4], "big")
-                body = start + 4
-            elif length == 127:
-                if end - start < 10:
-                    break
-                length = int.from_bytes(data[start + 2 : start + 10], "big")
-                body = start + 10
-            if length > MAX_FRAME_BYTES:
-                self._read_unusual(data[start:])  # its header alone is a violation
-                return
+                length = int.from_bytes(data[body - size : body], "big")
+                if length > self._engine.max_message_bytes:
+                    self._read_unusual(data[start:])  # its header alone is a violation
+                    return
             masked = second & 0x80
             if masked:
                 body += 4
@@ -313,7 +312,7 @@ class Connection:
             if masked and first == _FIN_TEXT and self._unusual is None:
                 self.conversation.on_text(apply_mask(data[body:stop], data[body - 4 : body]))
             elif masked and first == _FIN_PONG and length <= _MAX_CONTROL:
-                pass  # having heard it is all it is for
+                pass  # that it came is all it is for
             elif masked and first == _FIN_PING and length <= _MAX_CONTROL and self.open:
                 pong = apply_mask(data[body:stop], data[body - 4 : body])
                 self._send(bytes((_FIN_PONG, length)) + pong)
@@ -327,26 +326,26 @@ class Connection:
         """Give a frame, or the header that is already one too many, to `websockets`."""
         unusual = self._as_unusual()
         unusual.protocol.receive_data(frame)
-        message = unusual.hear()
+        message = unusual.next_message()
         if message is not None and not unusual.closing:
             self._unusual = None  # between messages nothing is unusual any more
             self.conversation.on_text(message)
             return
         self._flush_unusual("")
 
-    def _as_unusual(self) -> _Unusual:
+    def _as_unusual(self) -> _FullProtocol:
         if self._unusual is None:
-            self._unusual = _Unusual(deflate=self._deflate)
+            self._unusual = _FullProtocol(self._engine.max_message_bytes, deflate=self._deflate)
         return self._unusual
 
     def _flush_unusual(self, cause: str) -> None:
         unusual = self._unusual
         assert unusual is not None
         if unusual.closing and not unusual.cause:
-            unusual.cause = cause or unusual.verdict()
-            patience = self._engine.limits.close_timeout
-            unusual.deadline = self._engine.wheel.now + patience
-            self._engine.wheel.schedule(self, patience)
+            unusual.cause = cause or unusual.close_cause()
+            seconds = self._engine.limits.close_timeout
+            unusual.deadline = self._engine.wheel.now + seconds
+            self._engine.wheel.schedule(self, seconds)
         for data in unusual.protocol.data_to_send():
             if data:
                 self._send(data)
@@ -394,13 +393,13 @@ class Connection:
             )
 
 
-class _Unusual:
-    """What a connection needs while it is not idle in the plain way."""
+class _FullProtocol:
+    """The whole of RFC 6455, for frames that the fast path does not read, and for closing."""
 
     __slots__ = ("_chunks", "cause", "deadline", "ended", "protocol")
 
-    def __init__(self, *, deflate: bool) -> None:
-        self.protocol = Protocol(Side.SERVER, max_size=MAX_FRAME_BYTES)
+    def __init__(self, max_message_bytes: int, *, deflate: bool) -> None:
+        self.protocol = WebSocketProtocol(Side.SERVER, max_size=max_message_bytes)
         if deflate:
             # No context takeover: each message stands alone, so a fresh object can read it.
             self.protocol.extensions = [PerMessageDeflate(True, True, 15, 15)]
@@ -416,22 +415,24 @@ class _Unusual:
     def closing(self) -> bool:
         return self.protocol.state is not State.OPEN
 
-    def verdict(self) -> str:
+    def close_cause(self) -> str:
         """Return in a word or two why the protocol closes."""
         if self.protocol.parser_exc is not None:
             return "violated protocol"
         code = self.protocol.close_rcvd.code if self.protocol.close_rcvd else None
-        return "said goodbye" if code is not None else "closed"
+        return "closed by the charging point" if code is not None else "closed"
 
-    def hear(self) -> bytes | None:
+    def next_message(self) -> bytes | None:
         """Return a message that is complete by now, None while it is not."""
         for frame in self.protocol.events_received():
-            if frame.opcode is Opcode.BINARY:  # type: ignore[union-attr]
+            if not isinstance(frame, Frame):
+                continue
+            if frame.opcode is Opcode.BINARY:
                 self.protocol.fail(CloseCode.UNSUPPORTED_DATA, "OCPP is text")
                 return None
-            if frame.opcode in (Opcode.TEXT, Opcode.CONT):  # type: ignore[union-attr]
-                self._chunks.append(bytes(frame.data))  # type: ignore[union-attr]
-                if frame.fin:  # type: ignore[union-attr]
+            if frame.opcode in (Opcode.TEXT, Opcode.CONT):
+                self._chunks.append(bytes(frame.data))
+                if frame.fin:
                     message, self._chunks = b"".join(self._chunks), []
                     return message
         return None

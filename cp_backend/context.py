@@ -8,7 +8,7 @@ import secrets
 from cp_backend.hub_authorization import HubAuthorization
 from cp_backend.message_log import MessageLog
 from cp_backend.settings import Settings
-from cp_backend.store import Store
+from cp_backend.store.store import Store
 from cp_backend.telemetry import Metrics
 
 

@@ -16,12 +16,14 @@ import psycopg
 
 from charging.authorization import AUTHORIZATION_ANSWERS_CHANNEL
 from charging.command import COMMANDS_CHANNEL, CommandResult, Outcome
+from charging.database.commands import Claimed
 from charging.database.connection import MAX_BACKOFF_SECONDS, connect_async
 from charging.service.backoff import Backoff
 from cp_backend.committer import DatabaseAwayError
 from cp_backend.conversation.ocpp import OcppConversation
 from cp_backend.registry import Registry
-from cp_backend.store import NODE_CHANNEL_PREFIX, Claimed, Store
+from cp_backend.store.commands import Commands
+from cp_backend.store.presence import NODE_CHANNEL_PREFIX
 from cp_backend.telemetry import Metrics
 
 POLL_SECONDS = 1.0
@@ -41,7 +43,7 @@ class Dispatcher:
         self,
         url: str,
         node_id: UUID,
-        store: Store,
+        commands: Commands,
         registry: Registry,
         metrics: Metrics,
         displaced: Callable[[list[str]], None],
@@ -49,14 +51,14 @@ class Dispatcher:
     ) -> None:
         self._url = url
         self._node_channel = NODE_CHANNEL_PREFIX + node_id.hex
-        self._store = store
+        self._commands = commands
         self._registry = registry
         self._metrics = metrics
         self._displaced = displaced
         self._authorized = authorized
         self._wake = asyncio.Event()
 
-    async def deliver(self) -> None:
+    async def dispatch(self) -> None:
         """Take on commands until cancelled: when woken, and every poll interval."""
         while True:
             try:
@@ -66,7 +68,7 @@ class Dispatcher:
                 pass
             self._wake.clear()
             try:
-                claimed = await self._store.claim_commands()
+                claimed = await self._commands.claim()
             except (DatabaseAwayError, psycopg.Error) as error:
                 log.debug("commands cannot be claimed", extra={"error": str(error)})
                 continue
@@ -116,9 +118,9 @@ class Dispatcher:
                     "milliseconds": round((time.perf_counter() - claimed_at) * 1000),
                 },
             )
-            self._store.command_answered(command.command_id, result, told)
+            self._commands.answered(command.command_id, result, on_result)
 
-        def told(in_time: bool | Exception) -> None:
+        def on_result(in_time: bool | Exception) -> None:
             if in_time is not True:
                 # Its asker has given up. Where that matters (a start that nobody pays for any
                 # more) the store sees it when the session starts, and stops it.

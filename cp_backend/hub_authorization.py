@@ -1,4 +1,4 @@
-"""Asking the roaming hub about cards that nobody here knows.
+"""Asking the roaming hub about cards that are not registered here.
 
 A question is a row; the relay of third-party-backend asks the hub and writes the answer. One task
 a node waits for all answers together: a NOTIFY wakes it, polling guarantees it, and nobody waits
@@ -9,75 +9,77 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any
 
 import psycopg
 
-from charging.authorization import Authorization, AuthorizationStatus
-from charging.identity import redact, rfid_uid
-from cp_backend.committer import DatabaseAwayError
+from charging.authorization import Authorization, Decision
+from charging.identity import redact
+from charging.token import Token, TokenKind
+from cp_backend.committer import DatabaseAwayError, OnResult
 from cp_backend.settings import Settings
-from cp_backend.store import HubQuestion, Store
+from cp_backend.store.hub_questions import HubQuestion, HubQuestions, Look
 
 POLL_SECONDS = 0.5
 MAX_WAITING = 2000
 """Questions of a node under way; who asks beyond that is answered as without a hub."""
 
-Told = Callable[[Any], None]
-
 log = logging.getLogger(__name__)
 
 
 class HubAuthorization:
-    """A node's questions to the hub. `told` hears an Authorization, or an exception, once."""
+    """A node's questions to the hub."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        self._store = store
+    def __init__(self, questions: HubQuestions, settings: Settings) -> None:
+        self._questions = questions
         self._seconds = settings.roaming_timeout
         self._without_hub = Authorization(
-            AuthorizationStatus.ACCEPTED
-            if settings.roaming_without_hub
-            else AuthorizationStatus.INVALID
+            Decision.ACCEPTED if settings.roaming_without_hub else Decision.REFUSED
         )
-        self._waiting: dict[int, tuple[float, Told]] = {}
+        self._waiting: dict[int, tuple[float, OnResult[Authorization]]] = {}
         self._wake = asyncio.Event()
 
-    def may_ask(self, authorization: Authorization, id_tag: str) -> bool:
+    def may_ask(self, authorization: Authorization, token: Token) -> bool:
         """Return whether the hub could know more about a token than we."""
-        return authorization.stranger and self._seconds > 0 and rfid_uid(id_tag) is not None
+        return (
+            authorization.decision is Decision.UNKNOWN
+            and self._seconds > 0
+            and token.kind is TokenKind.CARD
+        )
 
     def ask(
-        self, charging_point_id: str, id_tag: str, told: Told, session_id: int | None = None
+        self,
+        charging_point_id: str,
+        token: Token,
+        on_result: OnResult[Authorization],
+        session_id: int | None = None,
     ) -> None:
-        """Ask whether a card may charge, or end a session.
+        """Ask whether a card may charge, or end a session; `on_result` is called once.
 
-        session_id: of the transaction that began with it, where it did not ask before.
+        session_id: of the session that began with it, where it did not ask before.
         """
-        uid = rfid_uid(id_tag)
-        assert uid is not None
         if len(self._waiting) >= MAX_WAITING:
-            told(self._without_hub)
+            on_result(self._without_hub)
             return
 
-        def asked(authorization_id: int | Authorization | Exception | None) -> None:
-            if isinstance(authorization_id, (Authorization, Exception)):
-                told(authorization_id)
-            elif authorization_id is None:
+        def asked(result: int | Authorization | Exception | None) -> None:
+            if isinstance(result, (Authorization, Exception)):
+                on_result(result)
+            elif result is None:
                 log.info(
                     "hub not asked",
-                    extra={"charging_point": charging_point_id, "token": redact(uid)},
+                    extra={"charging_point": charging_point_id, "token": redact(token.value)},
                 )
-                told(self._without_hub)
+                on_result(self._without_hub)
             else:
                 deadline = asyncio.get_running_loop().time() + self._seconds
-                self._waiting[authorization_id] = (deadline, told)
+                self._waiting[result] = (deadline, on_result)
                 self._wake.set()
 
-        self._store.ask_hub(HubQuestion(charging_point_id, uid, session_id, self._seconds), asked)
+        question = HubQuestion(charging_point_id, token.value, session_id, self._seconds)
+        self._questions.ask(question, asked)
 
     def on_notification(self, payload: str) -> None:
-        """Hear that an authorization was answered, here or for another node."""
+        """Take the notification that a question was answered, of this or another node."""
         if payload.isdecimal() and int(payload) in self._waiting:
             self._wake.set()
 
@@ -99,16 +101,18 @@ class HubAuthorization:
     async def _look(self) -> None:
         now = asyncio.get_running_loop().time()
         over = {number for number, (deadline, _) in self._waiting.items() if deadline <= now}
+        answers: dict[int, Authorization | None]
         try:
-            answers = await self._store.hub_answers(list(self._waiting), sorted(over))
+            answers = await self._questions.answers(Look(list(self._waiting), sorted(over)))
         except (DatabaseAwayError, psycopg.Error) as error:
             log.warning("answers of the hub not read", extra={"error": str(error)[:300]})
             answers = dict.fromkeys(over, None)
         for number, authorization in answers.items():
-            if number in self._waiting:
-                _, told = self._waiting.pop(number)
-                try:
-                    told(self._without_hub if authorization is None else authorization)
-                except Exception:
-                    # The other questions' answers must be handed on as well.
-                    log.exception("answer of the hub not handed on")
+            if number not in self._waiting:
+                continue
+            _, on_result = self._waiting.pop(number)
+            try:
+                on_result(self._without_hub if authorization is None else authorization)
+            except Exception:
+                # The other questions' answers must be handed on as well.
+                log.exception("answer of the hub not handed on")

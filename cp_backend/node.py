@@ -6,17 +6,14 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import psycopg
 
-from charging.database.messages import Direction
 from charging.service.telemetry import write_document
 from cp_backend.committer import DatabaseAwayError
 from cp_backend.connection import Connection, Conversation, Engine
@@ -26,20 +23,23 @@ from cp_backend.conversation.hello import HelloConversation
 from cp_backend.conversation.ocpp import OcppConversation
 from cp_backend.dispatcher import Dispatcher
 from cp_backend.drain import drain
+from cp_backend.handshake import Accepted, Handshakes
 from cp_backend.hub_authorization import HubAuthorization
 from cp_backend.keepalive import TimerWheel
-from cp_backend.listener import Accepted, Listener
+from cp_backend.listener import Listener
 from cp_backend.message_log import MessageLog
 from cp_backend.ocpp.dialect import DIALECTS
+from cp_backend.ocpp.frames import MAX_FRAME_BYTES
 from cp_backend.poller import Poller
 from cp_backend.port_sharing import SharedPort, should_listen
+from cp_backend.presence import Presence
 from cp_backend.registry import Registry
 from cp_backend.settings import Settings
-from cp_backend.store import Admitted, NodeBeat, Presence, Store, beat
+from cp_backend.store.admission import Admitted
+from cp_backend.store.store import Store
 from cp_backend.telemetry import Metrics
 from cp_backend.tls import TlsListener
 
-BEAT_SECONDS = 5
 # Ctrl-C on a terminal: nobody wants to watch a drain that is paced for a load balancer.
 QUICK_DRAIN_SECONDS = 1.0
 _GC_THRESHOLD = 50_000
@@ -67,15 +67,26 @@ class Node:
         self.metrics = Metrics()
         self.registry = Registry()
         self.wheel = TimerWheel()
-        self.poller = Poller(asyncio.get_running_loop())
-        self.engine = Engine(self.poller, self.wheel, settings, self._on_closed)
-        self.store = Store(database_url, self.node_id, settings, self.metrics)
-        self.hub = HubAuthorization(self.store, settings)
+        self._dialects = [DIALECTS[version] for version in settings.spoken_versions()]
+        kinds = sorted({kind for dialect in self._dialects for kind in dialect.outgoing})
+        self.store = Store(database_url, self.node_id, settings, self.metrics, kinds)
+        self.hub = HubAuthorization(self.store.hub_questions, settings)
         self.message_log = MessageLog(database_url, self.metrics)
         self.context = Context(self.store, self.hub, self.message_log, settings, self.metrics)
-        self.listener = Listener(
+        self.presence = Presence(
+            self.node_id,
+            self.store,
+            self.registry,
+            self.wheel,
+            self.message_log,
+            self.metrics,
+            draining=lambda: self._stop.is_set(),
+            on_beat=self._look_for_parent,
+        )
+        self.poller = Poller(asyncio.get_running_loop())
+        self.handshakes = Handshakes(
             settings=settings,
-            engine=self.engine,
+            engine=Engine(self.poller, self.wheel, settings, MAX_FRAME_BYTES, self._on_closed),
             store=self.store,
             registry=self.registry,
             metrics=self.metrics,
@@ -83,26 +94,21 @@ class Node:
             make_conversation=self._make_conversation,
             ready=lambda: self.ready,
         )
+        self.listener = Listener(self.handshakes)
         self.dispatcher = Dispatcher(
             database_url,
             self.node_id,
-            self.store,
+            self.store.commands,
             self.registry,
             self.metrics,
-            self._on_displaced,
+            self.presence.displaced,
             self.hub.on_notification,
         )
-        versions = settings.spoken_versions()
-        self._dialects = {DIALECTS[version].subprotocol: DIALECTS[version] for version in versions}
         self._orphaned = orphaned
         self._port = port
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
         self._drain_seconds = settings.drain_time
-        self._address = ""
-        self._displacements: set[asyncio.Task[None]] = set()
-        self._presence_stale = False
-        self._unwritten_ends: set[tuple[str, int]] = set()
 
     @property
     def ready(self) -> bool:
@@ -110,7 +116,7 @@ class Node:
         return self.store.healthy and not self._stop.is_set()
 
     def stop(self, drain_seconds: float) -> None:
-        """Begin to stop; said a second time, stop without further ado."""
+        """Begin to stop; a second call stops at once, without draining."""
         if self._stop.is_set():
             self._stop_now.set()
         self._drain_seconds = drain_seconds
@@ -122,22 +128,22 @@ class Node:
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
         host, port = sock.getsockname()[:2]
-        self._address = f"{host}:{port}"
+        self.presence.address = f"{host}:{port}"
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop, self.settings.drain_time)
         loop.add_signal_handler(
             signal.SIGINT, self.stop, min(QUICK_DRAIN_SECONDS, self.settings.drain_time)
         )
-        lanes = [
+        committers = [
             asyncio.create_task(self.store.lookups.run(), name="lookups"),
             asyncio.create_task(self.store.facts.run(), name="facts"),
         ]
-        errands = [
+        tasks = [
             asyncio.create_task(self.dispatcher.listen(), name="listen"),
-            asyncio.create_task(self.dispatcher.deliver(), name="deliver"),
+            asyncio.create_task(self.dispatcher.dispatch(), name="dispatch"),
             asyncio.create_task(self.hub.run(), name="hub"),
             asyncio.create_task(self.message_log.run(), name="message log"),
-            asyncio.create_task(self._beat(), name="beat"),
+            asyncio.create_task(self.presence.beat(), name="beat"),
             asyncio.create_task(self._tick(), name="tick"),
             asyncio.create_task(self._measure(), name="measure"),
         ]
@@ -150,23 +156,23 @@ class Node:
             "listening",
             extra={
                 "node": str(self.node_id),
-                "address": self._address,
-                "connection_limit": self.listener.connection_limit,
+                "address": self.presence.address,
+                "connection_limit": self.handshakes.connection_limit,
                 "tls": tls is not None,
             },
         )
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
-        await asyncio.wait([stopping, *lanes, *errands], return_when=asyncio.FIRST_COMPLETED)
-        failed = [task for task in (*lanes, *errands) if task.done()]
+        await asyncio.wait([stopping, *committers, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in (*committers, *tasks) if task.done()]
         if tls is not None:
             tls.stop()
-        await self._shut_down(lanes, errands)
+        await self._shut_down(committers, tasks)
         stopping.cancel()
         for task in failed:
-            task.result()  # an errand never ends by itself: this raises what ended it
+            task.result()  # an task never ends by itself: this raises what ended it
 
     async def _shut_down(
-        self, lanes: list[asyncio.Task[None]], errands: list[asyncio.Task[None]]
+        self, committers: list[asyncio.Task[None]], tasks: list[asyncio.Task[None]]
     ) -> None:
         self._stop.set()
         # A refused health check says as well as a 503 that we are not ready, and on a port that
@@ -175,7 +181,7 @@ class Node:
         draining = asyncio.create_task(
             drain(self.registry, self._drain_seconds, self.settings.close_timeout)
         )
-        self._report_soon()
+        self.presence.report()
         again = asyncio.create_task(self._stop_now.wait())
         await asyncio.wait([draining, again], return_when=asyncio.FIRST_COMPLETED)
         again.cancel()
@@ -183,16 +189,16 @@ class Node:
             draining.cancel()
             for connection in self.registry:
                 connection.abort("stopped")
-        for errand in errands:
-            errand.cancel()
-        await asyncio.gather(*errands, draining, again, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, draining, again, return_exceptions=True)
         with suppress(DatabaseAwayError, TimeoutError, psycopg.Error):
             async with asyncio.timeout(self.settings.close_timeout):
                 await self.store.facts.flushed()
-                await self.store.leave()
-        for lane in lanes:
-            lane.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)
+                await self.store.presence.leave()
+        for committer in committers:
+            committer.cancel()
+        await asyncio.gather(*committers, return_exceptions=True)
         write_document(self.metrics.document(self._dimensions()))
         self.poller.stop()
         log.info("stopped", extra={"node": str(self.node_id)})
@@ -200,149 +206,44 @@ class Node:
     def _dimensions(self) -> dict[str, str]:
         return {"Environment": self.settings.environment, "Service": "charging-point-backend"}
 
-    # Connections come and go.
+    # Connections.
 
     def _subprotocols(self, admitted: Admitted) -> list[str]:
-        return [*self._dialects, HELLO]
+        """Return what may be spoken with a charging point: of our versions those of its row."""
+        allowed = admitted.ocpp_versions
+        return [
+            *(d.subprotocol for d in self._dialects if allowed is None or d.version in allowed),
+            HELLO,
+        ]
 
     def _make_conversation(self, accepted: Accepted) -> Conversation | None:
         connection = accepted.connection
-        dialect = self._dialects.get(accepted.subprotocol or "")
-        if dialect is None:
+        if accepted.subprotocol == HELLO:
             self.registry.add_guest(connection)
-            return HelloConversation(connection) if accepted.subprotocol == HELLO else None
-        predecessor = self.registry.add(connection)
-        if predecessor is not None:
-            predecessor.close(1000, "replaced by a newer connection")
-        self.message_log.note(
-            connection.charging_point_id,
-            Direction.NODE,
-            "connected",
-            payload={
-                "remote_address": accepted.remote_address,
-                "subprotocol": dialect.subprotocol,
-                "node": self._address,
-            },
-        )
-        log.info(
-            "connected",
-            extra={
-                "charging_point": connection.charging_point_id,
-                "remote_address": accepted.remote_address,
-                "ocpp_version": dialect.subprotocol,
-            },
-        )
-        self.store.connected(
-            Presence(
-                connection.charging_point_id,
-                connection.connection_id,
-                dialect.subprotocol,
-                accepted.remote_address,
-                datetime.now(UTC),
-            ),
-            self._on_presence_written,
-        )
-        return OcppConversation(connection, self.context, dialect, accepted.admitted.boot_status)
-
-    def _on_presence_written(self, result: object) -> None:
-        if isinstance(result, Exception):
-            # The next beat that succeeds writes all presence anew.
-            self._presence_stale = True
-            log.debug("presence not written", extra={"error": str(result)[:300]})
+            return HelloConversation(connection)
+        for dialect in self._dialects:
+            if dialect.subprotocol == accepted.subprotocol:
+                conversation = OcppConversation(
+                    connection, self.context, dialect, accepted.admitted.boot_status
+                )
+                connection.conversation = conversation
+                self.presence.opened(connection, accepted.remote_address)
+                return conversation
+        self.registry.add_guest(connection)
+        return None
 
     def _on_closed(self, connection: Connection, cause: str) -> None:
         guest = not self.registry.remove(connection)
         self.metrics.count("ConnectionsClosed", cause)
-        if guest:
-            return
-        log.info(
-            "disconnected", extra={"charging_point": connection.charging_point_id, "cause": cause}
-        )
-        self.message_log.note(
-            connection.charging_point_id, Direction.NODE, "disconnected", outcome=cause
-        )
-        self._write_end(connection.charging_point_id, connection.connection_id)
+        if not guest:
+            self.presence.closed(connection, cause)
 
-    def _write_end(self, charging_point_id: str, connection_id: int) -> None:
-        def told(result: object) -> None:
-            if isinstance(result, Exception):
-                # What is still missing when the node ends goes with the node's row.
-                self._unwritten_ends.add((charging_point_id, connection_id))
+    # Long-lived tasks.
 
-        self.store.disconnected(charging_point_id, connection_id, told)
-
-    def _on_displaced(self, charging_point_ids: list[str]) -> None:
-        mine = [name for name in charging_point_ids if self.registry.get(name) is not None]
-        if mine:
-            task = asyncio.create_task(self._give_up(mine), name="displaced")
-            self._displacements.add(task)
-            task.add_done_callback(self._displacements.discard)
-
-    async def _give_up(self, charging_point_ids: list[str]) -> None:
-        """Close connections whose charging points have by now a newer one elsewhere."""
-        try:
-            owners = await self.store.owners(charging_point_ids)
-        except (DatabaseAwayError, psycopg.Error) as error:
-            log.warning("displacement not looked up", extra={"error": str(error)[:300]})
-            return
-        for name, connection_id in owners.items():
-            connection = self.registry.get(name)
-            if connection is not None and connection.connection_id != connection_id:
-                connection.close(1000, "replaced by a newer connection")
-
-    # Errands.
-
-    def _report_soon(self) -> None:
-        self.store.facts.submit(beat, self._node_beat(), lambda _: None, urgent=True)
-
-    def _node_beat(self) -> NodeBeat:
-        return NodeBeat(
-            self.node_id,
-            self._address,
-            os.getpid(),
-            self._stop.is_set(),
-            self.metrics.figures(),
-        )
-
-    async def _beat(self) -> None:
-        first = True
-        while True:
-            if self._orphaned():
-                log.error("the program that started this node is gone; stopping")
-                self.stop(self.settings.drain_time)
-            try:
-                known = await self.store.beat(self._node_beat())
-            except (DatabaseAwayError, psycopg.Error) as error:
-                log.warning("no heartbeat", extra={"error": str(error)[:300]})
-            else:
-                if self._presence_stale or not (known or first):
-                    self._write_presence_anew()
-                first = False
-                ends, self._unwritten_ends = self._unwritten_ends, set()
-                for end in ends:
-                    self._write_end(*end)
-            # Until the database is there, ask often: a load balancer waits for us.
-            await asyncio.sleep(BEAT_SECONDS if self.store.healthy else 0.5)
-
-    def _write_presence_anew(self) -> None:
-        """Take all charging points again: rows are missing, since the database was away or the
-        node's own row was cleared away while it was silent.
-        """
-        self._presence_stale = False
-        log.warning("writing presence anew", extra={"connections": len(self.registry)})
-        now = datetime.now(UTC)
-        for connection in self.registry.charging_points():
-            self.store.connected(
-                Presence(
-                    connection.charging_point_id,
-                    connection.connection_id,
-                    connection.conversation.version,
-                    "",
-                    # When it was opened, rather too early: a newer one elsewhere must win.
-                    now - timedelta(seconds=self.wheel.now - connection.opened + 1),
-                ),
-                self._on_presence_written,
-            )
+    def _look_for_parent(self) -> None:
+        if self._orphaned() and not self._stop.is_set():
+            log.error("the program that started this node is gone; stopping")
+            self.stop(self.settings.drain_time)
 
     async def _tick(self) -> None:
         """Turn the timer wheel each second; what a turn comes late is the loop's lag."""
@@ -354,26 +255,29 @@ class Node:
             lag = loop.time() - due
             self.metrics.sample("EventLoopLag", lag * 1000)
             self.wheel.tick()
-            self._share_port()
+            try:
+                self._share_port()
+            except OSError as error:  # no file left for the socket, for example
+                log.warning("port not shared", extra={"error": str(error)})
             self.metrics.gauges["Connections"] = len(self.registry)
-            self.metrics.gauges["HandshakesInFlight"] = self.listener.handshakes
+            self.metrics.gauges["HandshakesInFlight"] = self.handshakes.under_way
             self.metrics.gauges["LaneDepth"] = self.store.depth
 
     def _share_port(self) -> None:
-        """Leave newcomers to the siblings while this node is full and one of them is not."""
+        """Leave new connections to the other nodes while this one is full and one of them is not."""
         if self._port is None or self.settings.tls_certificate:
             return
-        siblings, place, listener = self._port.siblings, self._port.place, self.listener
+        rooms, place, listener = self._port.rooms, self._port.place, self.listener
         if self._stop.is_set():
-            siblings.tell(place, 0)
+            rooms.tell(place, 0)
             return
-        limit = listener.connection_limit
-        siblings.tell(place, limit - len(self.registry) - listener.handshakes)
+        limit = self.handshakes.connection_limit
+        rooms.tell(place, limit - len(self.registry) - self.handshakes.under_way)
         wanted = should_listen(
             listening=listener.listening,
             connections=len(self.registry),
             limit=limit,
-            others_have_room=siblings.others_have_room(place, max(1, limit // 50)),
+            others_have_room=rooms.others_have_room(place, max(1, limit // 50)),
         )
         if wanted and not listener.listening:
             listener.listen(self._port.bind())
@@ -384,5 +288,5 @@ class Node:
         while True:
             await asyncio.sleep(self.settings.metrics_interval)
             with contextlib.suppress(DatabaseAwayError, psycopg.Error):
-                self.metrics.gauges["SessionsInProgress"] = await self.store.sessions_in_progress()
+                self.metrics.gauges["SessionsInProgress"] = await self.store.sessions.in_progress()
             write_document(self.metrics.document(self._dimensions()))

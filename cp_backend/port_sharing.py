@@ -1,7 +1,8 @@
-"""What the nodes behind one port tell each other: how much room each has.
+"""How the nodes behind one port share it: each knows how much room the others have.
 
-The kernel spreads newcomers over all sockets that listen on a port, full nodes included. So a
-full node leaves the port to its siblings while one of them has room: docs/decisions/0020-a-full-node-leaves-the-port.md.
+The kernel spreads new connections over all sockets that listen on a port, full nodes included. So
+a full node stops listening while another has room:
+docs/decisions/0020-a-full-node-leaves-the-port.md.
 """
 
 from __future__ import annotations
@@ -16,32 +17,32 @@ _BYTES = 4
 FULL, ROOMY = 0.99, 0.95
 
 
-class Siblings:
-    """One number for each node, in memory that they share; made before they are forked."""
+class Rooms:
+    """Free connections of each node, in memory that they share; made before they are forked."""
 
     def __init__(self, count: int) -> None:
         self._rooms = memoryview(mmap.mmap(-1, _BYTES * count)).cast("I")
 
     def tell(self, place: int, room: int) -> None:
-        """Say how many more connections the node at a place can take now."""
+        """Set how many more connections the node at a place can take now."""
         self._rooms[place] = max(0, room)
 
     def others_have_room(self, place: int, least: int) -> bool:
-        """Say whether another node can take so many."""
+        """Return whether another node can take so many."""
         return any(room >= least for n, room in enumerate(self._rooms) if n != place)
 
 
 @dataclass(frozen=True, slots=True)
 class SharedPort:
-    """A node's part in a port. bind: makes a socket on it anew."""
+    """A node's share of a port. bind: makes a socket on it anew."""
 
-    siblings: Siblings
+    rooms: Rooms
     place: int
     bind: Callable[[], socket.socket]
 
 
 def should_listen(*, listening: bool, connections: int, limit: int, others_have_room: bool) -> bool:
-    """Say whether a node should take newcomers, or leave them to its siblings."""
+    """Return whether a node should take new connections, or leave them to the others."""
     if not others_have_room:
         return True  # then 503 is the answer, and only who listens can give it
     return connections < limit * (FULL if listening else ROOMY)

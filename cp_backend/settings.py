@@ -58,7 +58,7 @@ class Settings:
     ping_interval: float = setting(60, "seconds of silence before a ping", 1)
     pong_timeout: float = setting(20, "seconds a ping may stay unanswered", 1)
     handshake_timeout: float = setting(20, "seconds from accept to the end of the handshake", 1)
-    close_timeout: float = setting(5, "seconds a charging point may take to say goodbye", 1)
+    close_timeout: float = setting(5, "seconds that closing a connection may take", 1)
     max_connections: int = setting(
         0, "connections a node holds; 0: as many as it may open files for", 0
     )

@@ -54,7 +54,7 @@ class TlsListener:
         peer = writer.get_extra_info("peername")
         inner, engine_side = socket.socketpair()
         inner.setblocking(False)
-        self._listener.welcome(engine_side, peer[0] if peer else "")
+        self._listener.take(engine_side, peer[0] if peer else "")
         inner_reader, inner_writer = await asyncio.open_connection(sock=inner)
         try:
             async with asyncio.TaskGroup() as both_ways:

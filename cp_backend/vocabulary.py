@@ -10,9 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from charging.authorization import Authorization
+from charging.evse import EvseState
+from charging.session import SessionReference, StopCause
+from charging.token import Token
 
 JsonObject = dict[str, Any]
 """A payload as JSON has it, read or to be written."""
@@ -28,7 +31,7 @@ class Registration(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Booted:
-    """It (re)started and says what it is."""
+    """It started, and reports what it is."""
 
     vendor: str
     model: str
@@ -52,27 +55,31 @@ class HeartbeatReceived:
 
 @dataclass(frozen=True, slots=True)
 class TokenPresented:
-    """Somebody showed a token."""
+    """A token was shown, to begin a session or to end one."""
 
-    id_tag: str
+    token: Token
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReported:
-    """status and error_code in OCPP's words; at: its own clock, None when it said none."""
+    """How an EVSE is.
+
+    reported, error_code: as the charging point said it; at: its own clock, None when it said none.
+    """
 
     evse_number: int
-    status: str
+    state: EvseState
+    reported: str
     error_code: str
     at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """A transaction began, now or, when it was offline, some time ago."""
+    """A session began, now or, when the charging point was offline, some time ago."""
 
     evse_number: int
-    id_tag: str
+    token: Token
     started_at: datetime
     meter_start_wh: int
 
@@ -90,7 +97,7 @@ class Reading:
     """The sampled values of one moment.
 
     energy_wh: the energy register, where it is among them.
-    sampled_values: as the charging point sent them, OCPP's names and strings.
+    sampled_values: as the charging point sent them.
     """
 
     sampled_at: datetime
@@ -98,35 +105,44 @@ class Reading:
     sampled_values: list[JsonObject]
 
 
-@dataclass(frozen=True, slots=True)
-class SessionEnded:
-    """A transaction ended. session_id: as the charging point knows it, perhaps not a real one.
+class Raw(NamedTuple):
+    """A message as it came, for a fact that belongs nowhere else."""
 
-    payload: the message as it came, kept whole where the session is unknown.
-    """
-
-    session_id: int
-    ended_at: datetime
-    meter_stop_wh: int
-    reason: str
-    id_tag: str | None
-    readings: list[Reading]
+    action: str
     payload: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A session ended.
+
+    session: as the charging point names it, perhaps not a real one. reported_cause: in its words.
+    token: None when none was shown to end it. raw: kept whole where the session is unknown.
+    """
+
+    session: SessionReference
+    ended_at: datetime
+    meter_stop_wh: int
+    cause: StopCause
+    reported_cause: str
+    token: Token | None
+    readings: list[Reading]
+    raw: Raw
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEndedAnswer:
-    """authorization: None when no token was presented to stop."""
+    """authorization: None when no token was shown to end it."""
 
     authorization: Authorization | None
 
 
 @dataclass(frozen=True, slots=True)
 class MeterRead:
-    """Meter readings. session_id: None outside a session."""
+    """Meter readings. session: names none outside a session."""
 
     evse_number: int
-    session_id: int | None
+    session: SessionReference
     readings: list[Reading]
 
 
@@ -138,35 +154,12 @@ class DataTransferred:
     message_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class DataTransferAnswer:
-    """status: in OCPP's words."""
+class DataTransferAnswer(StrEnum):
+    """How a vendor's own message is answered."""
 
-    status: str
+    UNKNOWN_VENDOR = "unknown_vendor"
 
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """It was told something that needs no answer but the receipt."""
-
-
-Message = (
-    Booted
-    | HeartbeatReceived
-    | TokenPresented
-    | StatusReported
-    | SessionStarted
-    | SessionEnded
-    | MeterRead
-    | DataTransferred
-)
-
-Answer = (
-    BootAnswer
-    | datetime
-    | Authorization
-    | SessionStartedAnswer
-    | SessionEndedAnswer
-    | DataTransferAnswer
-    | Noted
-)
+    """The receipt for what needs no other answer."""

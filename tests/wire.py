@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from cp_backend.context import Context
@@ -44,22 +45,31 @@ class MemoryWire:
 
 
 class GivenResults:
-    """A store whose results the test gives: `asked` has (method, message, callback)."""
+    """A store whose results the test gives: `asked` has (what, message, callback)."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any, Any]] = []
 
-    def __getattr__(self, name: str) -> Any:
-        def ask(*arguments: Any) -> None:
-            *given, on_result = arguments
-            self.asked.append((name, given[-1], on_result))
-
-        return ask
+    def __getattr__(self, subject: str) -> _Subject:
+        return _Subject(subject, self.asked)
 
     def give(self, result: Any) -> None:
         """Give the result of what was asked first."""
         _, _, on_result = self.asked.pop(0)
         on_result(result)
+
+
+class _Subject:
+    def __init__(self, name: str, asked: list[tuple[str, Any, Any]]) -> None:
+        self._name = name
+        self._asked = asked
+
+    def __getattr__(self, method: str) -> Callable[..., None]:
+        def ask(*arguments: Any) -> None:
+            *given, on_result = arguments
+            self._asked.append((f"{self._name}.{method}", given[-1], on_result))
+
+        return ask
 
 
 def context(**settings: Any) -> Any:
@@ -68,4 +78,5 @@ def context(**settings: Any) -> Any:
     chosen = Settings(**settings)
     metrics = Metrics()
     # Without a database the log keeps nothing.
-    return Context(store, HubAuthorization(store, chosen), MessageLog("", metrics), chosen, metrics)
+    log = MessageLog("", metrics)
+    return Context(store, HubAuthorization(store.hub_questions, chosen), log, chosen, metrics)

@@ -19,9 +19,9 @@ def on_token_presented(
     on_result = after_commit(reply, same)
 
     def decided(result: Authorization | Exception) -> None:
-        if isinstance(result, Exception) or not context.hub.may_ask(result, message.id_tag):
+        if isinstance(result, Exception) or not context.hub.may_ask(result, message.token):
             on_result(result)
         else:
-            context.hub.ask(charging_point_id, message.id_tag, on_result)
+            context.hub.ask(charging_point_id, message.token, on_result)
 
-    context.store.authorize(charging_point_id, message.id_tag, or_fail(reply, decided))
+    context.store.authorizations.shown(charging_point_id, message.token, or_fail(reply, decided))

@@ -35,7 +35,7 @@ def on_booted(
         jittered = max(1, round(seconds * random.uniform(1 - _JITTER, 1)))  # noqa: S311
         return BootAnswer(registration, datetime.now(UTC), jittered)
 
-    context.store.booted(charging_point_id, message, after_commit(reply, answer))
+    context.store.admission.booted(charging_point_id, message, after_commit(reply, answer))
 
 
 def on_heartbeat(

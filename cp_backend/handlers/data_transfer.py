@@ -14,4 +14,4 @@ def on_data_transferred(
     reply: Reply[DataTransferAnswer],
 ) -> None:
     """Answer that we do not know this vendor. Source: OCPP 1.6 section 4.3."""
-    reply.answer(DataTransferAnswer("UnknownVendorId"))
+    reply.answer(DataTransferAnswer.UNKNOWN_VENDOR)

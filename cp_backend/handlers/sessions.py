@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from charging.authorization import Authorization
+from charging.token import Token
 from cp_backend.context import Context
 from cp_backend.handlers.reply import Reply, after_commit, or_fail
 from cp_backend.vocabulary import (
@@ -35,7 +36,7 @@ def on_session_started(
             extra={
                 "charging_point": charging_point_id,
                 "session": started.session_id,
-                "authorization": started.authorization.status.value,
+                "authorization": started.authorization.decision.value,
             },
         )
         return started
@@ -44,19 +45,19 @@ def on_session_started(
 
     def committed(result: SessionStartedAnswer | Exception) -> None:
         if isinstance(result, Exception) or not context.hub.may_ask(
-            result.authorization, message.id_tag
+            result.authorization, message.token
         ):
             on_result(result)
         else:
-            _ask_hub(context, charging_point_id, message.id_tag, result, reply, on_result)
+            _ask_hub(context, charging_point_id, message.token, result, reply, on_result)
 
-    context.store.session_started(charging_point_id, message, or_fail(reply, committed))
+    context.store.sessions.started(charging_point_id, message, or_fail(reply, committed))
 
 
 def _ask_hub(
     context: Context,
     charging_point_id: str,
-    id_tag: str,
+    token: Token,
     started: SessionStartedAnswer,
     reply: Reply[SessionStartedAnswer],
     on_result: Callable[[SessionStartedAnswer | Exception], None],
@@ -72,19 +73,20 @@ def _ask_hub(
             on_result(final)
             return
         # What it is answered now is what it must be answered again.
-        context.store.session_accepted(
+        context.store.sessions.accepted(
+            charging_point_id,
             started.session_id,
             lambda result: on_result(result if isinstance(result, Exception) else final),
         )
 
-    context.hub.ask(charging_point_id, id_tag, or_fail(reply, answered), started.session_id)
+    context.hub.ask(charging_point_id, token, or_fail(reply, answered), started.session_id)
 
 
 def on_meter_read(
     context: Context, charging_point_id: str, message: MeterRead, reply: Reply[Noted]
 ) -> None:
     """Keep meter readings at their own times."""
-    context.store.meter_read(charging_point_id, message, after_commit(reply, _noted))
+    context.store.readings.read(charging_point_id, message, after_commit(reply, _noted))
 
 
 def on_session_ended(
@@ -99,11 +101,11 @@ def on_session_ended(
         context.metrics.count("SessionsEnded")
         log.info(
             "session ended",
-            extra={"charging_point": charging_point_id, "session": message.session_id},
+            extra={"charging_point": charging_point_id, "session": message.session.session_id},
         )
         return ended
 
-    context.store.session_ended(charging_point_id, message, after_commit(reply, answer))
+    context.store.sessions.ended(charging_point_id, message, after_commit(reply, answer))
 
 
 _NOTED = Noted()

@@ -12,7 +12,7 @@ def on_status_reported(
 ) -> None:
     """Note it."""
     on_result = after_commit(reply, _noted)
-    context.store.status_reported(charging_point_id, message, on_result)
+    context.store.statuses.reported(charging_point_id, message, on_result)
 
 
 def _noted(_: None) -> Noted:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from charging.authorization import Authorization
+from charging.authorization import Authorization, Decision
 from charging.command import CommandKind, Outcome
+from charging.evse import EvseState
+from charging.session import StopCause, numbered_session
+from charging.token import token_of
 from cp_backend.ocpp.actions import AnyIncoming, Incoming, Outgoing, OutgoingCall
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
 from cp_backend.vocabulary import (
@@ -22,6 +25,7 @@ from cp_backend.vocabulary import (
     JsonObject,
     MeterRead,
     Noted,
+    Raw,
     Reading,
     SessionEnded,
     SessionEndedAnswer,
@@ -36,6 +40,43 @@ _ENERGY_REGISTER = "Energy.Active.Import.Register"
 _MAX_ENERGY_WH = 10**10
 # An int32 is what a transactionId of ours fits, and what the database's column holds.
 _MAX_INT32 = 2**31 - 1
+
+
+# Source: OCPP 1.6 section 7.7 ChargePointStatus.
+_STATES = {
+    "Available": EvseState.AVAILABLE,
+    "Preparing": EvseState.PREPARING,
+    "Charging": EvseState.CHARGING,
+    "SuspendedEV": EvseState.SUSPENDED_BY_VEHICLE,
+    "SuspendedEVSE": EvseState.SUSPENDED_BY_STATION,
+    "Finishing": EvseState.FINISHING,
+    "Reserved": EvseState.RESERVED,
+    "Unavailable": EvseState.UNAVAILABLE,
+    "Faulted": EvseState.FAULTED,
+}
+# Source: OCPP 1.6 section 7.36 Reason.
+_CAUSES = {
+    "DeAuthorized": StopCause.NOT_AUTHORIZED,
+    "EmergencyStop": StopCause.EMERGENCY_STOP,
+    "EVDisconnected": StopCause.UNPLUGGED,
+    "HardReset": StopCause.HARD_RESTART,
+    "Local": StopCause.LOCAL,
+    "Other": StopCause.OTHER,
+    "PowerLoss": StopCause.POWER_LOSS,
+    "Reboot": StopCause.RESTART,
+    "Remote": StopCause.REMOTE,
+    "SoftReset": StopCause.RESTART,
+    "UnlockCommand": StopCause.UNLOCKED,
+}
+# Source: OCPP 1.6 section 7.2 AuthorizationStatus.
+_DECISIONS = {
+    Decision.ACCEPTED: "Accepted",
+    Decision.BLOCKED: "Blocked",
+    Decision.EXPIRED: "Expired",
+    Decision.UNKNOWN: "Invalid",
+    Decision.REFUSED: "Invalid",
+}
+_TRANSFERS = {DataTransferAnswer.UNKNOWN_VENDOR: "UnknownVendorId"}
 
 
 def write_time(time: datetime) -> str:
@@ -75,13 +116,14 @@ _HEARTBEAT = HeartbeatReceived()
 
 
 def _read_authorize(payload: JsonObject) -> TokenPresented:
-    return TokenPresented(payload["idTag"])
+    return TokenPresented(token_of(payload["idTag"]))
 
 
 def _read_status(payload: JsonObject) -> StatusReported:
     at = payload.get("timestamp")
     return StatusReported(
         _non_negative(payload["connectorId"], "connectorId"),
+        _STATES.get(payload["status"], EvseState.UNKNOWN),
         payload["status"],
         payload["errorCode"],
         read_time(at) if at else None,
@@ -91,30 +133,31 @@ def _read_status(payload: JsonObject) -> StatusReported:
 def _read_start(payload: JsonObject) -> SessionStarted:
     return SessionStarted(
         _non_negative(payload["connectorId"], "connectorId"),
-        payload["idTag"],
+        token_of(payload["idTag"]),
         read_time(payload["timestamp"]),
         _register(payload["meterStart"], "meterStart"),
     )
 
 
 def _read_stop(payload: JsonObject) -> SessionEnded:
+    reason = payload.get("reason", "Local")  # the standard's own default
+    token = payload.get("idTag")
     return SessionEnded(
-        payload["transactionId"],
+        numbered_session(payload["transactionId"]),
         read_time(payload["timestamp"]),
         _register(payload["meterStop"], "meterStop"),
-        payload.get("reason", "Local"),  # the standard's own default
-        payload.get("idTag"),
+        _CAUSES.get(reason, StopCause.OTHER),
+        reason,
+        None if token is None else token_of(token),
         [_read_reading(value) for value in payload.get("transactionData", ())],
-        payload,
+        Raw("StopTransaction", payload),
     )
 
 
 def _read_meter_values(payload: JsonObject) -> MeterRead:
-    session_id = payload.get("transactionId")
-    known = session_id is not None and 0 < session_id <= _MAX_INT32
     return MeterRead(
         _non_negative(payload["connectorId"], "connectorId"),
-        session_id if known else None,
+        numbered_session(payload.get("transactionId", 0)),
         [_read_reading(value) for value in payload["meterValue"]],
     )
 
@@ -194,7 +237,7 @@ def _write_stop(answer: SessionEndedAnswer) -> JsonObject:
 
 
 def _write_data_transfer(answer: DataTransferAnswer) -> JsonObject:
-    return {"status": answer.status}
+    return {"status": _TRANSFERS[answer]}
 
 
 def _write_noted(answer: Noted) -> JsonObject:
@@ -202,7 +245,7 @@ def _write_noted(answer: Noted) -> JsonObject:
 
 
 def _id_tag_info(authorization: Authorization) -> JsonObject:
-    info: JsonObject = {"status": authorization.status.value}
+    info: JsonObject = {"status": _DECISIONS[authorization.decision]}
     if authorization.expires_at is not None:
         info["expiryDate"] = write_time(authorization.expires_at)
     if authorization.parent_id_tag is not None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from charging.authorization import AuthorizationStatus, HubGrant, RegisteredToken, decide
+from charging.authorization import Decision, HubGrant, RegisteredToken, decide
 from charging.identity import new_hub_token
 from charging.token import Token, TokenKind, token_of
 
@@ -27,20 +27,19 @@ def decided(token, registered=None, grant=None, *, begin=True, end=True, admit_u
 @pytest.mark.parametrize(
     ("registered", "status"),
     [
-        (known(), AuthorizationStatus.ACCEPTED),
-        (known(expires_at=NOW), AuthorizationStatus.EXPIRED),
-        (known(expires_at=NOW + timedelta(microseconds=1)), AuthorizationStatus.ACCEPTED),
-        (known(blocked=True), AuthorizationStatus.BLOCKED),
-        (known(blocked=True, expires_at=NOW), AuthorizationStatus.BLOCKED),
+        (known(), Decision.ACCEPTED),
+        (known(expires_at=NOW), Decision.EXPIRED),
+        (known(expires_at=NOW + timedelta(microseconds=1)), Decision.ACCEPTED),
+        (known(blocked=True), Decision.BLOCKED),
+        (known(blocked=True, expires_at=NOW), Decision.BLOCKED),
     ],
 )
 @pytest.mark.parametrize("grant", [None, TO_BEGIN, TO_END])
 @pytest.mark.parametrize("admit_unknown", [False, True])
 def test_a_registered_token_is_the_operators_to_decide(registered, status, grant, admit_unknown):
     decision = decided(CARD, registered, grant, admit_unknown=admit_unknown)
-    assert decision.status is status
-    assert decision.accepted == (status is AuthorizationStatus.ACCEPTED)
-    assert not decision.stranger
+    assert decision.decision is status
+    assert decision.accepted == (status is Decision.ACCEPTED)
     assert decision.expires_at == registered.expires_at
 
 
@@ -67,7 +66,7 @@ def test_a_registered_token_has_the_group_that_the_operator_gave_it():
 def test_a_token_of_the_hub_may_do_what_its_session_allows(token, grant, begin, end, accepted):
     decision = decided(token, None, grant, begin=begin, end=end)
     assert decision.accepted is accepted
-    assert decision.stranger is not accepted
+    assert (decision.decision is Decision.UNKNOWN) is not accepted
     assert decision.parent_id_tag == (grant.group if accepted else None)
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from charging.authorization import Authorization, AuthorizationStatus
+from charging.authorization import Authorization, Decision
+from charging.token import token_of
 from cp_backend.committer import Committer
 from cp_backend.hub_authorization import HubAuthorization
 from cp_backend.keepalive import TimerWheel
@@ -70,28 +71,28 @@ def test_a_bad_message_behind_a_question_to_the_hub_ends_no_node(run_node, datab
         assert "currentTime" in station.call("Heartbeat", {})
 
 
-ACCEPTED = Authorization(AuthorizationStatus.ACCEPTED)
+ACCEPTED = Authorization(Decision.ACCEPTED)
 
 
 async def test_what_fails_on_hearing_the_hub_ends_no_other_question():
     heard = []
 
-    class Store:
-        async def hub_answers(self, waiting, over):
-            return dict.fromkeys(waiting, ACCEPTED)
+    class Questions:
+        async def answers(self, look):
+            return dict.fromkeys(look.waiting, ACCEPTED)
 
-        def ask_hub(self, question, asked):
+        def ask(self, question, asked):
             asked(len(heard_by))
 
     def fail(result):
         raise RuntimeError("a defect")
 
-    roaming = HubAuthorization(Store(), Settings())
+    roaming = HubAuthorization(Questions(), Settings())
     running = asyncio.create_task(roaming.run())
     heard_by = []
     for told in (fail, heard.append):
         heard_by.append(told)
-        roaming.ask("CP1", "04A1B2C3", told)
+        roaming.ask("CP1", token_of("04A1B2C3"), told)
     async with asyncio.timeout(5):
         while not heard:
             await asyncio.sleep(0)
@@ -129,9 +130,7 @@ async def test_a_statement_that_fails_in_python_fails_its_item_alone(database_ur
         await cursor.execute("SELECT 1")
         return [1 // item for item in items]
 
-    committer = Committer(
-        "test", database_url, order=[statement], batch_limit=9, max_depth=9, metrics=Metrics()
-    )
+    committer = Committer("test", database_url, batch_limit=9, max_depth=9, metrics=Metrics())
     running = asyncio.create_task(committer.run())
     asked = [committer.ask(statement, item) for item in (1, 0, 1)]
     async with asyncio.timeout(10):

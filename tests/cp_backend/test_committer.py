@@ -25,9 +25,8 @@ async def another(cursor, items):
 
 @pytest.fixture
 async def committer(database_url):
-    committer = Committer(
-        "test", database_url, order=[another, one], batch_limit=50, max_depth=100, metrics=Metrics()
-    )
+    committer = Committer("test", database_url, batch_limit=50, max_depth=100, metrics=Metrics())
+    committer.run_in_order(another, one)
     running = asyncio.create_task(committer.run())
     yield committer
     running.cancel()

@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from charging.authorization import Authorization, AuthorizationStatus
+from charging.authorization import Authorization, Decision
 from charging.command import CommandKind, Outcome
 from cp_backend.conversation.asking import MAX_COMMANDS_WAITING
 from cp_backend.conversation.ocpp import OcppConversation
@@ -14,7 +14,7 @@ from cp_backend.vocabulary import Registration, SessionStartedAnswer
 from tests.station import ago, iso
 from tests.wire import MemoryWire, context
 
-ACCEPTED = Authorization(AuthorizationStatus.ACCEPTED)
+ACCEPTED = Authorization(Decision.ACCEPTED)
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 
 

@@ -244,3 +244,15 @@ def test_a_proxy_tells_the_address_and_a_client_cannot_forge_it(run_node):
     with Station(node.port, headers=headers):
         line = eventually(lambda: node.logged("connected"))[0]
     assert line["remote_address"] == "203.0.113.9"
+
+
+def test_a_charging_point_speaks_only_the_versions_of_its_row(node, database):
+    add = "INSERT INTO charging_points (charging_point_id, ocpp_versions) VALUES (%s, %s)"
+    database.execute(add, ["CP1", ["2.0.1"]])
+    database.execute(add, ["CP2", ["1.6", "2.0.1"]])
+    with Station(node.port, "CP2") as station:
+        assert station.boot()["status"] == "Accepted"
+    with Station(node.port, "CP1") as station:
+        assert station.socket.subprotocol is None
+        with pytest.raises(ConnectionClosed):
+            station.socket.recv(10)

@@ -3,7 +3,7 @@
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from cp_backend.port_sharing import Siblings, should_listen
+from cp_backend.port_sharing import Rooms, should_listen
 from tests.station import Station
 from tests.waiting import eventually
 
@@ -28,13 +28,13 @@ def test_who_is_full_leaves_the_port_while_others_have_room(
 
 
 def test_room_is_what_the_others_have():
-    siblings = Siblings(3)
-    siblings.tell(0, 500)
-    assert not siblings.others_have_room(0, 1)
-    assert siblings.others_have_room(1, 500)
-    assert not siblings.others_have_room(1, 501)
-    siblings.tell(0, -5)
-    assert not siblings.others_have_room(1, 1)
+    rooms = Rooms(3)
+    rooms.tell(0, 500)
+    assert not rooms.others_have_room(0, 1)
+    assert rooms.others_have_room(1, 500)
+    assert not rooms.others_have_room(1, 501)
+    rooms.tell(0, -5)
+    assert not rooms.others_have_room(1, 1)
 
 
 def test_all_find_a_place_and_who_is_one_too_many_is_told_503(run_node):

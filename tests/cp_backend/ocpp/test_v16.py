@@ -1,13 +1,18 @@
 """OCPP 1.6 into the vocabulary of the handlers, and back."""
 
+import importlib.util
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charging.authorization import Authorization, AuthorizationStatus
+from charging.authorization import Authorization, Decision
 from charging.command import CommandKind, Outcome
+from charging.evse import EvseState
+from charging.session import SessionReference, StopCause
 from cp_backend.ocpp import v16
 from cp_backend.ocpp.errors import CallRefusedError
 from cp_backend.ocpp.schemas import schemas
@@ -20,6 +25,7 @@ from cp_backend.vocabulary import (
     SessionStartedAnswer,
 )
 
+SCHEMAS = Path(importlib.util.find_spec("ocpp").submodule_search_locations[0]) / "v16/schemas"
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
@@ -89,10 +95,37 @@ def test_meter_values_of_no_real_transaction_are_read_without_one(transaction_id
             "meterValue": [{"timestamp": "2026-05-01T12:00:00Z", "sampledValue": [{"value": "1"}]}],
         },
     )
-    assert message.session_id is None
+    assert message.session == SessionReference()
 
 
-ACCEPTED = Authorization(AuthorizationStatus.ACCEPTED, NOON, "PARENT")
+def words_of(action, member):
+    """The words that the standard's schema allows a member."""
+    text = (SCHEMAS / f"{action}.json").read_text("utf-8-sig")
+    return json.loads(text)["properties"][member]["enum"]
+
+
+def test_each_status_of_the_standard_is_a_state_of_ours():
+    states = {
+        v16.INCOMING["StatusNotification"]
+        .read({"connectorId": 1, "errorCode": "NoError", "status": status})
+        .state
+        for status in words_of("StatusNotification", "status")
+    }
+    assert states == {*EvseState} - {EvseState.UNKNOWN, EvseState.OCCUPIED}
+
+
+def test_each_reason_of_the_standard_is_a_cause_of_ours():
+    stop = {"transactionId": 1, "meterStop": 1, "timestamp": "2026-05-01T12:00:00Z"}
+    read = v16.INCOMING["StopTransaction"].read
+    for reason in words_of("StopTransaction", "reason"):
+        ended = read({**stop, "reason": reason})
+        assert ended.reported_cause == reason
+        assert (ended.cause is StopCause.OTHER) is (reason == "Other")
+    assert read(stop).cause is StopCause.LOCAL
+    assert read({**stop, "reason": "Whim"}).cause is StopCause.OTHER
+
+
+ACCEPTED = Authorization(Decision.ACCEPTED, NOON, "PARENT")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +139,7 @@ ACCEPTED = Authorization(AuthorizationStatus.ACCEPTED, NOON, "PARENT")
         ("StopTransaction", SessionEndedAnswer(None)),
         ("MeterValues", Noted()),
         ("StatusNotification", Noted()),
-        ("DataTransfer", DataTransferAnswer("UnknownVendorId")),
+        ("DataTransfer", DataTransferAnswer.UNKNOWN_VENDOR),
     ],
 )
 def test_what_we_answer_fits_the_schema(action, answer):

@@ -1,0 +1,118 @@
+"""Charging points that ask to connect, and that boot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from charging.database.connection import AsyncCursor
+from cp_backend.committer import Committer, OnResult
+from cp_backend.store.terms import Submission
+from cp_backend.vocabulary import Booted, Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What the database knows of a charging point that asks to connect.
+
+    boot_status: what its last boot was answered, as far as it still holds; None: it never booted.
+    ocpp_versions: that it may speak; None: whatever the node speaks.
+    """
+
+    password_salt: bytes | None
+    password_hash: bytes | None
+    boot_status: Registration | None
+    ocpp_versions: tuple[str, ...] | None
+
+
+class Admission:
+    """Looks up and boots charging points. admit_unknown: register unknown ones as they come."""
+
+    def __init__(self, lookups: Committer, facts: Committer, *, admit_unknown: bool) -> None:
+        self._lookups = lookups
+        self._facts = facts
+        self._admit_unknown = admit_unknown
+
+    def look_up(self, charging_point_id: str, on_result: OnResult[Admitted | None]) -> None:
+        """Look up a charging point; None: it is unknown."""
+        self._lookups.submit(self.admit, charging_point_id, on_result, key=charging_point_id)
+
+    def booted(
+        self, charging_point_id: str, message: Booted, on_result: OnResult[Registration]
+    ) -> None:
+        """Note a boot, which is answered with what the operator decided."""
+        submission = Submission(charging_point_id, message)
+        self._facts.submit(boot, submission, on_result, key=charging_point_id)
+
+    async def admit(
+        self, cursor: AsyncCursor, charging_point_ids: Sequence[str]
+    ) -> Sequence[Admitted | None]:
+        """Look up charging points; register the unknown ones where that is wanted."""
+        if self._admit_unknown:
+            await cursor.execute(
+                "INSERT INTO charging_points (charging_point_id)"
+                " SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING",
+                [sorted(set(charging_point_ids))],
+            )
+        await cursor.execute(
+            "SELECT charging_point_id, password_salt, password_hash, boot_status, registration,"
+            " ocpp_versions FROM charging_points WHERE charging_point_id = ANY(%s)",
+            [list(charging_point_ids)],
+            binary=True,
+        )
+        known = {row[0]: _Known(*row).admitted() async for row in cursor}
+        return [known.get(charging_point_id) for charging_point_id in charging_point_ids]
+
+
+class _Known(NamedTuple):
+    charging_point_id: str
+    password_salt: bytes | None
+    password_hash: bytes | None
+    boot_status: str | None
+    registration: str
+    ocpp_versions: list[str] | None
+
+    def admitted(self) -> Admitted:
+        boot_status = self.boot_status
+        if boot_status == Registration.ACCEPTED:
+            boot_status = self.registration  # an operator may since have taken it back
+        return Admitted(
+            self.password_salt,
+            self.password_hash,
+            Registration(boot_status) if boot_status is not None else None,
+            None if self.ocpp_versions is None else tuple(self.ocpp_versions),
+        )
+
+
+async def boot(
+    cursor: AsyncCursor, submissions: Sequence[Submission[Booted]]
+) -> Sequence[Registration]:
+    """Note boots; a charging point is answered what the operator decided."""
+    # Sorted, so that two nodes that boot the same charging points lock them in one order.
+    in_order = sorted(submissions, key=lambda each: each.charging_point_id)
+    latest = {each.charging_point_id: each.message for each in in_order}
+    await cursor.execute(
+        """
+        UPDATE charging_points AS c
+        SET boot_status = registration, booted_at = now(), last_seen_at = now(),
+            vendor = t.vendor, model = t.model, serial_number = t.serial_number,
+            firmware_version = t.firmware_version
+        FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+            AS t (charging_point_id, vendor, model, serial_number, firmware_version)
+        WHERE c.charging_point_id = t.charging_point_id
+        RETURNING c.charging_point_id, c.registration
+        """,
+        [
+            list(latest),
+            [booted.vendor for booted in latest.values()],
+            [booted.model for booted in latest.values()],
+            [booted.serial_number for booted in latest.values()],
+            [booted.firmware_version for booted in latest.values()],
+        ],
+    )
+    registrations = {row[0]: Registration(row[1]) async for row in cursor}
+    # One that was removed while connected is no longer ours.
+    return [
+        registrations.get(each.charging_point_id, Registration.REJECTED) for each in submissions
+    ]

@@ -1,0 +1,75 @@
+"""How EVSEs are, as charging points report it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from charging.database.connection import AsyncCursor
+from charging.database.events import WAKE, WRITTEN
+from charging.event import EventKind
+from cp_backend.committer import Committer, OnResult
+from cp_backend.store.terms import Submission
+from cp_backend.vocabulary import StatusReported
+
+
+class Statuses:
+    """Keeps the state of each EVSE."""
+
+    def __init__(self, facts: Committer) -> None:
+        self._facts = facts
+
+    def reported(
+        self, charging_point_id: str, message: StatusReported, on_result: OnResult[None]
+    ) -> None:
+        """Note a status, and an event where it is a new one."""
+        submission = Submission(charging_point_id, message)
+        self._facts.submit(report_statuses, submission, on_result, key=charging_point_id)
+
+
+async def report_statuses(
+    cursor: AsyncCursor, submissions: Sequence[Submission[StatusReported]]
+) -> Sequence[None]:
+    """Note statuses; those that are new become events."""
+    latest = {
+        (each.charging_point_id, each.message.evse_number): each.message for each in submissions
+    }
+    now = datetime.now(UTC)
+    await cursor.execute(
+        _REPORT,
+        {
+            "kind": EventKind.EVSE_STATUS_CHANGED.value,
+            "ids": [charging_point_id for charging_point_id, _ in latest],
+            "numbers": [evse_number for _, evse_number in latest],
+            "states": [status.state.value for status in latest.values()],
+            "statuses": [status.reported for status in latest.values()],
+            "errors": [status.error_code for status in latest.values()],
+            "times": [status.at or now for status in latest.values()],
+        },
+    )
+    return [None] * len(submissions)
+
+
+_REPORT = f"""
+WITH reported AS (
+    SELECT * FROM unnest(%(ids)s::text[], %(numbers)s::int[], %(states)s::text[],
+                         %(statuses)s::text[], %(errors)s::text[], %(times)s::timestamptz[])
+    AS t (charging_point_id, evse_number, state, status, error_code, status_at)
+), before AS (
+    SELECT evses.* FROM evses JOIN reported USING (charging_point_id, evse_number)
+), noted AS (
+    INSERT INTO evses (charging_point_id, evse_number, state, status, error_code, status_at)
+    SELECT * FROM reported ORDER BY charging_point_id, evse_number
+    ON CONFLICT (charging_point_id, evse_number) DO UPDATE
+    SET state = excluded.state, status = excluded.status, error_code = excluded.error_code,
+        status_at = excluded.status_at
+), happened AS (
+    SELECT %(kind)s AS kind, reported.charging_point_id,
+           jsonb_build_object('evse_number', reported.evse_number, 'state', reported.state,
+                              'status', reported.status, 'error_code', reported.error_code)
+               AS payload,
+           reported.status_at AS occurred_at
+    FROM reported LEFT JOIN before USING (charging_point_id, evse_number)
+    WHERE before.status IS DISTINCT FROM reported.status
+), {WRITTEN} {WAKE}
+""".encode()
