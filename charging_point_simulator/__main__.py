@@ -15,7 +15,7 @@ from charging_point_simulator.charger import Build
 from charging_point_simulator.crowd.processes import CrowdError, Plan
 from charging_point_simulator.crowd.run import run, run_commands
 from charging_point_simulator.crowd.worker import Backend
-from charging_point_simulator.deviations import Deviations
+from charging_point_simulator.deviations.chosen import Deviations
 from charging_point_simulator.fleet import charge
 from charging_point_simulator.hello import say_hello
 from charging_point_simulator.ocpp16.faulty_answers import Fault, read_faults

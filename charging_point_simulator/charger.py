@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from charging_point_simulator.deviations import Deviations
+from charging_point_simulator.deviations.chosen import Deviations
 from charging_point_simulator.driver import Driver, ScenarioError
 from charging_point_simulator.ocpp16.dialect import Ocpp16
 from charging_point_simulator.ocpp16.faulty_answers import Faults
@@ -59,7 +59,7 @@ class Build:
         point = ChargingPoint(
             identity,
             SystemClock(),
-            lambda point: Ocpp16(point, self.faults),
+            lambda point: Ocpp16(point, self.faults, deviations.instead),
             settings=self.settings(),
             options=Options(
                 connectors=self.connectors,

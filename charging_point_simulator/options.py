@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from charging_point_simulator.crowd.processes import IN_FLIGHT as CROWD_IN_FLIGHT
-from charging_point_simulator.deviations import listing
+from charging_point_simulator.deviations.table import listing
 from charging_point_simulator.ocpp16.faulty_answers import LATE_SECONDS
 from charging_point_simulator.target import PASSWORD_VARIABLE
 
@@ -36,7 +36,9 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--deviations", action=_ListDeviations, help="list the deviations, and end")
     modes = main.add_subparsers(dest="mode", required=True)
     address, behaviour = _address(), _behaviour()
-    hello = modes.add_parser("hello", parents=[address], help='send "Hello" every few seconds')
+    hello = modes.add_parser(
+        "hello", usage=_usage("hello"), parents=[address], help='send "Hello" every few seconds'
+    )
     hello.add_argument("--identity", default="hello")
     hello.add_argument("--interval", type=float, default=5.0, help="seconds between messages")
     hello.add_argument("--count", type=int, help="stop after so many; default: never")
@@ -44,6 +46,11 @@ def parser() -> argparse.ArgumentParser:
     _add_station(modes, address, behaviour)
     _add_crowd(modes)
     return main
+
+
+def _usage(mode: str, required: str = "") -> str:
+    """Return the line of usage: all options would fill a screen before their help does."""
+    return f"python -m charging_point_simulator {mode}{required} [options]"
 
 
 def _address() -> argparse.ArgumentParser:
@@ -130,6 +137,7 @@ def _add_charge(
 ) -> None:
     run = modes.add_parser(
         "charge",
+        usage=_usage("charge"),
         parents=[address, behaviour],
         help="boot, authorize, charge, stop, over OCPP 1.6",
         description="With --time-compression N a session is N times shorter, and its car N times"
@@ -208,6 +216,7 @@ def _add_station(
 ) -> None:
     station = modes.add_parser(
         "station",
+        usage=_usage("station", " --identity IDENTITY"),
         parents=[address, behaviour],
         help="one charging point by hand: commands on standard input, frames on standard output",
     )
@@ -239,7 +248,9 @@ def _add_station(
 
 def _add_crowd(modes: _Modes[argparse.ArgumentParser]) -> None:
     crowd = modes.add_parser(
-        "crowd", help="very many small charging points in several processes, over plain WebSocket"
+        "crowd",
+        usage=_usage("crowd"),
+        help="very many small charging points in several processes, over plain WebSocket",
     )
     crowd.add_argument("--host", default="127.0.0.1", help="name or address of the backend")
     crowd.add_argument("--port", type=int, help="default: 9000")

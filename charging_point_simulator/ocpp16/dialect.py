@@ -7,7 +7,7 @@ from typing import Any
 
 from charging_point_simulator.ocpp16 import commands, samples, schemas
 from charging_point_simulator.ocpp16.configuration import Configuration
-from charging_point_simulator.ocpp16.context import Context, known_of
+from charging_point_simulator.ocpp16.context import Context, Payload, known_of
 from charging_point_simulator.ocpp16.faulty_answers import Faults
 from charging_point_simulator.station import sessions
 from charging_point_simulator.station.authorization import Known
@@ -23,12 +23,22 @@ MODEL = "Simulator"
 
 
 class Ocpp16:
-    """The dialect of one charging point. faults: which commands are answered wrongly."""
+    """The dialect of one charging point.
+
+    faults: which commands are answered wrongly. instead: returns the answer to a command that is
+    not carried out, None for one that is.
+    """
 
     subprotocol = "ocpp1.6"
 
-    def __init__(self, point: ChargingPoint, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        point: ChargingPoint,
+        faults: Faults | None = None,
+        instead: Callable[[str, Payload], Payload | None] = lambda action, payload: None,
+    ) -> None:
         self._point = point
+        self._instead = instead
         self._faults = faults or Faults({})
         self._context = Context(point, Configuration(point), Firmware(point), Logs(point))
 
@@ -52,6 +62,8 @@ class Ocpp16:
             try:
                 if fault is not None and fault.answer is not None:
                     result = fault.answer(action)
+                elif (other := self._instead(action, payload)) is not None:
+                    result = other
                 else:
                     result = commands.carry_out(self._context, action, payload)
             except CallError as error:

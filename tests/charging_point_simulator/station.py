@@ -6,6 +6,7 @@ import json
 import random
 from datetime import UTC, datetime, timedelta
 
+from charging_point_simulator.deviations.chosen import Deviations
 from charging_point_simulator.ocpp16 import schemas
 from charging_point_simulator.ocpp16.dialect import Ocpp16
 from charging_point_simulator.ocpp16.faulty_answers import read_faults
@@ -44,7 +45,9 @@ class ManualClock:
 class Station:
     """A charging point, and a central system that answers its calls as `answers` says."""
 
-    def __init__(self, *, connectors=1, faults=(), settings=None, connect=True, **options):
+    def __init__(
+        self, *, connectors=1, faults=(), deviations=(), settings=None, connect=True, **options
+    ):
         self.clock = ManualClock()
         self.violations = []
         self.sent = []
@@ -54,7 +57,7 @@ class Station:
         self.point = ChargingPoint(
             "CP0001",
             self.clock,
-            lambda point: Ocpp16(point, read_faults(faults)),
+            lambda point: Ocpp16(point, read_faults(faults), Deviations(deviations).instead),
             settings=settings or Settings(),
             options=Options(connectors=connectors, **options),
             chance=random.Random(1),

@@ -363,6 +363,15 @@ def test_every_command_can_be_rejected_left_open_or_answered_wrongly(action):
         station.call(action, **payload)
 
 
+def test_a_command_that_a_model_does_not_like_has_no_effect():
+    station = Station(deviations=["trigger-needs-connector", "start-needs-connector"])
+    station.take()
+    assert station.status("TriggerMessage", requestedMessage="Heartbeat") == "Rejected"
+    assert station.status("RemoteStartTransaction", idTag="APP") == "Rejected"
+    assert station.take() == []
+    assert station.point.connectors[1].presented is None
+
+
 def minimal(action):
     """A payload that passes the schema: what is required, and no more."""
     document = json.loads((schemas._directory() / f"{action}.json").read_text("utf-8-sig"))

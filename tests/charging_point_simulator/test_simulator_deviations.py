@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from charging_point_simulator.deviations import DEVIATIONS, Deviations, listing
+from charging_point_simulator.deviations.chosen import Deviations
+from charging_point_simulator.deviations.table import DEVIATIONS, listing
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 START = {
@@ -198,6 +199,42 @@ def test_how_it_connects():
     assert not Deviations(["hangs-up"]).patient
 
 
+def profile(level):
+    return {"connectorId": 1, "csChargingProfiles": {"stackLevel": level}}
+
+
+def password(digits):
+    return {"key": "AuthorizationKey", "value": "0" * digits}
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "disliked", "liked", "status"),
+    [
+        ("trigger-needs-connector", "TriggerMessage", {}, {"connectorId": 1}, "Rejected"),
+        ("trigger-refuses-connector", "TriggerMessage", {"connectorId": 1}, {}, "Rejected"),
+        ("start-needs-connector", "RemoteStartTransaction", {}, {"connectorId": 1}, "Rejected"),
+        ("stack-level-zero", "SetChargingProfile", profile(1), profile(0), "Rejected"),
+        (
+            "no-list-differences",
+            "SendLocalList",
+            {"updateType": "Differential"},
+            {"updateType": "Full"},
+            "VersionMismatch",
+        ),
+        ("short-passwords", "ChangeConfiguration", password(42), password(40), "Rejected"),
+    ],
+)
+def test_commands_that_a_model_does_not_like(name, action, disliked, liked, status):
+    deviations = Deviations([name])
+    assert deviations.instead(action, disliked) == {"status": status}
+    assert deviations.instead(action, liked) is None
+    assert deviations.instead("Reset", disliked) is None
+
+
+def test_a_session_that_is_reported_at_the_other_connector():
+    assert sent("start-elsewhere", "StartTransaction")["connectorId"] == 2
+
+
 def test_several_at_once():
     text = Deviations(["byte-order-mark", "no-zone", "null-members"]).write(
         [2, "1", "StartTransaction", START]
@@ -221,8 +258,22 @@ def test_every_deviation_deviates(name):
     frames += [[3, "1", {"configurationKey": [{"key": "A", "readonly": True, "value": "1"}]}]]
     frames += [[4, "1", "NotSupported", "", {}]]
     differs = [f for f in frames if deviations.write(f, "GetConfiguration") != right.write(f)]
+    commands = {
+        "TriggerMessage": [{}, {"connectorId": 1}],
+        "RemoteStartTransaction": [{}],
+        "SetChargingProfile": [profile(1)],
+        "SendLocalList": [{"updateType": "Differential"}],
+        "ChangeConfiguration": [password(42)],
+    }
+    answered = [
+        payload
+        for action, payloads in commands.items()
+        for payload in payloads
+        if deviations.instead(action, payload) is not None
+    ]
     assert (
         differs
+        or answered
         or deviations.message_id(1) != right.message_id(1)
         or deviations.handshake != right.handshake
         or (deviations.boots, deviations.patient, deviations.replays) != (True, True, False)
