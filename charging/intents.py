@@ -480,7 +480,8 @@ def _to_json(value: Any) -> Any:
         return {
             f.name: _to_json(getattr(value, f.name))
             for f in fields(value)
-            if getattr(value, f.name) is not None
+            # None is left out where it is what a reader takes for an absent member, only there
+            if getattr(value, f.name) is not None or f.default is not None
         }
     return dict(value) if isinstance(value, Mapping) else value
 
@@ -531,6 +532,8 @@ def _read_object(kind: Any, value: Any, path: str) -> Any:
         member = f"{path}.{f.name}" if path else f.name
         if value.get(f.name) is not None:
             members[f.name] = _read(hints[f.name], value[f.name], member)
+        elif f.name in value and types.NoneType in typing.get_args(hints[f.name]):
+            members[f.name] = None
         elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             raise InvalidIntentError(member, "is missing")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 
+from cp_backend.deviations import DeviationCounter
 from cp_backend.hub_authorization import HubAuthorization
 from cp_backend.message_log import MessageLog
 from cp_backend.settings import Settings
@@ -13,9 +14,17 @@ from cp_backend.telemetry import Metrics
 
 
 class Context:
-    """A node's store, its way to ask the hub, its message log, its settings and figures."""
+    """A node's store, way to ask the hub, message log, settings, figures, and deviations."""
 
-    __slots__ = ("_message_ids", "hub", "message_log", "metrics", "settings", "store")
+    __slots__ = (
+        "_message_ids",
+        "deviations",
+        "hub",
+        "message_log",
+        "metrics",
+        "settings",
+        "store",
+    )
 
     def __init__(
         self,
@@ -30,6 +39,7 @@ class Context:
         self.message_log = message_log
         self.settings = settings
         self.metrics = metrics
+        self.deviations = DeviationCounter(store.lookups)
         prefix = secrets.token_hex(8)
         self._message_ids = (f"{prefix}-{n}" for n in itertools.count(1))
 

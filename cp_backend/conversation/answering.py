@@ -24,6 +24,8 @@ from cp_backend.ocpp.actions import AnyIncoming
 from cp_backend.ocpp.dialect import Dialect
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
 from cp_backend.ocpp.frames import Call, FrameError
+from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
+from cp_backend.ocpp.tolerance import TOLERANT, Tolerance
 from cp_backend.vocabulary import JsonObject, Registration
 
 log = logging.getLogger(__name__)
@@ -33,17 +35,24 @@ class Answering:
     """Answers the calls of one charging point.
 
     registration: what its last boot was answered, on whatever connection; None: it never booted.
+    tolerance: how what deviates from the standard is read.
     """
 
-    __slots__ = ("_reply", "_waiting", "context", "dialect", "registration", "wire")
+    __slots__ = ("_reply", "_waiting", "context", "dialect", "registration", "tolerance", "wire")
 
     def __init__(
-        self, wire: Wire, context: Context, dialect: Dialect, registration: Registration | None
+        self,
+        wire: Wire,
+        context: Context,
+        dialect: Dialect,
+        registration: Registration | None,
+        tolerance: Tolerance = TOLERANT,
     ) -> None:
         self.wire = wire
         self.context = context
         self.dialect = dialect
         self.registration = registration
+        self.tolerance = tolerance
         self._reply: Reply | None = None
         self._waiting: deque[Call] | None = None
 
@@ -97,29 +106,58 @@ class Answering:
     def _answer(self, call: Call) -> None:
         dialect = self.dialect
         schemas = dialect.schemas()
+        action = call.action
+        if action not in schemas.actions and not self.tolerance.strict:
+            action = schemas.action(action)
         self.context.metrics.count(
-            "MessagesReceived", call.action if call.action in schemas.actions else "unknown"
+            "MessagesReceived", action if action in schemas.actions else "unknown"
         )
-        incoming = dialect.incoming.get(call.action)
+        incoming = dialect.incoming.get(action)
         self._reply = reply = Reply(self, call, incoming)
         try:
-            schemas.check_request(call.action, call.payload)
             if (
                 self.registration is not Registration.ACCEPTED
-                and call.action not in dialect.before_boot
+                and action not in dialect.before_boot
+                and action in schemas.actions
             ):
                 raise CallRefusedError(
                     ErrorCode.SECURITY_ERROR, "BootNotification has not been accepted"
                 )
-            if incoming is None:
-                raise CallRefusedError(ErrorCode.NOT_SUPPORTED, f"{call.action} is not supported")
-            message = incoming.read(call.payload)
+            if not call.repairs and schemas.accepts_request(action, call.payload):
+                message = self._read(action, incoming, call.payload)
+            else:
+                message = self._read_deviating(action, incoming, call)
             HANDLERS[type(message)](self.context, self.wire.charging_point_id, message, reply)
         except CallRefusedError as refusal:
             reply.refuse(refusal)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             # A defect ends this message; the charging point may try again, others go on.
             reply.fail(error)
+
+    def _read(self, action: str, incoming: AnyIncoming | None, payload: JsonObject) -> Any:
+        if incoming is None:
+            raise CallRefusedError(ErrorCode.NOT_SUPPORTED, f"{action} is not supported")
+        return incoming.read(payload)
+
+    def _read_deviating(self, action: str, incoming: AnyIncoming | None, call: Call) -> Any:
+        """Read a call that is not as the standard wants it: repaired, or refused."""
+        schemas = self.dialect.schemas()
+        strict, zone = self.tolerance
+        if strict:
+            schemas.check_request(action, call.payload)
+            what = call.repairs[0].kind.value if call.repairs else "payload"
+            raise CallRefusedError(ErrorCode.FORMATION_VIOLATION, f"the frame's {what} is odd")
+        payload, repairs = call.payload, list(call.repairs)
+        if action != call.action:
+            repairs.append(Repair(action, "", RepairKind.ACTION, sample_of("", call.action)))
+        if not schemas.accepts_request(action, payload):
+            cut_off = any(repair.kind is RepairKind.CUT for repair in repairs)
+            form = schemas.request_form(action)
+            payload, more = form.repair(payload, datetime.now(UTC), zone, complete=not cut_off)
+            repairs += more
+        message = self._read(action, incoming, payload)
+        self.context.deviations.note(self.wire.charging_point_id, action, repairs)
+        return message
 
     def replied(self, frame: bytes) -> None:
         """Send the answer to the call at hand and turn to the next."""

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from charging.command import CommandKind, CommandResult, Outcome
 from charging.database.messages import Direction
@@ -20,6 +21,7 @@ from cp_backend.ocpp.actions import Outgoing, OutgoingCall
 from cp_backend.ocpp.dialect import Dialect
 from cp_backend.ocpp.errors import CallRefusedError
 from cp_backend.ocpp.frames import CallError, CallResult, UnreadableAnswer
+from cp_backend.ocpp.tolerance import Tolerance
 from cp_backend.vocabulary import JsonObject
 
 MAX_COMMANDS_WAITING = 8
@@ -41,6 +43,7 @@ class Command:
         "deadline",
         "message_id",
         "on_result",
+        "outcomes",
         "outgoing",
         "sent_at",
     )
@@ -57,6 +60,7 @@ class Command:
         self.deadline = deadline
         self.on_result = on_result
         self.answers: tuple[JsonObject, ...] = ()
+        self.outcomes: tuple[Outcome, ...] = ()
         self.message_id = ""
         self.sent_at = 0.0
 
@@ -77,12 +81,15 @@ class Command:
 class Asking:
     """Sends commands to one charging point, in the order in which they were asked."""
 
-    __slots__ = ("_commands", "_context", "_dialect", "_wire")
+    __slots__ = ("_commands", "_context", "_dialect", "_tolerance", "_wire")
 
-    def __init__(self, wire: Wire, context: Context, dialect: Dialect) -> None:
+    def __init__(
+        self, wire: Wire, context: Context, dialect: Dialect, tolerance: Tolerance
+    ) -> None:
         self._wire = wire
         self._context = context
         self._dialect = dialect
+        self._tolerance = tolerance
         self._commands: deque[Command] = deque()
 
     @property
@@ -111,9 +118,13 @@ class Asking:
             return
         try:
             calls = outgoing.plan(arguments)
+            for call in calls:
+                self._dialect.schemas().check_request(call.action, call.payload)
+        except CallRefusedError as error:
+            on_result(CommandResult(Outcome.INVALID, error.description))
+            return
         except (KeyError, ValueError, TypeError) as error:
-            detail = f"cannot be written in OCPP {self._dialect.version}: {error}"
-            on_result(CommandResult(Outcome.FAILED, detail))
+            on_result(CommandResult(Outcome.INVALID, str(error)[:255]))
             return
         deadline = self._wire.now + seconds
         self._commands.append(Command(outgoing, calls, deadline, on_result))
@@ -129,20 +140,36 @@ class Asking:
         action = command.call.action
         self._log_answer(command, "result", frame.payload)
         try:
-            self._dialect.schemas().check_response(action, frame.payload)
-            outcome = command.outgoing.read(frame.payload)
+            payload = self._read(action, frame)
+            outcome = command.outgoing.read(payload)
         except CallRefusedError as error:
             self._finish(Outcome.FAILED, f"malformed answer: {error.description}")
         except Exception as error:
             log.exception("result not read", extra={"action": action})
             self._finish(Outcome.FAILED, f"unreadable answer: {error}")
         else:
-            command.answers += (frame.payload,)
+            command.answers += (payload,)
+            command.outcomes += (outcome,)
             if outcome.accepted and len(command.answers) < len(command.calls):
                 command.message_id = ""
             else:
-                self._finish(outcome)
+                self._finish(_least(command.outcomes), _detail(command, outcome))
         self._send_next()
+
+    def _read(self, action: str, frame: CallResult) -> JsonObject:
+        """Return an answer's payload, repaired where it deviates. Raises CallRefusedError."""
+        schemas = self._dialect.schemas()
+        if self._tolerance.strict:
+            schemas.check_response(action, frame.payload)
+            return frame.payload
+        payload, repairs = frame.payload, list(frame.repairs)
+        if not schemas.accepts_response(action, payload):
+            form = schemas.response_form(action)
+            payload, more = form.repair(payload, datetime.now(UTC), self._tolerance.zone)
+            repairs += more
+        if repairs:
+            self._context.deviations.note(self._wire.charging_point_id, f"{action} answer", repairs)
+        return payload
 
     def on_error(self, frame: CallError) -> None:
         """Take the refusal of the call in flight."""
@@ -233,6 +260,25 @@ class Asking:
             return self._commands[0]
         ignore_result(self._context)
         return None
+
+
+def _least(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return what became of several calls: the one that was not accepted, else what must follow."""
+    if not outcomes[-1].accepted:
+        return outcomes[-1]
+    for outcome in (Outcome.REBOOT_REQUIRED, Outcome.SCHEDULED):
+        if outcome in outcomes:
+            return outcome
+    return outcomes[-1]
+
+
+def _detail(command: Command, outcome: Outcome) -> str:
+    """Return what a person must know of an answer: its word, and whether calls before it hold."""
+    if outcome.accepted:
+        return ""
+    word = str(command.answers[-1].get("status", ""))
+    done = len(command.answers) - 1
+    return f"{word}; {done} of {len(command.calls)} were accepted before" if done else word
 
 
 def ignore_result(context: Context) -> None:

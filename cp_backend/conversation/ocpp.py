@@ -12,6 +12,7 @@ from cp_backend.conversation.wire import Wire
 from cp_backend.ocpp import frames
 from cp_backend.ocpp.dialect import Dialect
 from cp_backend.ocpp.frames import Call, CallError, CallResult, Frame, FrameError, UnreadableAnswer
+from cp_backend.ocpp.tolerance import TOLERANT, Tolerance
 from cp_backend.vocabulary import JsonObject, Registration
 
 log = logging.getLogger(__name__)
@@ -27,9 +28,14 @@ class OcppConversation(Answering):
     __slots__ = ("_asking",)
 
     def __init__(
-        self, wire: Wire, context: Context, dialect: Dialect, registration: Registration | None
+        self,
+        wire: Wire,
+        context: Context,
+        dialect: Dialect,
+        registration: Registration | None,
+        tolerance: Tolerance = TOLERANT,
     ) -> None:
-        super().__init__(wire, context, dialect, registration)
+        super().__init__(wire, context, dialect, registration, tolerance)
         self._asking: Asking | None = None
 
     @property
@@ -81,7 +87,7 @@ class OcppConversation(Answering):
             on_result(CommandResult(Outcome.REJECTED, "its boot has not been accepted"))
             return
         if self._asking is None:
-            self._asking = Asking(self.wire, self.context, self.dialect)
+            self._asking = Asking(self.wire, self.context, self.dialect, self.tolerance)
         self._asking.ask(kind, arguments, seconds, on_result)
         self._rest()
 

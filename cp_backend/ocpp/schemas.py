@@ -1,8 +1,7 @@
 """The official schemas of OCPP's messages, compiled when they are first needed.
 
-They are the data files of the PyPI package `ocpp`; its runtime is not imported. Two things are
-loosened, because charging points in the field do them and a refusal helps nobody: serial
-numbers may be too long, and both spellings of Celsius are read.
+They are the data files of the PyPI package `ocpp`; its runtime is not imported. What deviates from
+them is for `tolerance` to repair.
 """
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ from typing import Any
 import jsonschema_rs
 
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
+from cp_backend.ocpp.tolerance import Form, letters
 from cp_backend.vocabulary import JsonObject
-
-_TEMPERATURE_UNITS = {"Celsius", "Celcius"}
 
 _CODES = {
     "required": ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION,
@@ -39,7 +37,7 @@ class Schemas:
 
     def __init__(self, directory: Path) -> None:
         documents = {
-            file.stem: _loosen(json.loads(file.read_text("utf-8-sig")))
+            file.stem: json.loads(file.read_text("utf-8-sig"))
             for file in sorted(directory.glob("*.json"))
         }
         validators = {
@@ -56,11 +54,50 @@ class Schemas:
             for name, validator in validators.items()
             if not name.endswith("Response")
         }
+        self._documents = documents
+        self._forms: dict[str, Form] = {}
+        self._spelled = {letters(action): action for action in self._requests}
 
     @property
     def actions(self) -> frozenset[str]:
         """The actions this version knows."""
         return frozenset(self._requests)
+
+    def action(self, word: str) -> str:
+        """Return the action that a word in other letters means; the word itself for none."""
+        return self._spelled.get(letters(word), word)
+
+    def accepts_request(self, action: str, payload: JsonObject) -> bool:
+        """Return whether a CALL's payload fits its schema."""
+        validator = self._requests.get(action)
+        try:
+            return validator is not None and bool(validator.is_valid(payload))
+        except ValueError:  # the validator goes 255 levels deep and no further
+            return False
+
+    def accepts_response(self, action: str, payload: JsonObject) -> bool:
+        """Return whether a CALLRESULT's payload fits its schema."""
+        try:
+            return bool(self._responses[action].is_valid(payload))
+        except ValueError:
+            return False
+
+    def request_form(self, action: str) -> Form:
+        """Return how a CALL that deviates is repaired. Raises CallRefusedError (NotImplemented)."""
+        if action not in self._requests:
+            raise _unknown(action)
+        return self._form(action if action in self._documents else f"{action}Request", action)
+
+    def response_form(self, action: str) -> Form:
+        """Return how a CALLRESULT that deviates is repaired."""
+        return self._form(f"{action}Response", action)
+
+    def _form(self, name: str, action: str) -> Form:
+        form = self._forms.get(name)
+        if form is None:
+            answer = name.endswith("Response")
+            form = self._forms[name] = Form(action, self._documents[name], answer=answer)
+        return form
 
     def check_request(self, action: str, payload: JsonObject) -> None:
         """Hold a CALL's payload against its schema.
@@ -70,7 +107,7 @@ class Schemas:
         """
         validator = self._requests.get(action)
         if validator is None:
-            raise CallRefusedError(ErrorCode.NOT_IMPLEMENTED, f"unknown action {action[:50]!r}")
+            raise _unknown(action)
         _check(validator, payload)
 
     def check_response(self, action: str, payload: JsonObject) -> None:
@@ -85,6 +122,10 @@ def schemas(version: str) -> Schemas:
     if specification is None or not specification.submodule_search_locations:
         raise RuntimeError("the package `ocpp`, whose schemas are needed, is not installed")
     return Schemas(Path(specification.submodule_search_locations[0]) / version / "schemas")
+
+
+def _unknown(action: str) -> CallRefusedError:
+    return CallRefusedError(ErrorCode.NOT_IMPLEMENTED, f"unknown action {action[:50]!r}")
 
 
 def _check(validator: Any, payload: JsonObject) -> None:
@@ -105,18 +146,3 @@ def _refusal(validator: Any, payload: JsonObject) -> CallRefusedError:
     code = _CODES.get(keyword, ErrorCode.PROPERTY_CONSTRAINT_VIOLATION)
     missing = f" {error.kind.property!r}" if keyword == "required" else ""
     return CallRefusedError(code, f"{where}: violates {keyword}{missing}")
-
-
-def _loosen(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_loosen(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    loosened = {name: _loosen(value) for name, value in schema.items()}
-    for name, value in loosened.get("properties", {}).items():
-        if name.lower().endswith("serialnumber") and isinstance(value, dict):
-            value.pop("maxLength", None)
-    options = loosened.get("enum")
-    if isinstance(options, list) and _TEMPERATURE_UNITS & set(map(str, options)):
-        loosened["enum"] = sorted({*options, *_TEMPERATURE_UNITS})
-    return loosened

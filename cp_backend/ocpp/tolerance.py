@@ -23,6 +23,7 @@ import jsonschema_rs
 import orjson
 
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
+from cp_backend.ocpp.lenient_json import MAX_DEPTH
 from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
 from cp_backend.ocpp.times import read_time, write_time
 
@@ -54,7 +55,7 @@ _NAMES = {
     "serialnumber": "chargePointSerialNumber",
 }
 
-# Spellings of the standard's words that more than letters tell from them, as _letters has them.
+# Spellings of the standard's words that more than letters tell from them, as `letters` has them.
 _SPELLINGS = {
     "%": "Percent",
     "percentage": "Percent",
@@ -96,6 +97,16 @@ _OPTIONAL: dict[str, set[str]] = {
 _ALWAYS_A_FACT = frozenset({"BootNotification", "MeterValues"})
 
 _NOTHING: Any = object()
+
+
+class Tolerance(NamedTuple):
+    """How a charging point is read. strict: what deviates is refused. zone: of times without one."""
+
+    strict: bool = False
+    zone: tzinfo = UTC
+
+
+TOLERANT = Tolerance()
 
 
 class Repaired(NamedTuple):
@@ -298,8 +309,8 @@ class _Object(_Node):
         if self.open:
             out[name] = value[name]
             return
-        letters = _letters(name)
-        right = self.names.get(letters) or self.names.get(_letters(_NAMES.get(letters, "")))
+        spelled = letters(name)
+        right = self.names.get(spelled) or self.names.get(letters(_NAMES.get(spelled, "")))
         if right is not None and right not in value and right not in out:
             walk.note(self.members[right].path, RepairKind.NAME, name)
             self._take(right, self.members[right], value[name], out, walk)
@@ -367,10 +378,10 @@ class _Text(_Node):
         if words is not None:
             self.words = {word: word for word in words}
             self.kept = MAX_KEPT_LENGTH
-            self.spelled = {_letters(word): word for word in words}
-            for letters, word in _SPELLINGS.items():
+            self.spelled = {letters(word): word for word in words}
+            for spelling, word in _SPELLINGS.items():
                 if word in self.words:
-                    self.spelled.setdefault(letters, word)
+                    self.spelled.setdefault(spelling, word)
 
     def mend(self, value: Any, walk: _Walk) -> Any:
         if not isinstance(value, str):
@@ -381,7 +392,7 @@ class _Text(_Node):
         if self.words is not None and value not in self.words:
             assert self.spelled is not None
             walk.note(self.path, RepairKind.WORD, value)
-            value = self.spelled.get(_letters(value), value)
+            value = self.spelled.get(letters(value), value)
             if not value.strip():
                 return _NOTHING
         if self.limit is not None and len(value) > self.limit:
@@ -396,11 +407,27 @@ class _Text(_Node):
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], (str, int, float)):
             return value[0] if isinstance(value[0], str) else self._text(value[0])
         if self.kept is None:  # free text of any length: what was meant is whole in it
-            try:
-                return orjson.dumps(value).decode()
-            except TypeError:  # nested beyond what can be written
-                return _NOTHING
+            if _is_deeper(value, MAX_DEPTH):
+                raise CallRefusedError(
+                    ErrorCode.FORMATION_VIOLATION, f"{self.path}: nested too deep"
+                )
+            return orjson.dumps(value).decode()
         return _NOTHING
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Return whether a JSON value has more levels of lists and objects than that."""
+    row = [value]
+    for _ in range(levels + 1):
+        row = [
+            inner
+            for each in row
+            if isinstance(each, (dict, list))
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not row:
+            return False
+    return True
 
 
 class _Time(_Node):
@@ -508,7 +535,7 @@ def _decimal(value: Any, *, register: bool) -> Decimal | None:
     return number * 1000 if match[2] and match[2].lower() == "kwh" else number
 
 
-def _letters(word: str) -> str:
+def letters(word: str) -> str:
     """Return what spellings of a word have in common."""
     return _BETWEEN.sub("", word[:MAX_KEPT_LENGTH].casefold())
 
@@ -583,7 +610,7 @@ def _object(schema: dict[str, Any], document: dict[str, Any], path: str) -> _Obj
     place = _Object(path)
     for name, member in schema.get("properties", {}).items():
         place.members[name] = _node(member, document, f"{path}/{name}" if path else name)
-        place.names[_letters(name)] = name
+        place.names[letters(name)] = name
     place.required = frozenset(schema.get("required", ()))
     place.lists = tuple(
         name for name in sorted(place.required) if isinstance(place.members.get(name), _List)

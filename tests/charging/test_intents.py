@@ -15,9 +15,11 @@ from charging.intents import (
     INTENTS,
     Availability,
     InvalidIntentError,
+    LocalListEntry,
     Period,
     Profile,
     ProfilePurpose,
+    SendLocalList,
     SetAvailability,
     SetProfile,
     Start,
@@ -127,3 +129,8 @@ def test_a_profile_for_a_session_names_its_evse():
         SetProfile(profile)
     with pytest.raises(InvalidIntentError, match="EVSE 0"):
         SetProfile(Profile(1, ProfilePurpose.WHOLE, Unit.WATTS, (Period(0, 11_000),)), 1)
+
+
+def test_a_token_that_leaves_a_list_does_not_come_back_allowed():
+    intent = SendLocalList(3, (LocalListEntry("TAG", allowed=None),), full=False)
+    assert read_intent(intent.kind, intent.arguments()) == intent

@@ -10,6 +10,7 @@ from charging.command import CommandKind, Outcome
 from cp_backend.conversation.asking import MAX_COMMANDS_WAITING
 from cp_backend.conversation.ocpp import OcppConversation
 from cp_backend.ocpp.dialect import V16
+from cp_backend.ocpp.tolerance import Tolerance
 from cp_backend.vocabulary import Registration, SessionStartedAnswer
 from tests.station import ago, iso
 from tests.wire import MemoryWire, context
@@ -213,15 +214,73 @@ async def test_what_cannot_be_asked_is_answered_at_once(wire, node, conversation
     unbooted = OcppConversation(wire, node, V16, None)
     stop(unbooted, results)
     conversation.command(CommandKind.REMOTE_STOP, {}, 5, results.append)
-    conversation.command(CommandKind.UNLOCK, {"evse_number": 1}, 5, results.append)
+    conversation.command(CommandKind.UNLOCK, {"evse_number": 0}, 5, results.append)
+    for payload in ({"type": "Softly"}, {"type": "Soft", "own": 1}):
+        call = {"action": "Reset", "payload": payload}
+        conversation.command(CommandKind.CALL, call, 5, results.append)
+    call = {"action": "Teleport", "payload": {}}
+    conversation.command(CommandKind.CALL, call, 5, results.append)
     stop(conversation, results, session=2**70)
-    assert [result.outcome for result in results] == [
-        Outcome.REJECTED,
-        Outcome.FAILED,
-        Outcome.NOT_OFFERED,
-        Outcome.FAILED,
+    assert [(result.outcome, result.detail.split(":")[0]) for result in results] == [
+        (Outcome.REJECTED, "its boot has not been accepted"),
+        (Outcome.INVALID, "session_id"),
+        (Outcome.INVALID, "evse_number"),
+        (Outcome.INVALID, "type"),
+        (Outcome.INVALID, "payload"),
+        (Outcome.INVALID, "unknown action 'Teleport'"),
+        (Outcome.FAILED, "cannot be written"),
     ]
     assert wire.sent == []
+
+
+async def test_several_calls_stop_at_the_first_that_is_not_accepted(wire, conversation):
+    results = []
+    values = {"values": {"A": "1", "B": "2", "C": "3"}}
+    conversation.command(CommandKind.WRITE_SETTINGS, values, 5, results.append)
+    say(conversation, 3, wire.sent[0][1], {"status": "RebootRequired"})
+    say(conversation, 3, wire.sent[1][1], {"status": "Rejected"})
+    assert (results[0].outcome, results[0].detail) == (
+        Outcome.REJECTED,
+        "Rejected; 1 of 3 were accepted before",
+    )
+    conversation.command(CommandKind.WRITE_SETTINGS, values, 5, results.append)
+    for place, status in enumerate(("Accepted", "RebootRequired", "Accepted"), 2):
+        say(conversation, 3, wire.sent[place][1], {"status": status})
+    assert results[1].outcome is Outcome.REBOOT_REQUIRED
+    assert len(results[1].answer) == 3
+
+
+async def test_answers_are_read_as_tolerantly_as_calls(wire, conversation):
+    results = []
+    for payload in (
+        [{"status": "Accepted", "connectorId": 1}],
+        [{"status": "accepted"}, {}],
+        [{}],
+        [None],
+        [],
+        [{"status": None}],
+    ):
+        stop(conversation, results)
+        say(conversation, 3, wire.sent[-1][1], *payload)
+    assert [result.outcome for result in results] == [
+        *[Outcome.ACCEPTED] * 2,
+        *[Outcome.FAILED] * 4,
+    ]
+
+
+async def test_a_strict_charging_point_is_refused_what_deviates(wire, node):
+    strict = OcppConversation(wire, node, V16, Registration.ACCEPTED, Tolerance(strict=True))
+    for frame in (
+        [2, "1", "Heartbeat", {"own": 1}],
+        [2, "1", "Heartbeat", None],
+        [2, 1, "Heartbeat", {}],
+        [2, "1", "heartbeat", {}],
+    ):
+        say(strict, *frame)
+    assert [frame[2] for frame in wire.sent] == [
+        *["FormationViolation"] * 3,
+        "NotImplemented",
+    ]
 
 
 async def test_only_so_many_commands_wait(conversation):

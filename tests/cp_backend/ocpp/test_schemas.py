@@ -58,16 +58,9 @@ def test_an_action_that_is_never_answered_is_known_too():
     )
 
 
-def test_serial_numbers_may_be_too_long():
-    V16.check_request(
-        "BootNotification",
-        {
-            "chargePointVendor": "V",
-            "chargePointModel": "M",
-            "chargePointSerialNumber": "x" * 60,
-            "chargeBoxSerialNumber": "x" * 60,
-        },
-    )
+def test_an_action_is_known_by_its_letters():
+    assert V16.action("heart_beat") == "Heartbeat"
+    assert V16.action("Teleport") == "Teleport"
 
 
 @pytest.mark.parametrize("unit", ["Celsius", "Celcius"])

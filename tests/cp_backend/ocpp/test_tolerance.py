@@ -248,7 +248,9 @@ def test_what_is_nested_deep_costs_its_place_only():
     assert repaired("StopTransaction", {**STOP, "x": deep, "reason": deep})[0] == STOP
     with pytest.raises(CallRefusedError):
         repair("Authorize", {"idTag": deep})
-    assert repaired("DataTransfer", {"vendorId": "v", "data": deep})[0] == {"vendorId": "v"}
+    with pytest.raises(CallRefusedError) as error:
+        repair("DataTransfer", {"vendorId": "v", "data": deep})
+    assert error.value.description == "data: nested too deep"
 
 
 # Any message of any action, deviated.
