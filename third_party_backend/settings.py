@@ -76,7 +76,7 @@ class Settings:
     )
     offline_grace: float = setting(
         300.0,
-        "seconds a charging point may be offline before its EVSEs are OutOfService at the hub",
+        "seconds a charging point may be offline before the hub shows its EVSEs as out of service",
     )
     progress_interval: float = setting(
         300.0,

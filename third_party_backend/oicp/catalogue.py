@@ -10,6 +10,9 @@ from charging.master_data import ALWAYS_OPEN
 
 Json = dict[str, Any]
 
+PRODUCTS_OF_EVSE = "EvseIDProductList"
+"""The member of an EVSE's pricing that names its products."""
+
 _FEES = {
     "start_fee": ("START FEE", None),
     "fixed_fee": ("FIXED FEE", None),
@@ -113,5 +116,5 @@ def evse_pricing(evse_id: str, provider_id: str, product_ids: list[str]) -> Json
     return {
         "EvseID": evse_id,
         "ProviderID": provider_id,
-        "EvseIDProductList": product_ids,
+        PRODUCTS_OF_EVSE: product_ids,
     }

@@ -180,3 +180,9 @@ def acknowledgment(
         "StatusCode": status,
         **{name: value for name, value in partners.items() if value is not None},
     }
+
+
+def code_of(answer: dict[str, Any]) -> str:
+    """Return the status code of an Acknowledgment."""
+    code: str = answer["StatusCode"]["Code"]
+    return code

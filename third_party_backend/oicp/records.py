@@ -21,6 +21,8 @@ MAX_READINGS = 100
 MAX_SIGNED_VALUES = 10
 MAX_SIGNED_LENGTH = 3000
 MAX_ERROR_INFO = 250
+PROGRESS_AT = "EventOccurred"
+"""The member of a Progress notification that says of what moment it is."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """A charging point's clock may be so far ahead; the record waits until it is true."""
 
@@ -174,7 +176,7 @@ def progress_notification(
         **_notification("Progress", session, operator_id),
         "SessionStart": time(started_at),
         "ChargingStart": time(started_at),
-        "EventOccurred": time(read_at),
+        PROGRESS_AT: time(read_at),
         "ChargingDuration": int((read_at - started_at) / timedelta(milliseconds=1)),
         "ConsumedEnergyProgress": _meter(max(0, meter_wh - meter_start_wh)),
         "MeterValueStart": _meter(meter_start_wh),

@@ -27,6 +27,12 @@ from charging.identity import redact, rfid_uid
 from charging.service.backoff import Backoff
 from charging.service.telemetry import Metrics
 from third_party_backend.deadlines import DeadlineConnection
+from third_party_backend.oicp.authorizations import (
+    HubAuthorization,
+    is_authorized,
+    read_authorization,
+    session_of,
+)
 from third_party_backend.oicp.calls import (
     AUTHORIZE_STARTS_PER_MINUTE,
     AUTHORIZE_STOPS_PER_MINUTE,
@@ -34,13 +40,12 @@ from third_party_backend.oicp.calls import (
     authorize_start,
     authorize_stop,
 )
-from third_party_backend.oicp.identification import of_uid, uid_of
+from third_party_backend.oicp.identification import of_uid
 from third_party_backend.oicp.verdicts import Answer, Verdict
 from third_party_backend.relay.client import HubClient
 from third_party_backend.relay.database import (
     BEAT_SECONDS,
     WORKER,
-    Json,
     keep_connected,
     work_when_locked,
 )
@@ -201,11 +206,7 @@ class Authorizer(threading.Thread):
 def _word(answer: Answer) -> str:
     if answer.verdict is not Verdict.DONE:
         return "unreachable" if answer.verdict is Verdict.AGAIN else "refused"
-    return "authorized" if _authorized(answer) else "not authorized"
-
-
-def _authorized(answer: Answer) -> bool:
-    return (answer.body or {}).get("AuthorizationStatus") == "Authorized"
+    return "authorized" if is_authorized(answer.body) else "not authorized"
 
 
 def _beat(connection: Connection, kind: AuthorizationKind) -> None:
@@ -261,7 +262,7 @@ def _note(
     connection: Connection, kind: AuthorizationKind, question: Question, answer: Answer
 ) -> None:
     """Store the answer; what the hub authorized too late is ended, so that no provider waits."""
-    authorized = _authorized(answer)
+    authorized = is_authorized(answer.body)
     accepted = authorized if answer.verdict is not Verdict.AGAIN else None
     with connection.transaction():
         in_time = connection.execute(
@@ -271,19 +272,22 @@ def _note(
             [
                 accepted,
                 answer.reason or answer.code,
-                (answer.body or {}).get("SessionID") if authorized else None,
+                session_of(answer.body) if authorized else None,
                 question.authorization_id,
             ],
         ).rowcount
         if authorized and kind is AuthorizationKind.START:
-            _open_session(connection, question, answer.body or {}, in_time=bool(in_time))
+            granted = read_authorization(answer.body or {})
+            _open_session(connection, question, granted, in_time=bool(in_time))
         connection.execute(
             "SELECT pg_notify(%s, %s)",
             [AUTHORIZATION_ANSWERS_CHANNEL, str(question.authorization_id)],
         )
 
 
-def _open_session(connection: Connection, question: Question, body: Json, *, in_time: bool) -> None:
+def _open_session(
+    connection: Connection, question: Question, granted: HubAuthorization, *, in_time: bool
+) -> None:
     uid = rfid_uid(question.id_tag)
     assert uid is not None
     inserted = connection.execute(
@@ -302,17 +306,17 @@ def _open_session(connection: Connection, question: Question, body: Json, *, in_
         ON CONFLICT DO NOTHING
         """,
         {
-            "session": str(body["SessionID"]),
-            "provider": str(body["ProviderID"]),
+            "session": granted.hub_session_id,
+            "provider": granted.provider_id,
             "evse": question.evse_id,
             "charging_point": question.charging_point_id,
             "ours": question.session_id,
             "who": Jsonb(of_uid(uid)),
             "id_tag": question.id_tag,
             "partner": question.cpo_partner_session_id,
-            "their_partner": body.get("EMPPartnerSessionID"),
+            "their_partner": granted.emp_partner_session_id,
             "state": "accepted" if in_time else "ended",
-            "stops": _stop_tokens(body),
+            "stops": granted.uids_to_stop,
         },
     ).rowcount
     if not inserted:
@@ -325,7 +329,7 @@ def _open_session(connection: Connection, question: Question, body: Json, *, in_
                     EventKind.HUB_SESSION_CLOSED,
                     question.charging_point_id,
                     {
-                        "hub_session_id": str(body["SessionID"]),
+                        "hub_session_id": granted.hub_session_id,
                         "why": NothingCharged.TOO_LATE.value,
                     },
                 )
@@ -347,9 +351,3 @@ def _open_session(connection: Connection, question: Question, body: Json, *, in_
                 )
             ],
         )
-
-
-def _stop_tokens(body: Json) -> list[str]:
-    """Return the cards that may end the session too."""
-    found = map(uid_of, body.get("AuthorizationStopIdentifications") or ())
-    return [uid for uid in found if uid is not None]

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from charging.database.connection import Connection
 from charging.delivery import DeliveryState, Queue
+from third_party_backend.oicp.catalogue import PRODUCTS_OF_EVSE
 from third_party_backend.relay.database import Json, dump, wake
 
 CATALOGUE = frozenset(
@@ -53,7 +54,7 @@ READY = {
     Queue.EVSE_PRICING: f"""
         {_HAS_DATA} AND NOT EXISTS (
             SELECT 1 FROM jsonb_array_elements_text(
-                coalesce(d.payload -> 'EvseIDProductList', '[]')) AS product
+                coalesce(d.payload -> '{PRODUCTS_OF_EVSE}', '[]')) AS product
             WHERE NOT EXISTS (
                 SELECT 1 FROM deliveries AS m
                 WHERE m.queue = 'pricing-products' AND m.delivered IS NOT NULL

@@ -57,12 +57,6 @@ def end(requests: Requests, request: EndRequest, to_code: ToCode) -> Json:
             return acknowledgment(code, info, request.hub_session_id, references)
 
 
-def code_of(answer: Json) -> str:
-    """Return the status code of an Acknowledgment."""
-    code: str = answer["StatusCode"]["Code"]
-    return code
-
-
 def log_answer(event: str, hub_session_id: str, provider_id: str, evse_id: str, code: str) -> None:
     """Write a line for a request and how it was answered."""
     log.info(

@@ -6,9 +6,9 @@ import time
 
 from flask import Blueprint, Response, jsonify, request
 
-from third_party_backend.oicp.messages import RemoteStart, RemoteStop, read
+from third_party_backend.oicp.messages import RemoteStart, RemoteStop, code_of, read
 from third_party_backend.oicp.status import of_outcome
-from third_party_backend.routes.answering import begin, code_of, end, log_answer
+from third_party_backend.routes.answering import begin, end, log_answer
 from third_party_backend.services import services
 
 blueprint = Blueprint(

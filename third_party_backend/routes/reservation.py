@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify, request
 
-from third_party_backend.oicp.messages import ReservationStart, ReservationStop, read
+from third_party_backend.oicp.messages import ReservationStart, ReservationStop, code_of, read
 from third_party_backend.oicp.status import of_reservation
-from third_party_backend.routes.answering import begin, code_of, end, log_answer
+from third_party_backend.routes.answering import begin, end, log_answer
 from third_party_backend.services import services
 
 blueprint = Blueprint(

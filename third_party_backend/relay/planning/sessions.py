@@ -271,10 +271,10 @@ def progress(context: Context) -> None:
           AND coalesce(last.settled_at, begun.settled_at)
               < now() - make_interval(secs => %s)
           AND m.sampled_at
-              > coalesce((last.payload ->> 'EventOccurred')::timestamptz, s.started_at)
+              > coalesce((last.payload ->> %s)::timestamptz, s.started_at)
         LIMIT %s
         """,
-        [context.settings.progress_interval, BATCH],
+        [context.settings.progress_interval, records.PROGRESS_AT, BATCH],
     ).fetchall()
     notifications = []
     for name, evse_id, identification, ours, theirs, *facts in rows:
