@@ -307,8 +307,9 @@ class World:
         return web
 
     def run_relay(self, **settings: str) -> Relay:
-        """Start a relay to the hub."""
-        relay = Relay(self.database_url, self._log("relay"), self.hub.url, settings)
+        """Start a relay to the hub of this world, or to `hub_url`."""
+        hub_url = settings.get("hub_url") or self.hub.url
+        relay = Relay(self.database_url, self._log("relay"), hub_url, settings)
         self._keep(relay.program)
         return relay
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlencode
 
-import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from charging.database.connection import Limits, connect
+
 _ROWS = "SELECT, INSERT, UPDATE, DELETE"
+_LIMITS = Limits(connect=10, statement=None)
 
 
 def grant(url: str, user: str, password: str) -> None:
@@ -18,7 +20,7 @@ def grant(url: str, user: str, password: str) -> None:
     Raises psycopg.Error; then nothing has changed. See docs/decisions/0007-two-database-users.md.
     """
     name = sql.Identifier(user)
-    with psycopg.connect(url) as connection:
+    with connect(url, "grant", _LIMITS) as connection, connection.transaction():
         known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (user,)).fetchone()
         connection.execute(
             sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(
@@ -43,7 +45,7 @@ def create(url: str, name: str, user: str, password: str) -> str:
     psycopg.Error.
     """
     database, owner = sql.Identifier(name), sql.Identifier(user)
-    with psycopg.connect(url, autocommit=True) as connection:
+    with connect(url, "create", _LIMITS) as connection:
         known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (user,)).fetchone()
         connection.execute(
             sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(

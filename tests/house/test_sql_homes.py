@@ -8,8 +8,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ("charging", "cp_backend", "third_party_backend", "operations", "scripts")
 
-# The rights of database users are another matter than the connections of services.
-NOT_YET = {r"psycopg\.(AsyncConnection\.)?connect\(": {"charging/database/grant.py"}}
 HOMES = {
     "INSERT INTO events": "charging/database/events.py",
     "INSERT INTO commands": "charging/database/commands.py",
@@ -27,5 +25,4 @@ def test_there_is_one_home(pattern):
         for file in (ROOT / program).rglob("*.py")
         if "migrations" not in file.parts and re.search(pattern, file.read_text())
     }
-    assert HOMES[pattern] in found
-    assert found - {HOMES[pattern]} <= NOT_YET.get(pattern, set())
+    assert found == {HOMES[pattern]}

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from scripts.world import Node, Simulator
+from scripts.world import Node, Simulator, World
 from tests.hub import HubSimulator
 from tests.system.roaming import Roaming
 
@@ -40,6 +40,5 @@ def roaming(
 ) -> Iterator[Roaming]:
     """A node, and whatever ``roaming.begin(…)`` starts beside it."""
     node = run_node(admit_unknown="true")
-    made = Roaming(database, database_url, tmp_path, node, run_hub_simulator, simulate)
-    yield made
-    made.end()
+    with World(database_url, tmp_path) as world:
+        yield Roaming(database, world, node, run_hub_simulator, simulate)

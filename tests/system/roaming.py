@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import os
-import subprocess
-import sys
+import json
 
-from scripts.programs import Program, free_port
+from charging.database.audit import Asker
+from operations import evses
 from tests.hub import PROVIDER
 from tests.rows import add_charging_point, evse_row
 from tests.waiting import eventually
 
+BY = Asker("operator", "tests")
 FAST = ("--duration", "120", "--meter-values-interval", "30", "--time-compression", "240")
 ENDLESS = ("--duration", 1_000_000)
 CARD = "04A1B2C3"
@@ -20,64 +19,44 @@ CARD = "04A1B2C3"
 class Roaming:
     """The whole of it. The charging points SIM00001 … have the EVSEs DE*VNI*E1*1 …"""
 
-    def __init__(self, database, database_url, directory, node, run_hub_simulator, simulate):
+    def __init__(self, database, world, node, run_hub_simulator, simulate):
         self.database = database
         self.node = node
-        self.directory = directory
-        self._url = database_url
+        self._world = world
         self._simulate = simulate
         self._run_hub_simulator = run_hub_simulator
-        self._programs = []
-        self.web_port = free_port()
 
     def begin(self, *hub_words, charging_points=1, silent=(), relay=True, **settings):
         """Register charging points; start the hub, the service and the relay.
 
         silent: numbers of those whose EVSE is not offered for roaming.
         """
-        self.hub = self._run_hub_simulator(*hub_words, operator_port=self.web_port)
-        self.settings = {
-            "DATABASE_URL": self._url,
-            "THIRD_PARTY_WORKERS": "1",
-            "THIRD_PARTY_HUB_URL": self.hub.url,
-            "THIRD_PARTY_OPERATOR_ID": "DE*VNI",
-            "THIRD_PARTY_OPERATOR_NAME": "VNI",
-            "THIRD_PARTY_HUB_MAX_BACKOFF": "1",
-            **{f"THIRD_PARTY_{name.upper()}": str(value) for name, value in settings.items()},
+        self.hub = self._run_hub_simulator(*hub_words, operator_port=self._world.web_port)
+        self._settings = {
+            "hub_url": self.hub.url,
+            "operator_id": "DE*VNI",
+            "operator_name": "VNI",
+            "hub_max_backoff": "1",
+            **{name: str(value) for name, value in settings.items()},
         }
-        self.register(charging_points, silent)
-        web = self.run("third_party_backend", "--port", self.web_port)
+        for number in range(1, charging_points + 1):
+            add_charging_point(self.database, f"SIM{number:05d}")
+        self.import_evses(charging_points, silent)
+        web = self._world.run_web(**self._settings)
         if relay:
             self.run_relay()
-        web.wait_until_ready(f"http://127.0.0.1:{self.web_port}/health/ready")
+        web.wait_until_ready()
         if relay:
             offered = charging_points - len(silent)
             eventually(lambda: self.hub.figures()["evses"] == offered, 30)
         return self
 
-    def run(self, *words):
-        log = self.directory / f"{words[0]}{len(self._programs)}.log"
-        self._programs.append(Program(list(map(str, words)), log, self.settings))
-        return self._programs[-1]
-
     def run_relay(self):
-        return self.run("third_party_backend", "relay")
+        """Start a relay, or one more; return its program."""
+        return self._world.run_relay(**self._settings).program
 
-    def operations(self, *words, code=0):
-        done = subprocess.run(
-            [sys.executable, "-m", "operations", *map(str, words)],
-            env={**os.environ, "DATABASE_URL": self._url},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr
-        return done.stdout
-
-    def table(self, count, silent, **more):
-        """A file of EVSEs, as an operator fills it in."""
-        table = self.directory / "evses.csv"
+    def import_evses(self, count, silent=(), **more):
+        """Take a table of EVSEs in, as an operator fills it in."""
         rows = [
             evse_row(
                 charging_point=f"SIM{number:05d}",
@@ -89,16 +68,7 @@ class Roaming:
             )
             for number in range(1, count + 1)
         ]
-        with table.open("w", newline="") as lines:
-            writer = csv.DictWriter(lines, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-        return table
-
-    def register(self, count, silent):
-        for number in range(1, count + 1):
-            add_charging_point(self.database, f"SIM{number:05d}")
-        self.operations("evses", "import", self.table(count, silent))
+        evses.import_table(self.database, json.dumps(rows), by=BY)
 
     def evse(self, number=1):
         return f"DE*VNI*E{number}*1"
@@ -155,8 +125,4 @@ class Roaming:
         ).fetchone()[0]
 
     def has_status(self, status, number=1, seconds=20):
-        eventually(lambda: self.hub.statuses()[self.evse(number)] == status, seconds)
-
-    def end(self):
-        for program in reversed(self._programs):
-            program.stop()
+        eventually(lambda: self.hub.statuses().get(self.evse(number)) == status, seconds)

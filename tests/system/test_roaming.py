@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import trustme
 
+from operations import hub as back_office
+from operations import prices, tokens
 from tests.hub import PROVIDER
-from tests.system.roaming import CARD, ENDLESS
+from tests.system.roaming import BY, CARD, ENDLESS
 from tests.waiting import eventually
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
@@ -58,7 +60,7 @@ def test_a_remote_start_on_what_cannot_be_started_is_answered_by_its_code(roamin
     roaming.charge(
         *("--sessions", 0, "--stay", "--status", "Unavailable"), expect="Unavailable", first=2
     )
-    roaming.operations("tokens", "add", "LOCAL")
+    tokens.add(roaming.database, "LOCAL", by=BY)
     roaming.charge("--id-tag", "LOCAL", *ENDLESS, expect="Charging", first=3)
     codes = {number: roaming.start(number)["code"] for number in (1, 2, 3, 4, 5, 6)}
     assert codes == {1: "700", 2: "700", 3: "602", 4: "501", 5: "604", 6: "603"}
@@ -167,8 +169,8 @@ def test_a_reservation_that_is_cancelled_frees_the_evse(roaming):
 
 def test_prices_reach_the_hub_products_first(roaming):
     roaming.begin(charging_points=2)
-    roaming.operations("prices", "import", EXAMPLES / "prices.csv")
-    roaming.operations("evses", "import", roaming.table(2, (), prices="AC-STANDARD;DC-FAST"))
+    prices.import_table(roaming.database, (EXAMPLES / "prices.csv").read_text(), by=BY)
+    roaming.import_evses(2, prices="AC-STANDARD;DC-FAST")
     eventually(
         lambda: (
             [evse["products"] for evse in roaming.hub.control.get("/evses")]
@@ -176,7 +178,7 @@ def test_prices_reach_the_hub_products_first(roaming):
         ),
         30,
     )
-    roaming.operations("evses", "import", roaming.table(1, (), prices="AC-STANDARD"))
+    roaming.import_evses(1, prices="AC-STANDARD")
     eventually(
         lambda: roaming.hub.control.get("/evses")[0]["products"] == ["AC-STANDARD"],
         30,
@@ -186,7 +188,7 @@ def test_prices_reach_the_hub_products_first(roaming):
 
 def test_the_hub_sees_a_status_within_five_seconds(roaming):
     roaming.begin(charging_points=10)
-    roaming.operations("tokens", "add", "LOCAL")
+    tokens.add(roaming.database, "LOCAL", by=BY)
     roaming.charge("--id-tag", "LOCAL", "--stay", charging_points=10, expect=None)
     eventually(
         lambda: [s["status"] for s in roaming.hub.control.get("/statuses")].count("Occupied") == 10,
@@ -260,8 +262,8 @@ def test_a_record_that_the_hub_refuses_waits_for_the_operator(roaming):
         session = roaming.start()["session"]
         eventually(lambda n=number: roaming.deliveries("charge-detail-record", "parked") == n, 20)
         assert roaming.hub.session(session)["cdr"] is None
-        assert session in roaming.operations("hub", "parked", "--json")
-    roaming.operations("hub", "requeue", "--all")
+        assert session in {parked.key for parked in back_office.list_parked(roaming.database)}
+    back_office.requeue(roaming.database, by=BY, everything=True)
     eventually(lambda: roaming.hub.figures()["sessions_open"] == 0, 20)
     assert roaming.hub.figures()["energy_wh"] == sum(roaming.energy().values())
     assert roaming.hub.violations() == []

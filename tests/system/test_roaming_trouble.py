@@ -7,7 +7,9 @@ import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.system.roaming import CARD, ENDLESS
+from operations import evses
+from operations import hub as back_office
+from tests.system.roaming import BY, CARD, ENDLESS
 from tests.waiting import eventually
 
 
@@ -84,11 +86,11 @@ def test_an_evse_that_is_withdrawn_while_it_charges_is_billed_all_the_same(roami
     roaming.charge("--wait-for-remote", *ENDLESS)
     session = roaming.start()["session"]
     eventually(lambda: roaming.notified(session) == ["Start"], 20)
-    roaming.operations("evses", "withdraw", roaming.evse())
+    evses.set_roaming(roaming.database, [roaming.evse()], by=BY, roaming=False)
     eventually(lambda: roaming.hub.statuses() == {}, 20)
     assert roaming.stop(session)["code"] == "000"
     assert roaming.billed(session)["energy_wh"] == roaming.energy()[session]
-    roaming.operations("evses", "offer", roaming.evse())
+    evses.set_roaming(roaming.database, [roaming.evse()], by=BY, roaming=True)
     roaming.has_status("Available")
     assert roaming.hub.violations() == []
 
@@ -100,8 +102,8 @@ def test_a_hub_that_forgot_everything_is_told_again(roaming):
     roaming.hub.program.stop()
     roaming.hub.file.unlink()
     roaming.hub.start_again()
-    roaming.operations("hub", "full-load", "evse-data")
-    roaming.operations("hub", "full-load", "evse-status")
+    back_office.request_full_load(roaming.database, "evse-data", by=BY)
+    back_office.request_full_load(roaming.database, "evse-status", by=BY)
     roaming.has_status("Available")
     session = roaming.start()["session"]
     assert roaming.billed(session)["energy_wh"] == roaming.energy()[session]
