@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class OperationError(Exception):
-    """Something cannot be done; the message is one sentence that says what to do instead."""
+    """Something cannot be done; the message is one sentence with what to do instead."""
 
 
 class InvalidError(OperationError):
@@ -28,7 +28,7 @@ class ExistsError(OperationError):
 
 
 class ConflictError(OperationError):
-    """What there is stands against it: somebody uses it, it has ended, it belongs to another."""
+    """The state of things does not allow it: in use, ended, or another's."""
 
 
 class TableFaultsError(OperationError):

@@ -1,4 +1,4 @@
-"""EVSEs: the names of connectors in roaming, and what drivers are told of them."""
+"""EVSEs: the names of connectors in roaming, and the master data that drivers see."""
 
 from __future__ import annotations
 
@@ -151,9 +151,9 @@ def list_all(connection: Connection) -> list[Evse]:
 
 
 def import_table(connection: Connection, text: str, *, by: Asker) -> Imported:
-    """Name connectors and say what drivers are told of them, by a table in CSV or JSON.
+    """Name connectors and fill in their master data, by a table in CSV or JSON.
 
-    connection: in autocommit. operations.imports says what holds when it is interrupted. Raises
+    connection: in autocommit. An interrupted one: see operations.imports. Raises
     InvalidError, TableFaultsError; then nothing was written. Raises ConflictError where another
     import runs, or where another operator changed names meanwhile: some parts may be written then.
     """
@@ -178,7 +178,7 @@ def import_table(connection: Connection, text: str, *, by: Asker) -> Imported:
             imports.in_parts(connection, ordered, lambda part: _write(connection, part))
         except (psycopg.errors.UniqueViolation, psycopg.errors.ForeignKeyViolation):
             raise ConflictError(
-                "EVSEs were changed by somebody else meanwhile, so only a part was imported;"
+                "another operator changed EVSEs meanwhile, so only a part was imported;"
                 " import the file again"
             ) from None
     return Imported(len(wanted), sum(row.roaming for row in wanted))

@@ -1,4 +1,4 @@
-"""What the roaming hub was told, what waits for it, and what it refused."""
+"""Deliveries to the roaming hub: what it has, what waits, and what it refused."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def requeue(
     Raises InvalidError, ConflictError.
     """
     if not (deliveries or queue or everything):
-        raise InvalidError("say which: numbers of deliveries, --queue NAME or --all")
+        raise InvalidError("name them: numbers of deliveries, --queue NAME or --all")
     with connection.transaction():
         chosen = connection.execute(
             """

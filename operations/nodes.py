@@ -15,7 +15,7 @@ from charging.database.presence import node_state
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node. state: serving, draining or silent. figures: docs/metrics.md says what each means."""
+    """A node. state: serving, draining or silent. figures: explained in docs/metrics.md."""
 
     node: UUID
     address: str

@@ -40,7 +40,7 @@ class Price:
 def import_table(connection: Connection, text: str, *, by: Asker) -> int:
     """Add or change prices by a table in CSV or JSON; return how many rows it has.
 
-    operations.imports says what holds when it is interrupted. Raises InvalidError, ConflictError,
+    An interrupted one: see operations.imports. Raises InvalidError, ConflictError,
     TableFaultsError; then nothing was written.
     """
     rows, faults = imports.read(text, read_prices)

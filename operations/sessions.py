@@ -57,7 +57,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class UnassignedFact:
-    """A billing fact, whole, that names a session nobody knows or contradicts its end."""
+    """A billing fact, whole, of a session that is not known or that ended otherwise before."""
 
     fact: int
     charging_point: str

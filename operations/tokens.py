@@ -35,9 +35,9 @@ def add(
     parent: str | None = None,
     note: str = "",
 ) -> str:
-    """Let a token charge; return the form in which it is compared. Raises InvalidError, ExistsError.
+    """Let a token charge; return the form in which it is compared.
 
-    expires_at: aware UTC.
+    expires_at: aware UTC. Raises InvalidError, ExistsError.
     """
     key = valid(id_tag_key, token)
     group = valid(id_tag_key, parent) if parent else None

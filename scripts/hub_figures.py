@@ -147,7 +147,7 @@ def _backend() -> Iterator[Backend]:
 
 
 def _at_a_pace(backend: Backend, evses: list[str], pace: float, minutes: float) -> bool:
-    """Start at a steady pace; say whether 99 of 100 were answered within half a second."""
+    """Start at a steady pace; return whether 99 of 100 were answered within half a second."""
     count, apart = int(pace * minutes), 60 / pace
     console.print(f"{count} remote starts, {pace:g} a minute …")
     begun = time.monotonic()

@@ -1,6 +1,6 @@
 """Start the project's programs as processes of their own, and end them again.
 
-The demo and the system tests both run the programs as an operator would.
+`scripts.world` puts them together.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ _claims: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody has, nor gets by chance before it is used.
+    """Return a free port of the loopback address that no client's connection can take meanwhile.
 
     The port's name stays taken in Linux's abstract namespace while this process lives, so that
     two test runs on one machine, even of two users, are never given the same port.

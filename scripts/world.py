@@ -75,7 +75,7 @@ def _lives(process_id: int) -> bool:
 
 
 def new_directory(purpose: str) -> Path:
-    """Return an empty directory for this run's files, below var; those of ended runs are removed."""
+    """Return an empty directory for this run's files; those of ended runs are removed."""
     above = state_directory() / purpose
     directory = above / str(os.getpid())
     directory.mkdir(parents=True, exist_ok=True)

@@ -62,8 +62,9 @@ def application_user() -> tuple[str, str]:
 def database() -> Iterator[str]:
     """Yield the address of a running database whose schema is up to date.
 
-    With DATABASE_URL (or DATABASE_HOST and its companions) set, that database is used as it is: migrations are a deliberate step in
-    production (`python -m charging.database upgrade`). With it unset, an embedded server is
+    With DATABASE_URL (or DATABASE_HOST and its companions) set, that database is used as it is:
+    migrations are a deliberate step in production (`python -m charging.database upgrade`). With it
+    unset, an embedded server is
     started, or shared, and migrated; it stops when the last program using it leaves.
     """
     if configured := configured_url():

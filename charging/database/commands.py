@@ -336,7 +336,7 @@ def give_up(connection: Connection, command_id: int) -> CommandResult:
 def wait(connection: Connection, command_id: int, seconds: float) -> CommandResult:
     """Wait for a command's result; after so many seconds it is given up.
 
-    connection: in autocommit, and of nobody else meanwhile. Raises psycopg.Error.
+    connection: in autocommit, and not used by others meanwhile. Raises psycopg.Error.
     """
     deadline = time.monotonic() + seconds
     # Listening before the first look: an answer may be faster than we are.

@@ -115,7 +115,8 @@ def listen(
     """Call back with channel and payload of each notification until stopped; for a thread.
 
     The database's absence is survived with backoff. Notifications sent meanwhile are lost, so
-    `on_listening` is called each time that listening has begun: look at what they would have told.
+    `on_listening` is called each time that listening has begun: it looks for what they would have
+    announced.
     Both callbacks run in this thread and must neither block nor raise.
     """
     backoff = Backoff(MAX_BACKOFF_SECONDS)

@@ -1,8 +1,8 @@
-"""What a service tells about itself: counters, samples, CloudWatch embedded metrics.
+"""What a service measures of itself: counters, samples, CloudWatch embedded metrics.
 
 Nothing here blocks or allocates for each message beyond an addition: figures gather in memory
-and leave once a minute as one log line in CloudWatch's embedded metric format. Each program says
-which metrics it has; they are made nowhere else.
+and leave once a minute as one log line in CloudWatch's embedded metric format. Each program
+declares its metrics; they are made nowhere else.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from charging.database.connection import Connection
 from operations import charging_points
 from operations.charging_points import REGISTRATIONS, Credential
 from operations.command_line.asker import BY
-from operations.command_line.output import records, say, show, show_json
+from operations.command_line.output import print_text, records, show, show_json
 
 
 def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -62,7 +62,7 @@ def set_registration(connection: Connection, options: argparse.Namespace) -> Non
     if options.json:
         show_json({"charging_point": options.id, "registration": options.registration})
     else:
-        say(f"{options.id}: registration is now {options.registration}")
+        print_text(f"{options.id}: registration is now {options.registration}")
 
 
 def list_all(connection: Connection, options: argparse.Namespace) -> None:
@@ -80,7 +80,7 @@ def _show_password(credential: Credential, what: str, *, as_json: bool) -> None:
     if as_json:
         show_json({"charging_point": credential.charging_point, "password": credential.password})
     elif credential.password is None:
-        say(f"{credential.charging_point} {what}, without a password")
+        print_text(f"{credential.charging_point} {what}, without a password")
     else:
-        say(f"{credential.charging_point} {what}. The password, shown this once:")
-        say(credential.password)
+        print_text(f"{credential.charging_point} {what}. The password, shown this once:")
+        print_text(credential.password)

@@ -8,7 +8,7 @@ from charging.database.commands import wait
 from charging.database.connection import Connection
 from operations import commands
 from operations.command_line.asker import BY
-from operations.command_line.output import say, show_json
+from operations.command_line.output import print_text, show_json
 from operations.commands import DEFAULT_SECONDS, Queued
 from operations.errors import OperationError
 
@@ -73,4 +73,4 @@ def _show_result(connection: Connection, queued: Queued, *, as_json: bool) -> No
             f"{name}: {result.outcome}{f' ({result.detail})' if result.detail else ''}"
         )
     if not as_json:
-        say(f"{name} has accepted")
+        print_text(f"{name} has accepted")

@@ -9,7 +9,7 @@ from charging.database.connection import Connection
 from operations import evses
 from operations.command_line.asker import BY
 from operations.command_line.files import import_file
-from operations.command_line.output import records, say, show, show_json
+from operations.command_line.output import print_text, records, show, show_json
 
 
 def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     import_parser = actions.add_parser(
         "import",
         parents=[common],
-        help="name connectors and say what drivers are told of them, from a CSV or JSON file",
+        help="name connectors and fill in their master data, from a CSV or JSON file",
     )
     import_parser.add_argument("file", type=Path, help="like docs/examples/evses.csv")
     import_parser.set_defaults(run=import_all)
@@ -53,7 +53,7 @@ def set_one(connection: Connection, options: argparse.Namespace) -> None:
     if options.json:
         show_json({"evse_id": evse_id, "roaming": not options.no_roaming})
     else:
-        say(f"{options.charging_point} connector {options.evse_number} is {evse_id}")
+        print_text(f"{options.charging_point} connector {options.evse_number} is {evse_id}")
 
 
 def import_all(connection: Connection, options: argparse.Namespace) -> None:
@@ -62,7 +62,7 @@ def import_all(connection: Connection, options: argparse.Namespace) -> None:
     if options.json:
         show_json({"imported": done.imported, "roaming": done.roaming})
     else:
-        say(f"{done.imported} EVSEs imported, {done.roaming} of them offered for roaming")
+        print_text(f"{done.imported} EVSEs imported, {done.roaming} of them offered for roaming")
 
 
 def set_roaming(connection: Connection, options: argparse.Namespace) -> None:
@@ -72,7 +72,7 @@ def set_roaming(connection: Connection, options: argparse.Namespace) -> None:
         show_json({"evses": keys, "roaming": options.roaming})
     else:
         word = "offered to the hub" if options.roaming else "withdrawn from the hub"
-        say(f"{len(keys)} EVSEs {word}")
+        print_text(f"{len(keys)} EVSEs {word}")
 
 
 def list_all(connection: Connection, options: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import argparse
 from charging.database.connection import Connection
 from operations import hub
 from operations.command_line.asker import BY
-from operations.command_line.output import records, say, show, show_json
+from operations.command_line.output import print_text, records, show, show_json
 
 
 def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -53,12 +53,12 @@ def show_queues(connection: Connection, options: argparse.Namespace) -> None:
     if options.json:
         return
     if nameless := hub.offered_without_master_data(connection):
-        say(
-            f"{nameless} EVSEs are offered for roaming without master data, so the hub is not "
-            "told of them; `evses import` fills it in"
+        print_text(
+            f"{nameless} EVSEs are offered for roaming without master data, so the hub does "
+            "not get them; `evses import` fills it in"
         )
     if any(queue.parked for queue in queues):
-        say("`hub parked` says what the hub refused and why")
+        print_text("`hub parked` lists what the hub refused and why")
 
 
 def list_parked(connection: Connection, options: argparse.Namespace) -> None:
@@ -78,7 +78,7 @@ def requeue(connection: Connection, options: argparse.Namespace) -> None:
     if options.json:
         show_json({"requeued": requeued})
     else:
-        say(f"{len(requeued)} deliveries wait again")
+        print_text(f"{len(requeued)} deliveries wait again")
 
 
 def drop(connection: Connection, options: argparse.Namespace) -> None:
@@ -87,7 +87,7 @@ def drop(connection: Connection, options: argparse.Namespace) -> None:
     if options.json:
         show_json({"dropped": options.delivery})
     else:
-        say(f"{options.delivery} will not be sent")
+        print_text(f"{options.delivery} will not be sent")
 
 
 def full_load(connection: Connection, options: argparse.Namespace) -> None:
@@ -96,7 +96,7 @@ def full_load(connection: Connection, options: argparse.Namespace) -> None:
     if options.json:
         show_json({"queue": options.queue, "full_load": True})
     else:
-        say(f"all of {options.queue} will be pushed anew")
+        print_text(f"all of {options.queue} will be pushed anew")
 
 
 def list_sessions(connection: Connection, options: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from operations.command_line import (
     sessions,
     tokens,
 )
-from operations.command_line.output import complain
+from operations.command_line.output import print_error
 from operations.errors import OperationError
 
 LIMITS = Limits(connect=10, statement=60, lock=10)
@@ -45,11 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except psycopg.errors.UndefinedTable:
-        return _failed("the database has no schema yet; say `make migrate-database`")
+        return _failed("the database has no schema yet; run `make migrate-database`")
     except psycopg.errors.QueryCanceled:
         return _failed(f"the database took longer than {LIMITS.statement:g} seconds")
     except psycopg.errors.LockNotAvailable:
-        return _failed(f"somebody else has held the same rows for {LIMITS.lock:g} seconds")
+        return _failed(f"another program has held the same rows for {LIMITS.lock:g} seconds")
     except psycopg.OperationalError as error:
         return _failed(f"the database cannot be reached: {error}".strip())
     except psycopg.ProgrammingError as error:
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _failed(sentence: str) -> int:
-    complain(f"operations: {sentence}")
+    print_error(f"operations: {sentence}")
     return 1
 
 
@@ -80,9 +80,9 @@ def _parser() -> argparse.ArgumentParser:
         ("tokens", tokens, "who may charge"),
         ("sessions", sessions, "what was charged"),
         ("nodes", nodes, "the processes that hold connections, live"),
-        ("evses", evses, "names of connectors in roaming, and what drivers are told of them"),
+        ("evses", evses, "names of connectors in roaming, and their master data"),
         ("prices", prices, "what drivers of other providers are asked"),
-        ("hub", hub, "what the roaming hub was told, and what it refused"),
+        ("hub", hub, "what the roaming hub has, what waits for it, and what it refused"),
         ("commands", commands, "start and stop sessions from here"),
     ):
         module.add_arguments(subjects.add_parser(name, help=help_text), common)

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     """Add this subject's options; it has one action only."""
     parser.description = (
         "Show the nodes: connections, messages a second, latencies, queues, event-loop lag."
-        " A node tells its figures every few seconds."
+        " A node writes its figures every few seconds."
     )
     parser.add_argument("--watch", action="store_true", help="show them anew until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

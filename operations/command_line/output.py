@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 WIDTH_WITHOUT_TERMINAL = 250
-"""Columns where nobody watches: a pipe must not lose any."""
+"""Columns where the output is no terminal: a pipe must not lose any."""
 
 # C0 and C1 with ESC and DEL; line separators; what sets the direction of text; invisible marks.
 # Source: Unicode 17, categories Cc, Zl, Zp and Cf of the bidirectional algorithm (UAX 9).
@@ -43,12 +43,12 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def say(sentence: str) -> None:
+def print_text(sentence: str) -> None:
     """Print a sentence."""
     print(plain(sentence))
 
 
-def complain(complaint: str) -> None:
+def print_error(complaint: str) -> None:
     """Print on standard error what is wrong; its lines stay lines."""
     print("\n".join(map(plain, complaint.split("\n"))), file=sys.stderr)
 

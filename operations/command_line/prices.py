@@ -10,7 +10,7 @@ from charging.price import ALL_PROVIDERS
 from operations import prices
 from operations.command_line.asker import BY
 from operations.command_line.files import import_file
-from operations.command_line.output import records, say, show, show_json
+from operations.command_line.output import print_text, records, show, show_json
 
 
 def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def import_all(connection: Connection, options: argparse.Namespace) -> None:
     if options.json:
         show_json({"imported": count})
     else:
-        say(f"{count} prices imported")
+        print_text(f"{count} prices imported")
 
 
 def list_all(connection: Connection, options: argparse.Namespace) -> None:
@@ -50,4 +50,4 @@ def remove(connection: Connection, options: argparse.Namespace) -> None:
     if options.json:
         show_json({"removed": options.product})
     else:
-        say(f"{options.product} is gone")
+        print_text(f"{options.product} is gone")

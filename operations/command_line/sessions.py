@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     facts = actions.add_parser(
         "unassigned",
         parents=[common],
-        help="ends of sessions that name a session nobody knows, for an operator to assign",
+        help="ends of sessions that are not known, for an operator to assign",
     )
     facts.set_defaults(run=list_unassigned)
 

@@ -9,7 +9,7 @@ from charging.database.connection import Connection
 from charging.identity import redact
 from operations import tokens
 from operations.command_line.asker import BY
-from operations.command_line.output import records, say, show, show_json
+from operations.command_line.output import print_text, records, show, show_json
 
 
 def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -64,7 +64,7 @@ def _show(key: str, state: str, *, as_json: bool) -> None:
     if as_json:
         show_json({"token": redact(key), "state": state})
     else:
-        say(f"the token {redact(key)} {state}")
+        print_text(f"the token {redact(key)} {state}")
 
 
 def _time(text: str) -> datetime:

@@ -10,6 +10,7 @@ PROGRAMS = ("charging", "cp_backend", "third_party_backend", "operations", "scri
 
 HOMES = {
     "INSERT INTO events": "charging/database/events.py",
+    "INSERT INTO audit": "charging/database/audit.py",
     "INSERT INTO commands": "charging/database/commands.py",
     "UPDATE commands": "charging/database/commands.py",
     r"heartbeat_at\s*[<>]": "charging/database/presence.py",
