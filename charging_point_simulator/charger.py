@@ -98,13 +98,24 @@ class Charger:
     def __init__(self, identity: str, build: Build, scenario: Scenario, report: Report) -> None:
         self.identity = identity
         self.phase = "waiting"
+        self._point: ChargingPoint | None = None
         self._build = build
         self._scenario = scenario
         self._report = report
 
+    @property
+    def power_w(self) -> float:
+        """What its cars draw now."""
+        return 0.0 if self._point is None else self._point.power_w
+
+    @property
+    def charging_wh(self) -> int:
+        """What its running sessions have charged so far."""
+        return 0 if self._point is None else self._point.charging_wh
+
     async def run(self) -> None:
         """Do the scenario; what fails is in the report, nothing is raised."""
-        point = self._build.charging_point(self.identity, self._report)
+        self._point = point = self._build.charging_point(self.identity, self._report)
         runner = Runner(
             point,
             self._build.target,

@@ -189,8 +189,7 @@ class Calls:
         call.attempts += 1
         text = self._write([CALL, message_id, call.action, call.payload()])
         if text is None:
-            self._finish(call)
-            call.on_answer({})
+            self._finish(call)  # lost: neither sent nor ever acknowledged
             return
         self._in_flight = (message_id, call, self._timers.clock.monotonic())
         self._timeout = self._timers.after(CALL_TIMEOUT_SECONDS, self._on_timeout)

@@ -272,6 +272,20 @@ class ChargingPoint:
         """Return the connectors that have a session."""
         return [c for c in self.connectors.values() if c.session is not None]
 
+    @property
+    def power_w(self) -> float:
+        """What all cars draw now."""
+        return sum(connector.power_w for connector in self.connectors.values())
+
+    @property
+    def charging_wh(self) -> int:
+        """What the running sessions have charged, up to their last readings."""
+        return sum(
+            int(connector.register_wh) - connector.session.record.meter_start_wh
+            for connector in self.connectors.values()
+            if connector.session is not None
+        )
+
     def settle(self, connector: Connector) -> None:
         """Bring a meter up to now."""
         connector.settle(self.timers.clock.monotonic())

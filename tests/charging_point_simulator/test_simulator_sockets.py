@@ -124,7 +124,7 @@ def test_one_that_never_boots_and_one_that_hangs_up(charge):
 
 
 def test_a_session_without_its_stop_and_with_odd_frames(charge):
-    """What is lost is lost for the charging point too: it ends its run as if all were well."""
+    """The charging point goes on as if all were well, but knows of no acknowledgement."""
     received = []
 
     def handler(connection):
@@ -151,6 +151,7 @@ def test_a_session_without_its_stop_and_with_odd_frames(charge):
     actions = [frame[2] for frame in received]
     assert "StartTransaction" in actions
     assert "StopTransaction" not in actions
+    assert "0 of 1 sessions complete" in program.log_end()
     assert all(isinstance(frame[1], int) for frame in received)
 
 
