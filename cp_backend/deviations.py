@@ -12,7 +12,7 @@ from charging.database.deviations import Counted
 from cp_backend.committer import Committer
 from cp_backend.ocpp.repair import Repair
 
-FLUSH_SECONDS = 5.0
+FLUSH_SECONDS = 1.0
 MAX_PLACES = 20_000
 """Places of charging points that are counted between two writes; further ones are passed over."""
 
@@ -54,7 +54,7 @@ class DeviationCounter:
             self._counts = counts
 
     async def run(self) -> None:
-        """Write every few seconds until cancelled, and once more then."""
+        """Write now and then until cancelled, and once more then."""
         try:
             while True:
                 await asyncio.sleep(FLUSH_SECONDS)

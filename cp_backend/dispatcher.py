@@ -130,6 +130,6 @@ class Dispatcher:
         if connection is None or not isinstance(connection.conversation, OcppConversation):
             answered(CommandResult(Outcome.OFFLINE, "not connected"))
             return
-        connection.conversation.command(
-            command.kind, command.arguments, command.seconds_left, answered
-        )
+        # The command's id is OCPP's requestId.
+        arguments = {**command.arguments, "command_id": command.command_id}
+        connection.conversation.command(command.kind, arguments, command.seconds_left, answered)

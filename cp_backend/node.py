@@ -30,6 +30,8 @@ from cp_backend.listener import Listener
 from cp_backend.message_log import MessageLog
 from cp_backend.ocpp.dialect import DIALECTS
 from cp_backend.ocpp.frames import MAX_FRAME_BYTES
+from cp_backend.ocpp.times import zone_of
+from cp_backend.ocpp.tolerance import Tolerance
 from cp_backend.poller import Poller
 from cp_backend.port_sharing import SharedPort, should_listen
 from cp_backend.presence import Presence
@@ -143,6 +145,7 @@ class Node:
             asyncio.create_task(self.dispatcher.dispatch(), name="dispatch"),
             asyncio.create_task(self.hub.run(), name="hub"),
             asyncio.create_task(self.message_log.run(), name="message log"),
+            asyncio.create_task(self.context.deviations.run(), name="deviations"),
             asyncio.create_task(self.presence.beat(), name="beat"),
             asyncio.create_task(self._tick(), name="tick"),
             asyncio.create_task(self._measure(), name="measure"),
@@ -223,8 +226,13 @@ class Node:
             return HelloConversation(connection)
         for dialect in self._dialects:
             if dialect.subprotocol == accepted.subprotocol:
+                admitted = accepted.admitted
                 conversation = OcppConversation(
-                    connection, self.context, dialect, accepted.admitted.boot_status
+                    connection,
+                    self.context,
+                    dialect,
+                    admitted.boot_status,
+                    Tolerance(admitted.strict, zone_of(admitted.time_zone)),
                 )
                 connection.conversation = conversation
                 self.presence.opened(connection, accepted.remote_address)

@@ -76,12 +76,17 @@ class StatusReported:
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """A session began, now or, when the charging point was offline, some time ago."""
+    """A session began, now or, when the charging point was offline, some time ago.
+
+    meter_start_wh: None where no register came. reported_at: the charging point's own time, where
+    it cannot be and started_at is that of receipt.
+    """
 
     evse_number: int
     token: Token
     started_at: datetime
-    meter_start_wh: int
+    meter_start_wh: int | None
+    reported_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +123,18 @@ class SessionEnded:
 
     session: as the charging point names it, perhaps not a real one. reported_cause: in its words.
     token: None when none was shown to end it. raw: kept whole where the session is unknown.
+    meter_stop_wh, reported_at: as in SessionStarted.
     """
 
     session: SessionReference
     ended_at: datetime
-    meter_stop_wh: int
+    meter_stop_wh: int | None
     cause: StopCause
     reported_cause: str
     token: Token | None
     readings: list[Reading]
     raw: Raw
+    reported_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +165,45 @@ class DataTransferAnswer(StrEnum):
     """How a vendor's own message is answered."""
 
     UNKNOWN_VENDOR = "unknown_vendor"
+
+
+class NoticeKind(StrEnum):
+    """What a notice is about."""
+
+    FIRMWARE = "firmware"
+    LOG = "log"
+    """Diagnostics too."""
+    SECURITY = "security"
+    CERTIFICATE_REQUEST = "certificate_request"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A report that is kept for an operator. status: in OCPP's words, or the charging point's own.
+
+    request_id: of the command that it belongs to; occurred_at: its own clock; None where it told
+    none. detail: what else it told.
+    """
+
+    kind: NoticeKind
+    status: str
+    request_id: int | None
+    occurred_at: datetime | None
+    detail: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRequested:
+    """It wants its certificate signed. csr: PEM."""
+
+    csr: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRequestAnswer:
+    """accepted: the certificate will follow by a call of ours."""
+
+    accepted: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,8 @@ class Answering:
                 raise CallRefusedError(
                     ErrorCode.SECURITY_ERROR, "BootNotification has not been accepted"
                 )
-            if not call.repairs and schemas.accepts_request(action, call.payload):
+            as_written = action == call.action and not call.repairs
+            if as_written and schemas.accepts_request(action, call.payload):
                 message = self._read(action, incoming, call.payload)
             else:
                 message = self._read_deviating(action, incoming, call)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from charging.authorization import Authorization
+from charging.clock import judge_time
 from charging.token import Token
 from cp_backend.context import Context
 from cp_backend.handlers.reply import Reply, after_commit, or_fail
@@ -41,6 +44,9 @@ def on_session_started(
         )
         return started
 
+    judged = judge_time(message.started_at, datetime.now(UTC))
+    if judged.doubtful:
+        message = replace(message, started_at=judged.at, reported_at=judged.reported)
     on_result = after_commit(reply, answer)
 
     def committed(result: SessionStartedAnswer | Exception) -> None:
@@ -105,6 +111,9 @@ def on_session_ended(
         )
         return ended
 
+    judged = judge_time(message.ended_at, datetime.now(UTC))
+    if judged.doubtful:
+        message = replace(message, ended_at=judged.at, reported_at=judged.reported)
     context.store.sessions.ended(charging_point_id, message, after_commit(reply, answer))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from charging.command import CommandKind, Outcome
-from cp_backend.ocpp import v16, v16_commands
+from cp_backend.ocpp import v16
 from cp_backend.ocpp.actions import AnyIncoming, Outgoing
 from cp_backend.ocpp.errors import ErrorCode
 from cp_backend.ocpp.redaction import redact
@@ -59,10 +59,10 @@ V16 = Dialect(
     subprotocol="ocpp1.6",
     schemas=partial(schemas, "v16"),
     incoming=v16.INCOMING,
-    outgoing=v16_commands.OUTGOING,
+    outgoing=v16.OUTGOING,
     before_boot=frozenset({"BootNotification"}),
     spelling={},
-    read_error=v16_commands.read_error,
+    read_error=v16.read_error,
     secrets=v16.SECRETS,
 )
 

@@ -1,4 +1,4 @@
-"""Times as charging points write them: one table of notations, and clocks that are wrong.
+"""Times as charging points write them: one table of notations.
 
 The standard wants RFC 3339 (OCPP 1.6 section 3.12: ISO 8601 with "Z"). Without I/O: what the time
 is, and in which zone a charging point stands, come from the caller.
@@ -10,13 +10,9 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from typing import Any, NamedTuple
-
-MAX_AHEAD = timedelta(minutes=10)
-"""A time further ahead of its receipt is that of a wrong clock: nothing is told before it is."""
-MAX_BEHIND = timedelta(days=60)
-"""A time further behind its receipt is that of a wrong clock: buffers of charging points that
-were offline reach back for days or weeks, clocks without a battery to 1970 or their making."""
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
 
 _MAX_LENGTH = 64
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -59,6 +55,15 @@ _EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 def write_time(time: datetime) -> str:
     """Write an aware UTC time as OCPP does: ISO 8601, milliseconds, Z."""
     return f"{time.isoformat(timespec='milliseconds')[:23]}Z"
+
+
+@cache
+def zone_of(name: str) -> tzinfo:
+    """Return a zone of the IANA database by its name; UTC for an unknown one."""
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError):
+        return UTC
 
 
 def read_time(value: Any, near: datetime, zone: tzinfo = UTC) -> datetime | None:
@@ -183,26 +188,3 @@ _NOTATIONS: tuple[
     (_DAY_MONTH, _read_plain),
     (_C_TIME, _read_plain),
 )
-
-
-class Clocked(NamedTuple):
-    """A time as it is billed and shown. reported: as it came, where that is another one."""
-
-    at: datetime
-    reported: datetime | None
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether the charging point's clock was wrong."""
-        return self.reported is not None
-
-
-def judge_time(reported: datetime, received_at: datetime) -> Clocked:
-    """Replace a time that its receipt contradicts.
-
-    Both aware. A time up to MAX_BEHIND before its receipt stays as it is: it may have waited in
-    a charging point that was offline.
-    """
-    if received_at - MAX_BEHIND <= reported <= received_at + MAX_AHEAD:
-        return Clocked(reported, None)
-    return Clocked(received_at, reported)

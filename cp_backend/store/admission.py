@@ -17,13 +17,16 @@ class Admitted:
     """What the database knows of a charging point that asks to connect.
 
     boot_status: what its last boot was answered, as far as it still holds; None: it never booted.
-    ocpp_versions: that it may speak; None: whatever the node speaks.
+    ocpp_versions: that it may speak; None: whatever the node speaks. strict: what deviates from
+    the standard is refused. time_zone: of times that it sends without one, as IANA names it.
     """
 
     password_salt: bytes | None
     password_hash: bytes | None
     boot_status: Registration | None
     ocpp_versions: tuple[str, ...] | None
+    strict: bool = False
+    time_zone: str = "UTC"
 
 
 class Admission:
@@ -57,7 +60,7 @@ class Admission:
             )
         await cursor.execute(
             "SELECT charging_point_id, password_salt, password_hash, boot_status, registration,"
-            " ocpp_versions FROM charging_points WHERE charging_point_id = ANY(%s)",
+            " ocpp_versions, strict, time_zone FROM charging_points WHERE charging_point_id = ANY(%s)",
             [list(charging_point_ids)],
             binary=True,
         )
@@ -72,6 +75,8 @@ class _Known(NamedTuple):
     boot_status: str | None
     registration: str
     ocpp_versions: list[str] | None
+    strict: bool
+    time_zone: str
 
     def admitted(self) -> Admitted:
         boot_status = self.boot_status
@@ -82,6 +87,8 @@ class _Known(NamedTuple):
             self.password_hash,
             Registration(boot_status) if boot_status is not None else None,
             None if self.ocpp_versions is None else tuple(self.ocpp_versions),
+            self.strict,
+            self.time_zone,
         )
 
 

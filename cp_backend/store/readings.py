@@ -43,7 +43,8 @@ async def keep_readings(
     """Keep meter readings, a row each; a reading that is there already stays as it is.
 
     A reading counts for a session of the charging point that sends it only: transaction ids are
-    easily guessed, and what stands under one is billed.
+    easily guessed, and what stands under one is billed. One that names no session counts for the
+    one that was open at its EVSE at its time.
     """
     rows = [row for submission in submissions for row in _rows(submission)]
     if not rows:
@@ -54,8 +55,16 @@ async def keep_readings(
         """
         INSERT INTO meter_values (charging_point_id, evse_number, session_id, sampled_at,
                                   energy_wh, sampled_values, digest)
-        SELECT t.charging_point_id, t.evse_number, s.session_id, t.sampled_at, t.energy_wh,
-               t.sampled_values, t.digest
+        SELECT t.charging_point_id, t.evse_number,
+               CASE WHEN t.session_id IS NOT NULL THEN s.session_id
+                    WHEN t.evse_number > 0 THEN (
+                        SELECT o.session_id FROM sessions AS o
+                        WHERE o.charging_point_id = t.charging_point_id
+                          AND o.evse_number = t.evse_number AND o.started_at <= t.sampled_at
+                          AND (o.ended_at IS NULL OR o.ended_at >= t.sampled_at)
+                        ORDER BY o.session_id DESC LIMIT 1)
+               END,
+               t.sampled_at, t.energy_wh, t.sampled_values, t.digest
         FROM unnest(%b::text[], %b::int[], %s::int[], %b::timestamptz[], %s::bigint[],
                     %b::text[]::jsonb[], %b::bigint[])
             AS t (charging_point_id, evse_number, session_id, sampled_at, energy_wh,

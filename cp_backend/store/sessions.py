@@ -15,6 +15,7 @@ from charging.event import EventKind
 from charging.token import token_of
 from cp_backend.committer import Committer, OnResult
 from cp_backend.store.authorizations import decide_over
+from cp_backend.store.nameless_ends import name_sessions
 from cp_backend.store.readings import keep_readings
 from cp_backend.store.terms import Submission
 from cp_backend.store.unassigned import keep_unassigned
@@ -83,6 +84,7 @@ class Sessions:
             end=False,
             admit_unknown=self._admit_unknown,
         )
+        await _decide_without_token(cursor, starts, authorizations)
         new = await _insert_sessions(cursor, starts, authorizations)
         if new:
             await _settle_with_hub(cursor, [s.session_id for s in new if s.concerns_hub])
@@ -101,6 +103,7 @@ class Sessions:
         A repeated end gets the first one's answer. An end of a session that we do not know, or
         one that contradicts the first, is kept whole for the operator: it is somebody's money.
         """
+        ends = await name_sessions(cursor, ends)
         authorizations = await self._authorize_ends(cursor, ends)
         new = await _update_sessions(cursor, ends, authorizations)
         firsts = await _find_ends(cursor, ends)
@@ -192,20 +195,50 @@ def _answer_end(now: Authorization | None, first: _FirstEnd | None) -> SessionEn
 # Starts.
 
 
+async def _decide_without_token(
+    cursor: AsyncCursor, starts: Sequence[Start], authorizations: list[Authorization]
+) -> None:
+    """Decide over starts without a token: accepted where charging is free, else refused."""
+    without = [place for place, start in enumerate(starts) if not start.message.token.value]
+    if not without:
+        return
+    await cursor.execute(
+        "SELECT charging_point_id FROM charging_points"
+        " WHERE free_charging AND charging_point_id = ANY(%s)",
+        [[starts[place].charging_point_id for place in without]],
+    )
+    free = {row[0] async for row in cursor}
+    for place in without:
+        accepted = starts[place].charging_point_id in free
+        authorizations[place] = Authorization(Decision.ACCEPTED if accepted else Decision.REFUSED)
+
+
 async def _insert_sessions(
     cursor: AsyncCursor, starts: Sequence[Start], authorizations: Sequence[Authorization]
 ) -> list[_Session]:
-    """Insert sessions that are not there yet; return those, by number."""
+    """Insert sessions that are not there yet; return those, by number.
+
+    One without a register begins at the last that is known of its EVSE.
+    """
     await cursor.execute(
         """
         INSERT INTO sessions (charging_point_id, evse_number, id_tag, state, started_at,
-                              meter_start_wh, start_decision)
-        SELECT charging_point_id, evse_number, id_tag, 'charging', started_at, meter_start_wh,
-               start_decision
+                              meter_start_wh, start_decision, reported_started_at, doubts)
+        SELECT charging_point_id, evse_number, id_tag, 'charging', started_at,
+               coalesce(meter_start_wh, (
+                   SELECT b.meter_stop_wh FROM sessions AS b
+                   WHERE b.charging_point_id = t.charging_point_id
+                     AND b.evse_number = t.evse_number AND b.state = 'ended'
+                   ORDER BY b.session_id DESC LIMIT 1), 0),
+               start_decision, reported_at,
+               array_remove(ARRAY[CASE WHEN reported_at IS NOT NULL THEN 'clock' END,
+                                  CASE WHEN meter_start_wh IS NULL THEN 'start_register' END],
+                            NULL)
         FROM unnest(%(ids)s::text[], %(numbers)s::int[], %(tags)s::text[],
-                    %(times)s::timestamptz[], %(meters)s::bigint[], %(decisions)s::text[])
+                    %(times)s::timestamptz[], %(meters)s::bigint[], %(decisions)s::text[],
+                    %(reported)s::timestamptz[])
             AS t (charging_point_id, evse_number, id_tag, started_at, meter_start_wh,
-                  start_decision)
+                  start_decision, reported_at)
         ON CONFLICT DO NOTHING
         RETURNING session_id, charging_point_id, started_at, id_tag
         """,
@@ -220,10 +253,13 @@ async def _find_sessions(cursor: AsyncCursor, starts: Sequence[Start]) -> list[_
         """
         SELECT DISTINCT ON (place) session_id, start_decision
         FROM unnest(%(ids)s::text[], %(numbers)s::int[], %(tags)s::text[],
-                    %(times)s::timestamptz[], %(meters)s::bigint[])
-            WITH ORDINALITY AS t (charging_point_id, evse_number, id_tag, started_at,
-                                  meter_start_wh, place)
-        JOIN sessions USING (charging_point_id, evse_number, id_tag, started_at, meter_start_wh)
+                    %(times)s::timestamptz[], %(meters)s::bigint[], %(reported)s::timestamptz[])
+            WITH ORDINALITY AS t (charging_point_id, evse_number, id_tag, at, meter, reported_at,
+                                  place)
+        JOIN sessions AS s USING (charging_point_id, evse_number, id_tag)
+        WHERE coalesce(s.reported_started_at, s.started_at) = coalesce(t.reported_at, t.at)
+          AND (s.meter_start_wh = t.meter
+               OR (t.meter IS NULL AND 'start_register' = ANY (s.doubts)))
         -- one that has ended can have had the same facts: a clock without a battery
         ORDER BY place, session_id DESC
         """,
@@ -232,13 +268,14 @@ async def _find_sessions(cursor: AsyncCursor, starts: Sequence[Start]) -> list[_
     return [_Found(*row) async for row in cursor]
 
 
-def _start_columns(starts: Sequence[Start]) -> dict[str, list[str] | list[int] | list[datetime]]:
+def _start_columns(starts: Sequence[Start]) -> dict[str, Sequence[object]]:
     return {
         "ids": [start.charging_point_id for start in starts],
         "numbers": [start.message.evse_number for start in starts],
         "tags": [start.message.token.value for start in starts],
         "times": [start.message.started_at for start in starts],
         "meters": [start.message.meter_start_wh for start in starts],
+        "reported": [start.message.reported_at for start in starts],
     }
 
 
@@ -314,27 +351,41 @@ async def accept_sessions(cursor: AsyncCursor, session_ids: Sequence[int]) -> Se
 async def _update_sessions(
     cursor: AsyncCursor, ends: Sequence[End], authorizations: Sequence[Authorization | None]
 ) -> list[_Session]:
-    """End sessions that charge; return those, by number."""
+    """End sessions that charge; return those, by number.
+
+    One without a register ends at its last reading.
+    """
     await cursor.execute(
         """
         UPDATE sessions AS s
-        SET state = 'ended', ended_at = t.ended_at, meter_stop_wh = t.meter_stop_wh,
+        SET state = 'ended', ended_at = t.ended_at, meter_stop_wh = t.meter,
             stop_cause = t.cause, stop_reason = t.reason, stop_id_tag = t.id_tag,
-            stop_decision = t.decision, stop_received_at = now()
-        FROM unnest(%(ids)s::text[], %(sessions)s::int[], %(times)s::timestamptz[],
-                    %(meters)s::bigint[], %(causes)s::text[], %(reasons)s::text[],
-                    %(tags)s::text[], %(decisions)s::text[])
-            AS t (charging_point_id, session_id, ended_at, meter_stop_wh, cause, reason, id_tag,
-                  decision)
+            stop_decision = t.decision, stop_received_at = now(),
+            reported_ended_at = t.reported_at,
+            doubts = s.doubts || array_remove(ARRAY[
+                CASE WHEN t.reported_at IS NOT NULL AND NOT 'clock' = ANY (s.doubts)
+                     THEN 'clock' END,
+                CASE WHEN t.reported_meter IS NULL THEN 'stop_register' END,
+                CASE WHEN t.meter < s.meter_start_wh THEN 'backwards' END], NULL)
+        FROM (
+            SELECT e.*, coalesce(e.reported_meter, (
+                       SELECT r.energy_wh FROM meter_values AS r
+                       WHERE r.session_id = e.session_id AND r.energy_wh IS NOT NULL
+                       ORDER BY r.sampled_at DESC LIMIT 1),
+                       (SELECT b.meter_start_wh FROM sessions AS b
+                        WHERE b.session_id = e.session_id)) AS meter
+            FROM unnest(%(ids)s::text[], %(sessions)s::int[], %(times)s::timestamptz[],
+                        %(meters)s::bigint[], %(causes)s::text[], %(reasons)s::text[],
+                        %(tags)s::text[], %(decisions)s::text[], %(reported)s::timestamptz[])
+                AS e (charging_point_id, session_id, ended_at, reported_meter, cause, reason,
+                      id_tag, decision, reported_at)
+        ) AS t
         WHERE s.session_id = t.session_id AND s.charging_point_id = t.charging_point_id
           AND s.state = 'charging'
         RETURNING s.session_id, s.charging_point_id, s.ended_at, s.id_tag
         """,
         {
-            "ids": [end.charging_point_id for end in ends],
-            "sessions": [end.message.session.session_id for end in ends],
-            "times": [end.message.ended_at for end in ends],
-            "meters": [end.message.meter_stop_wh for end in ends],
+            **_end_columns(ends),
             "causes": [end.message.cause.value for end in ends],
             "reasons": [end.message.reported_cause for end in ends],
             "tags": [end.message.token.value if end.message.token else None for end in ends],
@@ -349,21 +400,28 @@ async def _find_ends(cursor: AsyncCursor, ends: Sequence[End]) -> dict[int, _Fir
     await cursor.execute(
         """
         SELECT t.place::int, s.stop_decision,
-               s.ended_at = t.ended_at AND s.meter_stop_wh = t.meter, s.evse_number
+               coalesce(s.reported_ended_at, s.ended_at) = coalesce(t.reported_at, t.ended_at)
+                   AND (s.meter_stop_wh = t.meter
+                        OR (t.meter IS NULL AND 'stop_register' = ANY (s.doubts))),
+               s.evse_number
         FROM unnest(%(places)s::int[], %(ids)s::text[], %(sessions)s::int[],
-                    %(times)s::timestamptz[], %(meters)s::bigint[])
-            AS t (place, charging_point_id, session_id, ended_at, meter)
+                    %(times)s::timestamptz[], %(meters)s::bigint[], %(reported)s::timestamptz[])
+            AS t (place, charging_point_id, session_id, ended_at, meter, reported_at)
         JOIN sessions AS s USING (charging_point_id, session_id)
         """,
-        {
-            "places": list(range(len(ends))),
-            "ids": [end.charging_point_id for end in ends],
-            "sessions": [end.message.session.session_id for end in ends],
-            "times": [end.message.ended_at for end in ends],
-            "meters": [end.message.meter_stop_wh for end in ends],
-        },
+        {"places": list(range(len(ends))), **_end_columns(ends)},
     )
     return {row[0]: _FirstEnd(*row[1:]) async for row in cursor}
+
+
+def _end_columns(ends: Sequence[End]) -> dict[str, Sequence[object]]:
+    return {
+        "ids": [end.charging_point_id for end in ends],
+        "sessions": [end.message.session.session_id for end in ends],
+        "times": [end.message.ended_at for end in ends],
+        "meters": [end.message.meter_stop_wh for end in ends],
+        "reported": [end.message.reported_at for end in ends],
+    }
 
 
 async def _end_hub_sessions(cursor: AsyncCursor, session_ids: Sequence[int]) -> None:

@@ -61,11 +61,14 @@ WITH reported AS (
     INSERT INTO evses (charging_point_id, evse_number, state, status, error_code, status_at)
     SELECT * FROM reported ORDER BY charging_point_id, evse_number
     ON CONFLICT (charging_point_id, evse_number) DO UPDATE
-    SET state = excluded.state, status = excluded.status, error_code = excluded.error_code,
+    -- a word that nobody knows changes nothing of what is known
+    SET state = CASE excluded.state WHEN 'unknown' THEN evses.state ELSE excluded.state END,
+        status = excluded.status, error_code = excluded.error_code,
         status_at = excluded.status_at
 ), happened AS (
     SELECT %(kind)s AS kind, reported.charging_point_id,
-           jsonb_build_object('evse_number', reported.evse_number, 'state', reported.state,
+           jsonb_build_object('evse_number', reported.evse_number, 'state', CASE reported.state WHEN 'unknown'
+                                  THEN coalesce(before.state, 'unknown') ELSE reported.state END,
                               'status', reported.status, 'error_code', reported.error_code)
                AS payload,
            reported.status_at AS occurred_at

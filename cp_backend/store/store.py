@@ -12,6 +12,7 @@ from cp_backend.store.admission import Admission, boot
 from cp_backend.store.authorizations import Authorizations
 from cp_backend.store.commands import Commands
 from cp_backend.store.hub_questions import HubQuestions
+from cp_backend.store.notices import Notices
 from cp_backend.store.presence import Presence, write_heartbeats
 from cp_backend.store.readings import Readings, keep_readings
 from cp_backend.store.sessions import Sessions
@@ -45,6 +46,7 @@ class Store:
         self.hub_questions = HubQuestions(lookups)
         self.sessions = Sessions(lookups, facts, admit_unknown=tokens)
         self.readings = Readings(facts)
+        self.notices = Notices(facts)
         self.commands = Commands(lookups, facts, node_id, kinds)
         # A connection's beginning before its end; a boot before what follows it.
         facts.run_in_order(

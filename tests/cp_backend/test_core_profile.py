@@ -103,7 +103,7 @@ def test_what_a_charging_point_says_it_is_is_kept(station, database):
 
 def test_unknown_and_unsupported_actions_are_told_apart(station):
     assert station.call("Teleport", {})[0] == "NotImplemented"
-    assert station.call("FirmwareStatusNotification", {"status": "Idle"})[0] == "NotSupported"
+    assert station.call("Reset", {"type": "Soft"})[0] == "NotSupported"
 
 
 def test_data_transfer_of_an_unknown_vendor(station):

@@ -1,13 +1,13 @@
-"""Times as charging points write them, and clocks that are wrong."""
+"""Times as charging points write them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cp_backend.ocpp.times import MAX_AHEAD, MAX_BEHIND, judge_time, read_time, write_time
+from cp_backend.ocpp.times import read_time, write_time
 
 NEAR = datetime(2026, 3, 2, tzinfo=UTC)
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -133,22 +133,3 @@ def test_anything_is_a_utc_time_or_none(value):
 def test_what_is_written_is_read(seconds):
     time = datetime.fromtimestamp(seconds, UTC)
     assert read_time(write_time(time), NEAR) == time
-
-
-@pytest.mark.parametrize(
-    ("reported", "doubtful"),
-    [
-        (TEN, False),
-        (TEN + MAX_AHEAD, False),
-        (TEN + MAX_AHEAD + timedelta(seconds=1), True),
-        (TEN - MAX_BEHIND, False),
-        (TEN - MAX_BEHIND - timedelta(seconds=1), True),
-        (datetime(1970, 1, 1, tzinfo=UTC), True),
-        (datetime(2099, 1, 1, tzinfo=UTC), True),
-    ],
-)
-def test_a_clock_that_its_receipt_contradicts_is_replaced_and_kept(reported, doubtful):
-    judged = judge_time(reported, TEN)
-    assert judged.doubtful is doubtful
-    assert judged.at == (TEN if doubtful else reported)
-    assert judged.reported == (reported if doubtful else None)

@@ -21,7 +21,7 @@ from charging.intents import (
     Unit,
 )
 from cp_backend.ocpp.schemas import schemas
-from cp_backend.ocpp.v16_commands import MAX_LIST_PART, OUTGOING, read_error
+from cp_backend.ocpp.v16.commands import MAX_LIST_PART, OUTGOING, read_error
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 PROFILE = Profile(7, ProfilePurpose.DEFAULT, Unit.AMPERES, (Period(0, 16.04), Period(60, 8, 1)))

@@ -1,0 +1,46 @@
+"""Reports of charging points that are kept for an operator to look up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from charging.database.connection import AsyncCursor
+from cp_backend.committer import Committer, OnResult
+from cp_backend.store.terms import Submission
+from cp_backend.vocabulary import Notice
+
+
+class Notices:
+    """Keeps reports."""
+
+    def __init__(self, facts: Committer) -> None:
+        self._facts = facts
+
+    def received(self, charging_point_id: str, message: Notice, on_result: OnResult[None]) -> None:
+        """Keep a report."""
+        submission = Submission(charging_point_id, message)
+        self._facts.submit(keep_notices, submission, on_result, key=charging_point_id)
+
+
+async def keep_notices(
+    cursor: AsyncCursor, submissions: Sequence[Submission[Notice]]
+) -> Sequence[None]:
+    """Keep reports, a row each."""
+    notices = [each.message for each in submissions]
+    await cursor.execute(
+        """
+        INSERT INTO notices (charging_point_id, kind, status, request_id, detail, occurred_at)
+        SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[], %s::text[]::jsonb[],
+                             %s::timestamptz[])
+        """,
+        [
+            [each.charging_point_id for each in submissions],
+            [notice.kind.value for notice in notices],
+            [notice.status for notice in notices],
+            [notice.request_id for notice in notices],
+            [json.dumps(notice.detail) for notice in notices],
+            [notice.occurred_at for notice in notices],
+        ],
+    )
+    return [None] * len(submissions)
