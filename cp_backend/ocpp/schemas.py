@@ -57,11 +57,8 @@ class Schemas:
         self._documents = documents
         self._forms: dict[str, Form] = {}
         self._spelled = {letters(action): action for action in self._requests}
-
-    @property
-    def actions(self) -> frozenset[str]:
-        """The actions this version knows."""
-        return frozenset(self._requests)
+        self.actions = frozenset(self._requests)
+        """The actions that this version knows."""
 
     def action(self, word: str) -> str:
         """Return the action that a word in other letters means; the word itself for none."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 import orjson
 
@@ -27,14 +26,8 @@ class Readings:
         self._facts.submit(keep_readings, submission, on_result, key=charging_point_id)
 
 
-class _Row(NamedTuple):
-    charging_point_id: str
-    evse_number: int
-    session_id: int | None
-    sampled_at: datetime
-    energy_wh: int | None
-    sampled_values: str
-    digest: int
+# Of the statement's columns, in their order. A plain tuple: there is one for each reading.
+_Row = tuple[str, int, int | None, datetime, int | None, str, int]
 
 
 async def keep_readings(
@@ -46,7 +39,7 @@ async def keep_readings(
     easily guessed, and what stands under one is billed. One that names no session counts for the
     one that was open at its EVSE at its time.
     """
-    rows = [row for submission in submissions for row in _rows(submission)]
+    rows = _rows(submissions)
     if not rows:
         return [None] * len(submissions)
     # Binary (%b) where no column can be all NULL: as text, each quote of the JSON is escaped by
@@ -77,19 +70,24 @@ async def keep_readings(
     return [None] * len(submissions)
 
 
-def _rows(submission: Submission[MeterRead]) -> Iterator[_Row]:
-    charging_point_id, message = submission
-    for reading in message.readings:
-        samples = orjson.dumps(reading.sampled_values)
-        yield _Row(
-            charging_point_id,
-            message.evse_number,
-            message.session.session_id,
-            reading.sampled_at,
-            reading.energy_wh,
-            samples.decode(),
-            digest(samples),
-        )
+def _rows(submissions: Sequence[Submission[MeterRead]]) -> list[_Row]:
+    rows: list[_Row] = []
+    for charging_point_id, message in submissions:
+        evse_number, session_id = message.evse_number, message.session.session_id
+        for reading in message.readings:
+            samples = orjson.dumps(reading.sampled_values)
+            rows.append(
+                (
+                    charging_point_id,
+                    evse_number,
+                    session_id,
+                    reading.sampled_at,
+                    reading.energy_wh,
+                    samples.decode(),
+                    digest(samples),
+                )
+            )
+    return rows
 
 
 def digest(data: bytes) -> int:
