@@ -85,7 +85,7 @@ def _serve(settings: Settings, url: str) -> int:
             )
 
     with reserved:
-        return supervise(settings.processes, run_node, lambda place: rooms.tell(place, 0))
+        return supervise(settings.processes, run_node, lambda place: rooms.publish(place, 0))
 
 
 def _run_node(

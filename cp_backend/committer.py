@@ -51,7 +51,7 @@ _LOCKED_FOR_SECONDS = 10.0
 # Halving a full batch down to one locked item takes 12 waits; where there are many more locked
 # rows (a whole table, an import of ours), the rest of the batch is refused.
 _MAX_LOCK_WAITS = 24
-# The database rolled one of two back that waited for each other; it is well, and can be asked again.
+# The database rolled one of two back that waited for each other; it can be asked again.
 _CONFLICTS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _TRIES = 5
 _FIRST_PAUSE_SECONDS = 0.02
@@ -90,7 +90,7 @@ class Committer:
     """Carries submissions to the database, batch after batch.
 
     A row that somebody else keeps locked stops only who needs it: the batch is split, the item
-    that waited hears LockNotAvailable, and for a while the items of its key make transactions
+    that waited gets LockNotAvailable, and for a while the items of its key make transactions
     of their own, in which nobody waits long.
     """
 

@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 class Dispatcher:
     """Takes commands from the database to charging points and their answers back.
 
-    displaced: told the charging points that have moved to another node. authorized: told the
-    authorizations that the hub has answered, for whichever node.
+    on_displaced: called with the charging points that have moved to another node. on_authorized:
+    called with the id of an authorization that the hub has answered, of whichever node.
     """
 
     def __init__(
@@ -46,20 +46,20 @@ class Dispatcher:
         commands: Commands,
         registry: Registry,
         metrics: Metrics,
-        displaced: Callable[[list[str]], None],
-        authorized: Callable[[str], None],
+        on_displaced: Callable[[list[str]], None],
+        on_authorized: Callable[[str], None],
     ) -> None:
         self._url = url
         self._node_channel = NODE_CHANNEL_PREFIX + node_id.hex
         self._commands = commands
         self._registry = registry
         self._metrics = metrics
-        self._displaced = displaced
-        self._authorized = authorized
+        self._on_displaced = on_displaced
+        self._on_authorized = on_authorized
         self._wake = asyncio.Event()
 
     async def dispatch(self) -> None:
-        """Take on commands until cancelled: when woken, and every poll interval."""
+        """Claim and send commands until cancelled: when woken, and every poll interval."""
         while True:
             try:
                 async with asyncio.timeout(POLL_SECONDS):
@@ -73,14 +73,10 @@ class Dispatcher:
                 log.debug("commands cannot be claimed", extra={"error": str(error)})
                 continue
             for command in claimed:
-                try:
-                    self._carry_out(command)
-                except Exception:
-                    # Its asker waits in vain until its deadline; the others must not.
-                    log.exception("command failed", extra={"command": command.command_id})
+                self._send(command)
 
     async def listen(self) -> None:
-        """Hear notifications until cancelled, on a connection of its own."""
+        """Receive notifications until cancelled, on a connection of its own."""
         backoff = Backoff(MAX_BACKOFF_SECONDS)
         while True:
             try:
@@ -97,13 +93,13 @@ class Dispatcher:
 
     def _on_notification(self, channel: str, payload: str) -> None:
         if channel == self._node_channel:
-            self._displaced(payload.split("\n"))
+            self._on_displaced(payload.split("\n"))
         elif channel == AUTHORIZATION_ANSWERS_CHANNEL:
-            self._authorized(payload)
+            self._on_authorized(payload)
         elif self._registry.get(payload) is not None:
             self._wake.set()
 
-    def _carry_out(self, command: Claimed) -> None:
+    def _send(self, command: Claimed) -> None:
         claimed_at = time.perf_counter()
 
         def answered(result: CommandResult) -> None:
@@ -132,4 +128,9 @@ class Dispatcher:
             return
         # The command's id is OCPP's requestId.
         arguments = {**command.arguments, "command_id": command.command_id}
-        connection.conversation.command(command.kind, arguments, command.seconds_left, answered)
+        try:
+            connection.conversation.command(command.kind, arguments, command.seconds_left, answered)
+        except Exception:
+            # Whatever it is, it ends this command: the others must not wait for it.
+            log.exception("command failed", extra={"command": command.command_id})
+            answered(CommandResult(Outcome.FAILED, "it could not be sent"))

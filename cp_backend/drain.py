@@ -17,7 +17,7 @@ SERVICE_RESTART = 1012
 """Close code for "come back in a moment". Source: IANA WebSocket close code registry."""
 
 STEP_SECONDS = 0.05
-# Few connections need no patience: nobody fears so many a second.
+# So many closes a second are harmless, however few connections there are.
 LEAST_PACE = 20.0
 # A loop that was held up may catch up by so much, and never in a burst.
 _HASTE = 1.5
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 async def drain(registry: Registry, seconds: float, grace_seconds: float) -> int:
     """Close every connection with 1012 over so many seconds; return how many there were.
 
-    One that is being answered is put off to the end, so that it hears its answer first.
-    grace_seconds: after the last close, for goodbyes that are still under way.
+    One that is being answered is put off to the end, so that it gets its answer first.
+    grace_seconds: after the last close, for closing handshakes that are under way.
     """
     waiting: list[Connection] = list(registry)
     random.shuffle(waiting)
@@ -55,7 +55,7 @@ async def drain(registry: Registry, seconds: float, grace_seconds: float) -> int
                 connection.close(SERVICE_RESTART, "service restart")
         waiting = waiting[count:] + busy
         await asyncio.sleep(STEP_SECONDS)
-    # Whoever came in while we were closing, and goodbyes under way.
+    # Connections that came while we were closing, and closing handshakes under way.
     for connection in registry:
         connection.close(SERVICE_RESTART, "service restart")
 

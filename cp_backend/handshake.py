@@ -174,7 +174,7 @@ class Handshake:
             self._write(_BAD_REQUEST)
             self.abort("bad request")
             return
-        # For the log and the row only, so one that did not come through the proxies is told too.
+        # For the log and the row only, so one that did not come through the proxies has one too.
         hops = self._shared.settings.forwarded_hops
         forwarded_for = request.headers.get_all("X-Forwarded-For")
         self._address = (
@@ -257,11 +257,14 @@ class Handshake:
             shared.engine, fd, self._charging_point_id, deflate=bool(protocol.extensions)
         )
         shared.engine.poller.hand_over(fd, connection)
-        # Until it has one of its own: whatever fails from here on, the connection is closed well.
         connection.conversation = _SILENCE
-        conversation = shared.make_conversation(
-            Accepted(connection, protocol.subprotocol, admitted, self._address)
-        )
+        try:
+            conversation = shared.make_conversation(
+                Accepted(connection, protocol.subprotocol, admitted, self._address)
+            )
+        except Exception:
+            connection.abort("defect")
+            raise
         if conversation is not None:
             connection.conversation = conversation
         connection.start()

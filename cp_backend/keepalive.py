@@ -1,7 +1,7 @@
 """One timer wheel for everything in a process that waits for seconds.
 
 A timer a connection would cost 100,000 timers; here a connection stands in one slot of a list
-at a time and nothing is ever cancelled: what comes due looks whether it still matters.
+at a time and nothing is ever cancelled: each entry checks when due whether it is still needed.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 
 class Node:
-    """Holds charging points' connections until it is told to stop.
+    """Holds charging points' connections until it is stopped.
 
     orphaned: says whether the program that started this node is gone. port: where other nodes
     listen on the same one.
@@ -272,15 +272,15 @@ class Node:
             self.metrics.gauges["LaneDepth"] = self.store.depth
 
     def _share_port(self) -> None:
-        """Leave new connections to the other nodes while this one is full and one of them is not."""
+        """Leave new connections to other nodes while this one is full and one of them is not."""
         if self._port is None or self.settings.tls_certificate:
             return
         rooms, place, listener = self._port.rooms, self._port.place, self.listener
         if self._stop.is_set():
-            rooms.tell(place, 0)
+            rooms.publish(place, 0)
             return
         limit = self.handshakes.connection_limit
-        rooms.tell(place, limit - len(self.registry) - self.handshakes.under_way)
+        rooms.publish(place, limit - len(self.registry) - self.handshakes.under_way)
         wanted = should_listen(
             listening=listener.listening,
             connections=len(self.registry),

@@ -23,7 +23,7 @@ class Rooms:
     def __init__(self, count: int) -> None:
         self._rooms = memoryview(mmap.mmap(-1, _BYTES * count)).cast("I")
 
-    def tell(self, place: int, room: int) -> None:
+    def publish(self, place: int, room: int) -> None:
         """Set how many more connections the node at a place can take now."""
         self._rooms[place] = max(0, room)
 

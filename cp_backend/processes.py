@@ -8,11 +8,12 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import random
 import signal
 import time
 from collections.abc import Callable
 from types import FrameType
+
+from charging.service.backoff import Backoff
 
 _SHORT_LIFE_SECONDS = 5.0
 _MAX_BACKOFF_SECONDS = 30.0
@@ -23,8 +24,9 @@ log = logging.getLogger(__name__)
 def supervise(count: int, run_node: Callable[[int], int], ended: Callable[[int], None]) -> int:
     """Keep so many nodes running until SIGTERM or SIGINT; return the exit code.
 
-    run_node: what a node does, in its own process, told its place from 0 on; its result is that
-    process's exit code. ended: told the place of a node that is gone, before another takes it.
+    run_node: what a node does, in its own process, given its place from 0 on; its result is that
+    process's exit code. ended: called with the place of a node that is gone, before another takes
+    it.
     """
     # Objects that exist by now are shared by all nodes, as long as the collector, which writes
     # to what it looks at, leaves them alone.
@@ -42,7 +44,7 @@ def supervise(count: int, run_node: Callable[[int], int], ended: Callable[[int],
     signal.signal(signal.SIGINT, stop)
     for place in range(count):
         nodes[_fork(run_node, place)] = place, time.monotonic()
-    failures = 0
+    backoff = Backoff(_MAX_BACKOFF_SECONDS, 0.2)
     while nodes:
         process_id, status = os.wait()
         place, started = nodes.pop(process_id, (-1, 0.0))
@@ -51,10 +53,10 @@ def supervise(count: int, run_node: Callable[[int], int], ended: Callable[[int],
         ended(place)
         code = os.waitstatus_to_exitcode(status)
         log.error("a node ended", extra={"process_id": process_id, "exit_code": code})
-        failures = failures + 1 if time.monotonic() - started < _SHORT_LIFE_SECONDS else 0
-        if failures:
-            backoff = min(_MAX_BACKOFF_SECONDS, 0.1 * 2**failures)
-            time.sleep(backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
+        if time.monotonic() - started < _SHORT_LIFE_SECONDS:
+            time.sleep(backoff.seconds())
+        else:
+            backoff.reset()
         if not stopping:
             nodes[_fork(run_node, place)] = place, time.monotonic()
     return 0
@@ -64,7 +66,7 @@ def _fork(run_node: Callable[[int], int], place: int) -> int:
     process_id = os.fork()
     if process_id:
         return process_id
-    # A Ctrl-C reaches the whole foreground group; the nodes hear it once, from the parent.
+    # A Ctrl-C reaches the whole foreground group; the nodes get it once, from the parent.
     os.setpgrp()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -42,14 +42,14 @@ class Settings:
         False, "register unknown charging points as they come, without password; for local use"
     )
     admit_unknown_tokens: bool = setting(
-        False, "let tokens charge that nobody registered; for local use"
+        False, "accept tokens that are not registered; for local use"
     )
     roaming_timeout: float = setting(
         8,
-        "seconds the roaming hub has to answer about a card nobody registered; 0: it is not asked",
+        "seconds the roaming hub has to answer about a card that is not registered; 0: never asked",
     )
     roaming_without_hub: bool = setting(
-        False, "let cards that nobody registered charge, unpaid, while the hub cannot be asked"
+        False, "accept cards that are not registered, unpaid, while the hub cannot be asked"
     )
     heartbeat_interval: int = setting(300, "seconds between heartbeats that a boot hands out", 1)
     boot_retry_interval: int = setting(

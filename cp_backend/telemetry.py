@@ -2,7 +2,8 @@
 
 Nothing here blocks or allocates for each message beyond an addition: figures gather in memory
 and leave once a minute as one log line in CloudWatch's embedded metric format, and every few
-seconds as the `figures` of the node's row, which `operations nodes --watch` shows. docs/metrics.md says what each means.
+seconds as the `figures` of the node's row, which `operations nodes --watch` shows.
+docs/metrics.md says what each means.
 """
 
 from __future__ import annotations

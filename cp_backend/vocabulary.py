@@ -64,7 +64,8 @@ class TokenPresented:
 class StatusReported:
     """How an EVSE is.
 
-    reported, error_code: as the charging point said it; at: its own clock, None when it said none.
+    reported, error_code: in the charging point's words. at: by its own clock, None when it sent
+    none.
     """
 
     evse_number: int

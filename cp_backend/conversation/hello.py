@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class HelloConversation:
-    """Acknowledges whatever it hears."""
+    """Acknowledges every text."""
 
     __slots__ = ("_wire",)
 

@@ -8,7 +8,7 @@ MAX_DESCRIPTION_LENGTH = 255
 
 
 class ErrorCode(Enum):
-    """CALLERROR codes; the value is the spelling of OCPP 1.6, a dialect has what 2.x spells otherwise.
+    """CALLERROR codes. The value is the spelling of OCPP 1.6; a dialect has other spellings.
 
     Source: OCPP-J 1.6 section 4.2.3 (which does spell "Occurence" with one r).
     """

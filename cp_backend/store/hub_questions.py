@@ -92,7 +92,8 @@ async def write_questions(
     A charging point without an EVSE that is offered for roaming never asks: refused.
     """
     await cursor.execute(
-        "SELECT DISTINCT charging_point_id FROM evses WHERE roaming AND charging_point_id = ANY(%s)",
+        "SELECT DISTINCT charging_point_id FROM evses"
+        " WHERE roaming AND charging_point_id = ANY(%s)",
         [[question.charging_point_id for question in questions]],
     )
     roaming = {row[0] async for row in cursor}

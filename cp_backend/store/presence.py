@@ -192,7 +192,8 @@ async def write_heartbeats(cursor: AsyncCursor, beats: Sequence[Heartbeat]) -> S
         known.append(cursor.rowcount == 1)
         if cursor.rowcount == 0:
             await cursor.execute(
-                "INSERT INTO nodes (node_id, address, process_id, draining) VALUES (%s, %s, %s, %s)",
+                "INSERT INTO nodes (node_id, address, process_id, draining)"
+                " VALUES (%s, %s, %s, %s)",
                 [node.node_id, node.address, node.process_id, node.draining],
             )
     await forget_silent_nodes(cursor)

@@ -29,11 +29,11 @@ def test_who_is_full_leaves_the_port_while_others_have_room(
 
 def test_room_is_what_the_others_have():
     rooms = Rooms(3)
-    rooms.tell(0, 500)
+    rooms.publish(0, 500)
     assert not rooms.others_have_room(0, 1)
     assert rooms.others_have_room(1, 500)
     assert not rooms.others_have_room(1, 501)
-    rooms.tell(0, -5)
+    rooms.publish(0, -5)
     assert not rooms.others_have_room(1, 1)
 
 
