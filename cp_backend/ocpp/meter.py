@@ -47,6 +47,9 @@ def read_register_wh(samples: Sequence[Mapping[str, Any]]) -> int | None:
     best_rank = (99, 99, 99)
     phases: dict[tuple[int, int], list[int | None]] = {}
     for sample in samples:
+        # Here and not in _place: most samples are of something else, for each message.
+        if sample.get("measurand", ENERGY_REGISTER) != ENERGY_REGISTER:
+            continue
         place = _place(sample)
         if place is None:
             continue
@@ -69,10 +72,7 @@ def read_register_wh(samples: Sequence[Mapping[str, Any]]) -> int | None:
 
 def _place(sample: Mapping[str, Any]) -> tuple[int, int, int | None] | None:
     """Return the rank of a register's context and location and its phase, None for no register."""
-    if (
-        sample.get("measurand", ENERGY_REGISTER) != ENERGY_REGISTER
-        or sample.get("format", "Raw") != "Raw"
-    ):
+    if sample.get("format", "Raw") != "Raw":
         return None
     location = _LOCATIONS.get(sample.get("location", "Outlet"))
     if location is None:

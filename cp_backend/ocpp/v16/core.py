@@ -7,6 +7,7 @@ registers may be missing. Source: OCPP 1.6 edition 2, sections 6 and 7.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from charging.authorization import Authorization, Decision
 from charging.evse import EvseState
@@ -133,6 +134,10 @@ def _read_start(payload: JsonObject) -> SessionStarted:
     )
 
 
+# A session is named again in each of its readings.
+_session = lru_cache(maxsize=4096)(numbered_session)
+
+
 def _read_stop(payload: JsonObject) -> SessionEnded:
     reason = payload.get("reason", "Local")  # the standard's own default
     token = payload.get("idTag")
@@ -142,7 +147,7 @@ def _read_stop(payload: JsonObject) -> SessionEnded:
         known = [r for r in readings if r.energy_wh is not None]
         meter_stop_wh = max(known, key=lambda r: r.sampled_at).energy_wh if known else None
     return SessionEnded(
-        numbered_session(payload["transactionId"]),
+        _session(payload["transactionId"]),
         read_time(payload["timestamp"]),
         meter_stop_wh,
         _CAUSES.get(reason, StopCause.OTHER),
@@ -156,7 +161,7 @@ def _read_stop(payload: JsonObject) -> SessionEnded:
 def _read_meter_values(payload: JsonObject) -> MeterRead:
     return MeterRead(
         _evse(payload["connectorId"]),
-        numbered_session(payload.get("transactionId", 0)),
+        _session(payload.get("transactionId", 0)),
         [_read_reading(value) for value in payload["meterValue"]],
     )
 
