@@ -1,0 +1,115 @@
+"""A handshake over a pair of sockets, with the look-up's result given by the test."""
+
+import asyncio
+import socket
+
+import pytest
+
+from cp_backend.connection import Engine
+from cp_backend.handshake import Handshakes
+from cp_backend.keepalive import TimerWheel
+from cp_backend.poller import Poller
+from cp_backend.registry import Registry
+from cp_backend.settings import Settings
+from cp_backend.store.admission import Admitted
+from cp_backend.telemetry import Metrics
+from tests.wire import GivenResults
+
+REQUEST = (
+    b"GET /CP1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
+)
+
+ADMITTED = Admitted(None, None, None, None)
+
+
+class World:
+    """Handshakes, the client's end of one, and the connections that were closed."""
+
+    def __init__(self, make_conversation):
+        self.closed = []
+        self.store = GivenResults()
+        self.poller = Poller(asyncio.get_running_loop())
+        self.metrics = Metrics()
+        wheel, settings = TimerWheel(), Settings()
+        self.handshakes = Handshakes(
+            settings=settings,
+            engine=Engine(
+                self.poller,
+                wheel,
+                settings,
+                1024,
+                lambda connection, cause: self.closed.append((connection.charging_point_id, cause)),
+            ),
+            store=self.store,
+            registry=Registry(),
+            metrics=self.metrics,
+            subprotocols=lambda admitted: ["ocpp1.6"],
+            make_conversation=make_conversation,
+            ready=lambda: True,
+        )
+        self.client, server = socket.socketpair()
+        self.client.setblocking(False)
+        server.setblocking(False)
+        self.handshakes.begin(server.detach(), "")
+
+    async def ask(self):
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(self.client, REQUEST)
+        async with asyncio.timeout(10):
+            while not self.store.asked:
+                await asyncio.sleep(0.01)
+
+    async def read(self):
+        """All that is answered, until the end of the stream."""
+        loop, text = asyncio.get_running_loop(), b""
+        async with asyncio.timeout(10):
+            while data := await loop.sock_recv(self.client, 4096):
+                text += data
+        return text
+
+
+@pytest.fixture
+async def make_world():
+    worlds = []
+
+    def make(make_conversation):
+        worlds.append(World(make_conversation))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.poller.stop()
+        world.client.close()
+
+
+def fail(accepted):
+    raise RuntimeError("a defect")
+
+
+async def test_a_conversation_that_cannot_be_made_leaves_no_connection_behind(make_world):
+    world = make_world(fail)
+    await world.ask()
+    world.store.give(ADMITTED)
+    assert (await world.read()).startswith(b"HTTP/1.1 101")
+    assert world.closed == [("CP1", "defect")]
+    assert world.handshakes.under_way == 0
+
+
+async def test_a_look_up_that_gives_what_cannot_be_is_answered_at_once(make_world):
+    world = make_world(fail)
+    await world.ask()
+    world.store.give("what is no look-up's result")
+    assert (await world.read()).startswith(b"HTTP/1.1 500")
+    assert world.handshakes.under_way == 0
+
+
+async def test_while_the_database_is_away_a_charging_point_is_asked_to_come_again(make_world):
+    world = make_world(fail)
+    await world.ask()
+    world.store.give(ConnectionError("away"))
+    answer = await world.read()
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"Retry-After" in answer
+    assert world.handshakes.under_way == 0
