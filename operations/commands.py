@@ -8,6 +8,10 @@ command was asked for, and by whom, is written with it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import class_row
 
 from charging.database import commands
 from charging.database.audit import Asker
@@ -15,7 +19,7 @@ from charging.database.connection import Connection
 from charging.identity import id_tag_key, parse_charging_point_id
 from charging.intents import Intent, Start, Stop
 from operations import charging_points, sessions
-from operations.errors import ConflictError, InvalidError, valid
+from operations.errors import ConflictError, InvalidError, NotFoundError, valid
 
 DEFAULT_SECONDS = 30.0
 
@@ -77,3 +81,64 @@ def remote_stop(
     if state != "charging":
         raise ConflictError(f"session {session_id} has ended")
     return ask(connection, charging_point, Stop(session_id=session_id), by=by, seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as it stands. Times are aware UTC.
+
+    state: queued, sent, answered, expired or superseded. outcome: of the answer; done: how what it
+    asked ended, None while it goes on. answer: the answers' payloads as they came. progress: what
+    the charging point reported since, the oldest first.
+    """
+
+    command: int
+    charging_point: str
+    kind: str
+    state: str
+    outcome: str | None
+    detail: str
+    done: str | None
+    person: str
+    queued_at: datetime
+    answered_at: datetime | None
+    done_at: datetime | None
+    arguments: dict[str, Any]
+    answer: list[Any] | None
+    progress: list[dict[str, Any]]
+
+
+_COLUMNS = """
+command_id AS command, charging_point_id AS charging_point, kind, state, outcome, detail,
+done_outcome AS done, coalesce(person, requested_by) AS person, queued_at, answered_at, done_at,
+arguments - ARRAY['password'] AS arguments, answer,
+(SELECT coalesce(jsonb_agg(jsonb_build_object('at', at, 'stage', stage, 'detail', p.detail)
+                           ORDER BY at), '[]')
+ FROM command_progress AS p WHERE p.command_id = commands.command_id) AS progress
+"""
+
+
+def list_newest(
+    connection: Connection, charging_point: str | None = None, *, limit: int
+) -> list[Command]:
+    """Return commands, the newest first. charging_point: None for all. Raises InvalidError."""
+    if limit < 1:
+        raise InvalidError("--limit must be 1 or more")
+    with connection.cursor(row_factory=class_row(Command)) as cursor:
+        return cursor.execute(
+            f"SELECT {_COLUMNS} FROM commands"
+            " WHERE %(name)s::text IS NULL OR charging_point_id = %(name)s"
+            " ORDER BY command_id DESC LIMIT %(limit)s".encode(),
+            {"name": charging_point, "limit": limit},
+        ).fetchall()
+
+
+def show(connection: Connection, command_id: int) -> Command:
+    """Return one command. Raises NotFoundError."""
+    with connection.cursor(row_factory=class_row(Command)) as cursor:
+        found = cursor.execute(
+            f"SELECT {_COLUMNS} FROM commands WHERE command_id = %s".encode(), [command_id]
+        ).fetchone()
+    if found is None:
+        raise NotFoundError(f"no command {command_id}; `commands list` shows the newest")
+    return found

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import asdict
 
+from charging.command import CommandResult, Outcome
 from charging.database.commands import wait
 from charging.database.connection import Connection
 from operations import commands
+from operations.command_line import intents
 from operations.command_line.asker import BY
-from operations.command_line.output import print_text, show_json
+from operations.command_line.output import print_text, records, show, show_json
 from operations.commands import DEFAULT_SECONDS, Queued
 from operations.errors import OperationError
 
@@ -34,6 +38,52 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     stop = actions.add_parser("remote-stop", parents=[common, timing], help="let it end a session")
     stop.add_argument("session", type=int)
     stop.set_defaults(run=remote_stop)
+    for kind in intents.KINDS:
+        text = intents.describe(kind)
+        asking = actions.add_parser(
+            intents.word(kind),
+            parents=[common, timing],
+            help=text.partition(". ")[0].rstrip("."),
+            description=text,
+        )
+        asking.add_argument("charging_point")
+        intents.add_members(asking, kind)
+        asking.set_defaults(run=ask, kind=kind)
+    listing = actions.add_parser("list", parents=[common], help="the newest commands")
+    listing.add_argument("charging_point", nargs="?")
+    listing.add_argument("--limit", type=int, default=20, help="at most so many (default: 20)")
+    listing.set_defaults(run=show_list)
+    showing = actions.add_parser(
+        "show", parents=[common], help="one command with its answer and its progress"
+    )
+    showing.add_argument("command", type=int)
+    showing.set_defaults(run=show_one)
+
+
+def ask(connection: Connection, options: argparse.Namespace) -> None:
+    """Ask a charging point for what the options say."""
+    queued = commands.ask(
+        connection,
+        options.charging_point,
+        intents.intent_of(options.kind, options),
+        by=BY,
+        seconds=options.timeout,
+    )
+    _show_result(connection, queued, as_json=options.json)
+
+
+def show_list(connection: Connection, options: argparse.Namespace) -> None:
+    """List commands, the newest first."""
+    found = commands.list_newest(connection, options.charging_point, limit=options.limit)
+    rows = records(found)
+    for row in rows:
+        del row["arguments"], row["answer"], row["progress"]
+    show(rows, as_json=options.json, title="Commands", empty="no commands yet")
+
+
+def show_one(connection: Connection, options: argparse.Namespace) -> None:
+    """Show a command whole."""
+    show_json(asdict(commands.show(connection, options.command)))
 
 
 def remote_start(connection: Connection, options: argparse.Namespace) -> None:
@@ -66,6 +116,7 @@ def _show_result(connection: Connection, queued: Queued, *, as_json: bool) -> No
                 "command": queued.command,
                 "outcome": result.outcome,
                 "detail": result.detail,
+                "answer": result.answer,
             }
         )
     if not result.outcome.accepted:
@@ -73,4 +124,18 @@ def _show_result(connection: Connection, queued: Queued, *, as_json: bool) -> No
             f"{name}: {result.outcome}{f' ({result.detail})' if result.detail else ''}"
         )
     if not as_json:
-        print_text(f"{name} has accepted")
+        print_text(_accepted(name, result))
+
+
+def _accepted(name: str, result: CommandResult) -> str:
+    """Return what an accepted command's answer says; what it holds beside its status, as JSON."""
+    when = {
+        Outcome.SCHEDULED: ", for the end of the running session",
+        Outcome.REBOOT_REQUIRED: "; it takes effect with the next restart",
+    }
+    lines = [f"{name} has accepted{when.get(result.outcome, '')}"]
+    for answer in result.answer:
+        told = {member: value for member, value in answer.items() if member != "status"}
+        if told:
+            lines.append(json.dumps(told, ensure_ascii=False))
+    return lines[0] if len(lines) == 1 else "\n".join(lines)
