@@ -19,6 +19,7 @@ from operations.command_line import (
     nodes,
     prices,
     sessions,
+    timeline,
     tokens,
 )
 from operations.command_line.output import print_error
@@ -83,7 +84,12 @@ def _parser() -> argparse.ArgumentParser:
         ("evses", evses, "names of connectors in roaming, and their master data"),
         ("prices", prices, "what drivers of other providers are asked"),
         ("hub", hub, "what the roaming hub has, what waits for it, and what it refused"),
-        ("commands", commands, "start and stop sessions from here"),
+        ("commands", commands, "ask a charging point for whatever it can do"),
     ):
         module.add_arguments(subjects.add_parser(name, help=help_text), common)
+    for name, add_arguments, help_text in (
+        ("trace", timeline.add_trace_arguments, "what a charging point and a node exchanged"),
+        ("explain", timeline.add_explain_arguments, "all that is known of a time, and why"),
+    ):
+        add_arguments(subjects.add_parser(name, parents=[common], help=help_text))
     return parser

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
 
 from charging.database.connection import Connection
 from charging.identity import redact
 from operations import tokens
 from operations.command_line.asker import BY
 from operations.command_line.output import print_text, records, show, show_json
+from operations.command_line.times import read_time
 
 
 def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     actions = parser.add_subparsers(dest="action", required=True)
     add_parser = actions.add_parser("add", parents=[common], help="let a token charge")
     add_parser.add_argument("token")
-    add_parser.add_argument("--expires-at", type=_time, help="ISO 8601; without a zone: UTC")
+    add_parser.add_argument("--expires-at", type=read_time, help="ISO 8601; without a zone: UTC")
     add_parser.add_argument("--parent", help="group of tokens that may stop each other's sessions")
     add_parser.add_argument("--note", default="", help="whose it is")
     add_parser.set_defaults(run=add)
@@ -65,8 +65,3 @@ def _show(key: str, state: str, *, as_json: bool) -> None:
         show_json({"token": redact(key), "state": state})
     else:
         print_text(f"the token {redact(key)} {state}")
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
