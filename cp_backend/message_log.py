@@ -23,7 +23,7 @@ from charging.database import messages
 from charging.database.connection import AsyncConnection, connect_async
 from charging.database.messages import Direction, LoggedMessage
 from charging.service.backoff import Backoff
-from cp_backend.ocpp.redaction import redact_text, redacted_json
+from cp_backend.ocpp.redaction import QUIET, redact_text, redacted_json
 from cp_backend.telemetry import Metrics
 
 MAX_WAITING = 20_000
@@ -35,8 +35,6 @@ MAX_PAYLOAD_CHARACTERS = 16_384
 _MAX_TEXT_CHARACTERS = 255
 _PARTITIONS_SECONDS = 3600.0
 _LAST_FLUSH_SECONDS = 2.0
-QUIET = frozenset({"Heartbeat", "MeterValues"})
-"""Actions that are kept under a lens only."""
 
 log = logging.getLogger(__name__)
 

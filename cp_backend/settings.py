@@ -74,7 +74,7 @@ class Settings:
     )
     batch_limit: int = setting(2000, "messages committed together at most", 1)
     max_lane_depth: int = setting(
-        50_000, "messages waiting for the database before InternalError is answered", 1
+        50_000, "messages waiting for the database before more are answered with an error", 1
     )
     drain_time: float = setting(
         100, "seconds over which a stopping node closes its connections; below the stop timeout"

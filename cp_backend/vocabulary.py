@@ -14,19 +14,12 @@ from typing import Any, NamedTuple
 
 from charging.authorization import Authorization
 from charging.evse import EvseState
+from charging.registration import Registration as Registration
 from charging.session import SessionReference, StopCause
 from charging.token import Token
 
 JsonObject = dict[str, Any]
 """A payload as JSON has it, read or to be written."""
-
-
-class Registration(StrEnum):
-    """How a charging point's boot is answered. Source: OCPP 1.6 RegistrationStatus."""
-
-    ACCEPTED = "Accepted"
-    PENDING = "Pending"
-    REJECTED = "Rejected"
 
 
 @dataclass(frozen=True, slots=True)

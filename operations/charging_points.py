@@ -13,10 +13,8 @@ from charging.database.audit import Asker
 from charging.database.connection import Connection
 from charging.database.presence import is_alive
 from charging.identity import parse_charging_point_id
+from charging.registration import Registration
 from operations.errors import ExistsError, InvalidError, NotFoundError, valid
-
-REGISTRATIONS = ("Accepted", "Pending", "Rejected")
-"""How a boot can be answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ def register(
     charging_point: str,
     *,
     by: Asker,
-    registration: str = "Accepted",
+    registration: str = Registration.ACCEPTED.value,
     with_password: bool = True,
 ) -> Credential:
     """Make a charging point known. Raises InvalidError, ExistsError.
@@ -157,8 +155,8 @@ def unknown(charging_point: str) -> NotFoundError:
 
 
 def _check(registration: str) -> None:
-    if registration not in REGISTRATIONS:
-        raise InvalidError(f"{registration!r} is none of {', '.join(REGISTRATIONS)}")
+    if registration not in list(Registration):
+        raise InvalidError(f"{registration!r} is none of {', '.join(Registration)}")
 
 
 def _hashed(password: str | None) -> tuple[bytes | None, bytes | None]:

@@ -120,9 +120,7 @@ class Answering:
                 and action not in dialect.before_boot
                 and action in schemas.actions
             ):
-                raise CallRefusedError(
-                    ErrorCode.SECURITY_ERROR, "BootNotification has not been accepted"
-                )
+                raise CallRefusedError(ErrorCode.SECURITY_ERROR, "the boot has not been accepted")
             as_written = action == call.action and not call.repairs
             if as_written and schemas.accepts_request(action, call.payload):
                 message = self._read(action, incoming, call.payload)

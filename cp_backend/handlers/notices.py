@@ -35,5 +35,5 @@ def on_certificate_requested(
     def refused(_: None) -> CertificateRequestAnswer:
         return CertificateRequestAnswer(accepted=False)
 
-    notice = Notice(NoticeKind.CERTIFICATE_REQUEST, "Rejected", None, None, {"csr": message.csr})
+    notice = Notice(NoticeKind.CERTIFICATE_REQUEST, "refused", None, None, {"csr": message.csr})
     context.store.notices.received(charging_point_id, notice, after_commit(reply, refused))

@@ -10,6 +10,9 @@ from typing import Any
 
 import orjson
 
+QUIET = frozenset({"Heartbeat", "MeterValues"})
+"""Actions that come often and tell little: the message log keeps them under a lens only."""
+
 CUT = "(not kept)"
 TOKEN_PREFIX = "token:"  # noqa: S105 - what a hash begins with
 _HASH_BYTES = 8

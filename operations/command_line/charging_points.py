@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 
 from charging.database.connection import Connection
+from charging.registration import Registration
 from operations import charging_points
-from operations.charging_points import REGISTRATIONS, Credential
+from operations.charging_points import Credential
 from operations.command_line.asker import BY
 from operations.command_line.output import print_text, records, show, show_json
+
+REGISTRATIONS = [registration.value for registration in Registration]
 
 
 def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -18,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
         "register", parents=[common], help="register one and print its password, once"
     )
     register_.add_argument("id", help="its identity, as it stands at the end of its URL")
-    register_.add_argument("--registration", choices=REGISTRATIONS, default="Accepted")
+    register_.add_argument(
+        "--registration", choices=REGISTRATIONS, default=Registration.ACCEPTED.value
+    )
     register_.add_argument(
         "--no-password", action="store_true", help="admit it without a password; for local use"
     )

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from charging.database.connection import Connection
+from charging.session import SessionState
 from operations import sessions
 from operations.command_line.output import records, show, show_json
 
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     actions = parser.add_subparsers(dest="action", required=True)
     list_parser = actions.add_parser("list", parents=[common], help="list sessions, newest first")
     list_parser.add_argument("--charging-point")
-    list_parser.add_argument("--state", choices=("charging", "ended"))
+    list_parser.add_argument("--state", choices=[state.value for state in SessionState])
     list_parser.add_argument("--limit", type=int, default=100)
     list_parser.set_defaults(run=list_newest)
     show_parser = actions.add_parser(
@@ -84,6 +85,6 @@ def list_unassigned(connection: Connection, options: argparse.Namespace) -> None
 
 
 def _sample(sample: dict[str, Any]) -> str:
-    measurand = sample.get("measurand", "Energy.Active.Import.Register")
+    measurand = sample.get("measurand", "energy register")
     phase = f" {sample['phase']}" if "phase" in sample else ""
     return f"{measurand}{phase} {sample['value']} {sample.get('unit', 'Wh')}"
