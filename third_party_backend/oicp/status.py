@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from charging.command import Outcome
 from charging.evse import EvseState
-from charging.refusal import Refusal
+from charging.refusal import Refusal, refusal_of
 
 
 class StatusCode(StrEnum):
@@ -54,26 +54,6 @@ DESCRIPTIONS = {
 }
 
 
-def of_outcome(outcome: Outcome) -> StatusCode:
-    """Return the code of the outcome of a start or a stop."""
-    return StatusCode.SUCCESS if outcome is Outcome.ACCEPTED else StatusCode.NO_COMMUNICATION
-
-
-def of_reservation(outcome: Outcome) -> StatusCode:
-    """Return the code of the outcome of a reservation or its end."""
-    match outcome:
-        case Outcome.ACCEPTED:
-            return StatusCode.SUCCESS
-        case Outcome.OCCUPIED:
-            return StatusCode.EVSE_IN_USE
-        case Outcome.OUT_OF_SERVICE:
-            return StatusCode.OUT_OF_SERVICE
-        case Outcome.NOT_OFFERED:
-            return StatusCode.SERVICE_NOT_AVAILABLE
-        case _:
-            return StatusCode.NO_COMMUNICATION
-
-
 _REFUSALS = {
     Refusal.EVSE_UNKNOWN: StatusCode.UNKNOWN_EVSE,
     Refusal.NOT_ROAMING: StatusCode.NO_ROAMING,
@@ -93,6 +73,12 @@ _REFUSALS = {
 def of_refusal(refusal: Refusal) -> StatusCode:
     """Return the code that a refused request is answered with."""
     return _REFUSALS[refusal]
+
+
+def of_outcome(outcome: Outcome) -> StatusCode:
+    """Return the code that a request is answered with whose command ended so."""
+    refusal = refusal_of(outcome)
+    return StatusCode.SUCCESS if refusal is None else of_refusal(refusal)
 
 
 def evse_status(state: EvseState) -> str:

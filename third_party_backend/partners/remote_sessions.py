@@ -7,7 +7,7 @@ from charging.database import events
 from charging.database.connection import Connection
 from charging.database.presence import online
 from charging.event import EventKind
-from charging.hub_session import NothingCharged
+from charging.hub_session import HubSessionState, NothingCharged
 from charging.identity import new_hub_token
 from charging.refusal import Refusal
 from third_party_backend.partners.evses import Evse, why_not_start
@@ -30,7 +30,7 @@ class RemoteSessions(Requests):
 
     table = "hub_sessions"
     command = CommandKind.REMOTE_START
-    accepted_state = "accepted"
+    accepted_state = HubSessionState.ACCEPTED
     called = "session"
 
     def _plan(self, request: Request, evse: Evse) -> Planned | Refused:
@@ -55,7 +55,7 @@ class RemoteSessions(Requests):
         """
         del outcome, first
         if (
-            row["state"] == "refused"
+            row["state"] == HubSessionState.REFUSED
             and row["session_id"] is not None
             and (_is_charging(connection, row["session_id"]))
         ):
@@ -71,7 +71,7 @@ class RemoteSessions(Requests):
         self, connection: Connection, row: Row, references: References, seconds: float
     ) -> Asked | Refused | Done:
         session_id = row["session_id"]
-        if row["state"] in ("refused", "ended") or (
+        if row["state"] in (HubSessionState.REFUSED, HubSessionState.ENDED) or (
             session_id is not None and not _is_charging(connection, session_id)
         ):
             return Refused(Refusal.SESSION_ENDED, "the session has ended", references)

@@ -19,6 +19,7 @@ from psycopg_pool import ConnectionPool
 from charging.command import CommandKind, Outcome
 from charging.database import commands
 from charging.database.connection import Connection
+from charging.hub_session import HubSessionState, ReservationState
 from charging.identity import evse_id_key
 from charging.refusal import Refusal, refusal_of
 from third_party_backend.partners import evses
@@ -62,7 +63,7 @@ class Requests(ABC):
 
     table: ClassVar[LiteralString]
     command: ClassVar[CommandKind]
-    accepted_state: ClassVar[str]
+    accepted_state: ClassVar[HubSessionState | ReservationState]
 
     def __init__(self, pool: ConnectionPool[Connection], presence_seconds: float) -> None:
         self._pool = pool
@@ -108,14 +109,15 @@ class Requests(ABC):
 
         outcome: of its command.
         """
-        state = self.accepted_state if outcome is Outcome.ACCEPTED else "refused"
+        refusal = refusal_of(outcome)
+        state = self.accepted_state if refusal is None else HubSessionState.REFUSED
         with self._pool.connection() as connection:
             changed = connection.execute(
                 self._statement(
                     "UPDATE {} SET start_answer = %s, start_refusal = %s, state = %s"
                     " WHERE hub_session_id = %s AND start_answer IS NULL"
                 ),
-                [Jsonb(answer), refusal_of(outcome), state, hub_session_id],
+                [Jsonb(answer), refusal, state, hub_session_id],
             ).rowcount
             row = self._find(connection, hub_session_id)
             assert row is not None

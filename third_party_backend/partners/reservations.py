@@ -9,6 +9,7 @@ from charging.database import events
 from charging.database.connection import Connection
 from charging.database.presence import online
 from charging.event import EventKind
+from charging.hub_session import ReservationState
 from charging.identity import new_hub_token
 from charging.refusal import Refusal
 from third_party_backend.partners.evses import Evse, why_not_reserve
@@ -31,7 +32,7 @@ class Reservations(Requests):
 
     table = "reservations"
     command = CommandKind.RESERVE
-    accepted_state = "reserved"
+    accepted_state = ReservationState.RESERVED
     called = "reservation"
 
     def finish_end(self, hub_session_id: str, outcome: Outcome) -> Outcome:
@@ -85,9 +86,9 @@ class Reservations(Requests):
     def _end(
         self, connection: Connection, row: Row, references: References, seconds: float
     ) -> Asked | Refused | Done:
-        if row["state"] == "cancelled":
+        if row["state"] == ReservationState.CANCELLED:
             return Done(references)
-        if row["state"] != "reserved" or row["expires_at"] < datetime.now(UTC):
+        if row["state"] != ReservationState.RESERVED or row["expires_at"] < datetime.now(UTC):
             return Refused(Refusal.SESSION_ENDED, "the reservation has ended", references)
         if not online(connection, row["charging_point_id"], self._presence_seconds):
             return Refused(Refusal.OFFLINE, "the charging point is offline", references)

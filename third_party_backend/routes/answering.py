@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
-from charging.command import Outcome
 from third_party_backend.oicp.messages import acknowledgment
-from third_party_backend.oicp.status import StatusCode, of_refusal
+from third_party_backend.oicp.status import StatusCode, of_outcome, of_refusal
 from third_party_backend.partners.requests import Requests
 from third_party_backend.partners.terms import Answered, Asked, Done, EndRequest, Refused, Request
 from third_party_backend.services import services
 
 Json = dict[str, Any]
-ToCode = Callable[[Outcome], StatusCode]
 
 log = logging.getLogger(__name__)
 
 
-def begin(requests: Requests, request: Request, to_code: ToCode) -> Json:
-    """Begin what a driver wants; return the Acknowledgment. to_code: of the command's outcome."""
+def begin(requests: Requests, request: Request) -> Json:
+    """Begin what a driver wants; return the Acknowledgment."""
     started = time.monotonic()
     seconds = services().settings.answer_timeout
     begun = requests.begin(request, seconds)
@@ -35,12 +32,12 @@ def begin(requests: Requests, request: Request, to_code: ToCode) -> Json:
             left = max(0.0, seconds - (time.monotonic() - started))
             result = services().answers.wait(command_id, left)
             answer = acknowledgment(
-                to_code(result.outcome), result.detail, request.hub_session_id, references
+                of_outcome(result.outcome), result.detail, request.hub_session_id, references
             )
             return requests.finish(request.hub_session_id, answer, result.outcome)
 
 
-def end(requests: Requests, request: EndRequest, to_code: ToCode) -> Json:
+def end(requests: Requests, request: EndRequest) -> Json:
     """End what a request began; return the Acknowledgment."""
     seconds = services().settings.answer_timeout
     begun = requests.begin_end(request, seconds)
@@ -52,7 +49,7 @@ def end(requests: Requests, request: EndRequest, to_code: ToCode) -> Json:
         case Asked(command_id, references):
             result = services().answers.wait(command_id, seconds)
             outcome = requests.finish_end(request.hub_session_id, result.outcome)
-            code = to_code(outcome)
+            code = of_outcome(outcome)
             info = "" if code is StatusCode.SUCCESS else result.detail
             return acknowledgment(code, info, request.hub_session_id, references)
 

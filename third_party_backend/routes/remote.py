@@ -7,7 +7,6 @@ import time
 from flask import Blueprint, Response, jsonify, request
 
 from third_party_backend.oicp.messages import RemoteStart, RemoteStop, code_of, read
-from third_party_backend.oicp.status import of_outcome
 from third_party_backend.routes.answering import begin, end, log_answer
 from third_party_backend.services import services
 
@@ -23,7 +22,7 @@ def start(provider_id: str) -> Response:
     """Start a session at an EVSE on behalf of a provider's driver."""
     started = time.perf_counter()
     message = read(RemoteStart, request.get_json(force=True, silent=True), provider_id)
-    answer = begin(services().remote_sessions, message.request(), of_outcome)
+    answer = begin(services().remote_sessions, message.request())
     code = code_of(answer)
     services().metrics.count("RemoteStarts", code)
     services().metrics.sample("RemoteStartLatency", (time.perf_counter() - started) * 1000)
@@ -35,7 +34,7 @@ def start(provider_id: str) -> Response:
 def stop(provider_id: str) -> Response:
     """End a session that this provider's driver started."""
     message = read(RemoteStop, request.get_json(force=True, silent=True), provider_id)
-    answer = end(services().remote_sessions, message.end_request(), of_outcome)
+    answer = end(services().remote_sessions, message.end_request())
     code = code_of(answer)
     services().metrics.count("RemoteStops", code)
     log_answer("remote stop", message.hub_session_id, message.provider_id, message.evse_id, code)

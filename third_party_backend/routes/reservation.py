@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify, request
 
 from third_party_backend.oicp.messages import ReservationStart, ReservationStop, code_of, read
-from third_party_backend.oicp.status import of_reservation
 from third_party_backend.routes.answering import begin, end, log_answer
 from third_party_backend.services import services
 
@@ -19,7 +18,7 @@ def start(provider_id: str) -> Response:
     """Keep an EVSE for a provider's driver."""
     message = read(ReservationStart, request.get_json(force=True, silent=True), provider_id)
     wanted = message.reservation(services().settings.reservation_minutes)
-    answer = begin(services().reservations, wanted, of_reservation)
+    answer = begin(services().reservations, wanted)
     code = code_of(answer)
     services().metrics.count("Reservations", code)
     log_answer(
@@ -32,7 +31,7 @@ def start(provider_id: str) -> Response:
 def stop(provider_id: str) -> Response:
     """Keep it no longer."""
     message = read(ReservationStop, request.get_json(force=True, silent=True), provider_id)
-    answer = end(services().reservations, message.end_request(), of_reservation)
+    answer = end(services().reservations, message.end_request())
     log_answer(
         "reservation stop",
         message.hub_session_id,
