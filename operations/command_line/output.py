@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +26,8 @@ Row = Mapping[str, Any]
 
 WIDTH_WITHOUT_TERMINAL = 250
 """Columns where the output is no terminal: a pipe must not lose any."""
+
+_MEASURED_WIDTH = 10_000
 
 # C0 and C1 with ESC and DEL; line separators; what sets the direction of text; invisible marks.
 # Source: Unicode 17, categories Cc, Zl, Zp and Cf of the bidirectional algorithm (UAX 9).
@@ -59,13 +62,28 @@ def records(things: Sequence[DataclassInstance]) -> list[dict[str, Any]]:
 
 
 def show(rows: Sequence[Row], *, as_json: bool, title: str, empty: str) -> None:
-    """Print rows that all have the same keys. empty: printed instead of a table without rows."""
+    r"""Print rows that all have the same keys. empty: printed instead of a table without rows.
+
+    A table that is wider than the terminal would fold or cut every cell: then each row is a block
+    of lines, as `psql` does it with ``\x auto``.
+    """
     if as_json:
         show_json([dict(row) for row in rows])
-    elif rows:
-        console().print(table(rows, title=title))
-    else:
+        return
+    if not rows:
         print(empty)
+        return
+    screen, whole = console(), table(rows, title=title)
+    options = screen.options.update(max_width=_MEASURED_WIDTH)
+    if Measurement.get(screen, options, whole).maximum <= screen.width:
+        screen.print(whole)
+        return
+    print_text(title)
+    for row in rows:
+        print()
+        for name, value in row.items():
+            if value is not None:
+                print_text(f"{name.replace('_', ' '):>{max(map(len, row))}}  {_cell(value)}")
 
 
 def console() -> Console:

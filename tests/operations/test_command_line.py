@@ -1,10 +1,14 @@
 """What an operator types, against a real database."""
 
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -146,7 +150,7 @@ def test_sessions_with_their_energy(as_json, operate, session, database):
     shown = as_json("sessions", "show", session)
     assert [reading["energy_wh"] for reading in shown["meter_values"]] == [1500, 2000]
     text = operate("sessions", "show", session)[1]
-    assert "Energy.Active.Import.Register 2000 Wh" in text
+    assert "energy register 2000 Wh" in text
     assert operate("sessions", "show", 999)[0] == 1
 
 
@@ -274,6 +278,32 @@ def test_a_terminal_without_our_letters_is_no_failure(database_url, database):
         check=True,
     )
     assert r"J\xfcrgen" in run.stdout
+
+
+@pytest.mark.parametrize(("columns", "folded"), [(80, True), (240, False)])
+def test_a_table_that_does_not_fit_a_terminal_is_shown_row_by_row(
+    database_url, database, columns, folded
+):
+    for name in ("CP-HARBOUR-000001", "CP-HARBOUR-000002"):
+        add_charging_point(database, name, vendor="Maker of charging points", model="Model 22")
+    terminal, inside = pty.openpty()
+    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environment = {**os.environ, "DATABASE_URL": database_url, "TERM": "xterm"}
+    environment.pop("COLUMNS", None)
+    with subprocess.Popen(
+        [sys.executable, "-m", "operations", "charging-points", "list"],
+        env=environment,
+        stdin=inside,
+        stdout=inside,
+    ) as listing:
+        assert listing.wait(60) == 0
+    os.close(inside)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    # Nothing is cut, and nothing is broken in the middle.
+    for whole in ("CP-HARBOUR-000001", "CP-HARBOUR-000002", "Maker of charging points"):
+        assert whole in shown
+    assert ("charging point  CP-HARBOUR-000001\r\n" in shown) is folded
 
 
 def test_nodes_are_shown_anew_until_ctrl_c(database_url, database, tmp_path):
