@@ -182,7 +182,7 @@ SERVICE ?= charging-point
 CLOUD = $(PYTHON) -m scripts.cloud
 
 .PHONY: deploy-backend-services
-deploy-backend-services: setup ## Bring a whole environment up to date, from an empty account if need be (WHITELIST_IP=)
+deploy-backend-services: setup ## Bring a whole environment up to date, from an empty account if need be (WHITELIST_IP=, CHARGING_POINTS=)
 	@$(CLOUD) deploy
 
 .PHONY: create-certificates
@@ -192,6 +192,10 @@ create-certificates: setup ## Make or renew the load balancers' certificate (CER
 .PHONY: create-global-accelerator
 create-global-accelerator: setup ## Give the services fixed addresses, and print them
 	@$(CLOUD) create-accelerator
+
+.PHONY: reserve-capacity
+reserve-capacity: setup ## Keep UNITS= LCU ready at the charging points' load balancer; 0 gives them back
+	@$(CLOUD) reserve-capacity
 
 .PHONY: build-cp-backend
 build-cp-backend: setup ## Build charging-point-backend's image on this machine (CONTAINER=docker|podman)

@@ -1,15 +1,34 @@
 """How large each environment is: the one place to look, and the one to change.
 
-A name that is not listed is a new environment; it gets the sizes of `STAGING`. What stands here
+A name that is not listed is a new environment; it gets the sizes of `STAGING`. Whatever holds
+connections and their data follows the fleet, `CHARGING_POINTS=` of a deployment. What stands here
 reaches the stacks as parameters (those whose names a stack declares), so no template changes
 for a new environment or another size.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, fields, replace
 
 PRODUCTION_NAME = "production"
+DEFAULT_FLEET = 1_000
+"""Charging points that an environment is made for where nothing else was asked for."""
+CELL_CHARGING_POINTS = 100_000
+"""The largest fleet of one environment: as many as were measured. docs/cells.md has what follows."""
+
+# Capacity units of the database's writer for so many charging points: at least, at most. What one
+# unit takes was not measured on Aurora; 32 for 100,000 leaves room for a storm and a slow query.
+_FLEET_OF_A_MINIMUM_ACU = 50_000
+_FLEET_OF_A_MAXIMUM_ACU = 3_125
+# Aurora PostgreSQL: memory / 9,531,392 bytes, 2 GiB a unit, and never more than these.
+_CONNECTIONS_AN_ACU = 225
+_MOST_CONNECTIONS = 5_000
+_MOST_CONNECTIONS_OF_A_SMALL_MINIMUM = 2_000
+_ALARMING_SHARE = 0.8
+# A session a day, a reading a minute: 2 GB a month for 1,000 charging points; five months' worth.
+_FLEET_OF_A_STORED_GB = 100
 
 
 @dataclass(frozen=True)
@@ -29,7 +48,7 @@ class Sizes:
     """Aurora capacity units: 2 GB of memory each, and a share of processors."""
     database_reader: bool = False
     """A second instance, which takes over when the first fails."""
-    database_connections_limit: int = 700
+    database_connections_limit: int = 720
     """Connections that alarm: four fifths of what Aurora gives a database of this capacity."""
     database_storage_limit_gb: int = 100
     """GB that alarm, since somebody pays for them."""
@@ -46,14 +65,14 @@ class Sizes:
     """Or X86_64; images are built for the same."""
     charging_point_min_tasks: int = 2
     charging_point_max_tasks: int = 4
+    charging_point_max_percent: int = 150
+    """Tasks during a deployment, so that one is replaced after the other; see `for_fleet`."""
     connections_per_node: int = 15_000
     """Above this many the service grows."""
     third_party_cpu: int = 512
     third_party_memory: int = 1024
     third_party_min_tasks: int = 2
     third_party_max_tasks: int = 4
-    load_balancer_capacity: int = 0
-    """LCU kept ready on the charging points' load balancer, 0 for none; a storm needs them."""
     allow_exec: bool = True
     """Whether a person may open a shell in a task."""
     developers_deploy: bool = True
@@ -64,6 +83,33 @@ class Sizes:
     # accelerator
     accelerate_charging_points: bool = True
     """Fixed addresses for charging points behind firewalls, besides the hub's."""
+
+    def for_fleet(self, charging_points: int) -> Sizes:
+        """Return these sizes with those that follow the fleet; what stands here is the least.
+
+        One task more than the connections need, so that one can be lost or replaced.
+        """
+        nodes = max(1, self.charging_point_cpu // 1024)
+        holding = math.ceil(charging_points / (self.connections_per_node * nodes))
+        tasks = max(self.charging_point_min_tasks, holding + 1)
+        least = max(self.database_min_acu, _halves(charging_points / _FLEET_OF_A_MINIMUM_ACU))
+        most = max(self.database_max_acu, _halves(charging_points / _FLEET_OF_A_MAXIMUM_ACU))
+        connections = _MOST_CONNECTIONS if least >= 2 else _MOST_CONNECTIONS_OF_A_SMALL_MINIMUM
+        return replace(
+            self,
+            charging_point_min_tasks=tasks,
+            charging_point_max_tasks=max(self.charging_point_max_tasks, math.ceil(1.5 * tasks)),
+            # ECS rounds down: with less than this it could start no task before one ends.
+            charging_point_max_percent=100 + math.ceil(100 / tasks),
+            database_min_acu=least,
+            database_max_acu=most,
+            database_connections_limit=int(
+                _ALARMING_SHARE * min(connections, _CONNECTIONS_AN_ACU * most)
+            ),
+            database_storage_limit_gb=max(
+                self.database_storage_limit_gb, charging_points // _FLEET_OF_A_STORED_GB
+            ),
+        )
 
     def parameters(self) -> dict[str, str]:
         """Return all sizes as CloudFormation parameters."""
@@ -83,17 +129,11 @@ PRODUCTION = replace(
     nat_per_zone=True,
     log_days=365,
     database_min_acu=2,
-    database_max_acu=32,
     database_reader=True,
-    database_connections_limit=4000,
-    database_storage_limit_gb=1000,
     backup_days=35,
     protected=True,
     charging_point_min_tasks=3,
-    charging_point_max_tasks=12,
     third_party_max_tasks=8,
-    # 100,000 idle WebSockets are about 34 LCU; 100 more let them all come back in a minute.
-    load_balancer_capacity=150,
     allow_exec=False,
     developers_deploy=False,
     container_insights=True,
@@ -105,9 +145,20 @@ ENVIRONMENTS = {
 }
 
 
-def sizes(environment: str) -> Sizes:
-    """Return the sizes of an environment; those of staging for one that is not listed."""
-    return ENVIRONMENTS.get(environment, STAGING)
+def sizes(environment: str, charging_points: int = DEFAULT_FLEET) -> Sizes:
+    """Return the sizes of an environment for a fleet.
+
+    Those of staging for one that is not listed; those of production for its further cells
+    (`production2`, …), too.
+    """
+    if re.fullmatch(rf"{PRODUCTION_NAME}\d+", environment):
+        environment = PRODUCTION_NAME
+    return ENVIRONMENTS.get(environment, STAGING).for_fleet(charging_points)
+
+
+def _halves(units: float) -> float:
+    """Return Aurora capacity units in the steps that there are."""
+    return math.ceil(2 * units) / 2
 
 
 def _text(value: object) -> str:

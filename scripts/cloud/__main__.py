@@ -7,14 +7,23 @@ import os
 import sys
 from collections.abc import Callable
 
-from scripts.cloud import containers, environment, hub_inputs, images, inputs, pipelines, watching
+from scripts.cloud import (
+    capacity,
+    containers,
+    environment,
+    hub_inputs,
+    images,
+    inputs,
+    pipelines,
+    watching,
+)
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.inputs import InputError, Target
 from scripts.cloud.stacks import StackError
 from scripts.cloud.tasks import TaskError
 from templates.environments import sizes
-from templates.naming import SERVICES
+from templates.naming import CHARGING_POINT, SERVICES
 from templates.parts.service import PROGRAMS
 from templates.stacks.builds import BUILDS
 from templates.stacks.cluster import MIGRATIONS
@@ -64,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     command("deploy-service", _deploy_service, "build, push and update one service")
     command("create-certificates", _create_certificates, "make or renew the certificates")
     command("create-accelerator", _create_accelerator, "fixed addresses for both services")
+    command("reserve-capacity", _reserve_capacity, "capacity of the load balancer for an event")
     command("delete", _delete, "take the environment away")
     command("status", _status, "stacks, services, tasks, addresses, alarms")
     command("tail-logs", _tail_logs, "a service's log, as it is written")
@@ -98,6 +108,7 @@ def _deploy(_: argparse.Namespace) -> int:
     hub = hub_inputs.read(os.environ, cidrs)
     names = inputs.certificate_names(os.environ)
     alarm_parameters = inputs.alarm_parameters(os.environ)
+    network = inputs.network(os.environ)
     tags = {service: images.tag_of(image) for service, image in images.IMAGES.items()}
     aws = _connect(target)
     if inputs.admits_everybody(cidrs):
@@ -106,7 +117,7 @@ def _deploy(_: argparse.Namespace) -> int:
             "only its own check of addresses and certificates is left.",
             file=sys.stderr,
         )
-    environment.deploy(aws, hub, tags, names, alarm_parameters)
+    environment.deploy(aws, hub, tags, names, alarm_parameters, network)
     return 0
 
 
@@ -149,6 +160,15 @@ def _create_certificates(_: argparse.Namespace) -> int:
 
 def _create_accelerator(_: argparse.Namespace) -> int:
     environment.create_accelerator(_connect(_target()))
+    return 0
+
+
+def _reserve_capacity(_: argparse.Namespace) -> int:
+    target = _target()
+    units = os.environ.get("UNITS", "").strip()
+    if not units.isdecimal():
+        raise InputError(f"UNITS is {units!r}; give so many LCU, or 0 to give all back")
+    print(f"{CHARGING_POINT}: {capacity.reserve(_connect(target), int(units))}")
     return 0
 
 

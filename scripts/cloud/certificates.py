@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from charging.database.address import state_directory
 from scripts.cloud.aws import Aws, AwsError, temporary_files
-from scripts.cloud.stacks import NO_CHANGES
+from scripts.cloud.steps import NO_CHANGES
 from templates.environments import sizes
 from templates.naming import SERVICES, host_name, named, parameter_name, spelled
 

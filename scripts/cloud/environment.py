@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scripts.cloud import migration, pipelines, stacks
+from scripts.cloud import fleet, migration, pipelines, preflight, stacks, tasks
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.hub_inputs import Hub, keep, secret_parameters
 from scripts.cloud.images import IMAGES, missing, push
-from scripts.cloud.stacks import NO_CHANGES
-from scripts.cloud.steps import Work, run
+from scripts.cloud.inputs import InputError
+from scripts.cloud.steps import NO_CHANGES, Work, run
 from templates.__main__ import STACKS
 from templates.environments import sizes
 from templates.naming import CHARGING_POINT, camel, named
@@ -24,12 +24,17 @@ def deploy(
     tags: Mapping[str, str],
     more_names: list[str],
     alarm_parameters: Mapping[str, str],
+    network_parameters: Mapping[str, str],
 ) -> None:
     """Bring the whole environment up to date, from an empty account if need be.
 
-    tags: service → image tag. alarm_parameters: `inputs.alarm_parameters`. Raises InputError
-    before anything is touched where an image would have to be built and cannot.
+    tags: service → image tag. alarm_parameters, network_parameters: of `inputs`. Raises
+    InputError before anything is touched where the account lacks something, or an image would
+    have to be built and cannot.
     """
+    size = fleet.sizes_of(aws)
+    chosen = [v for name, v in sorted(network_parameters.items()) if name != "VpcCidr"]
+    preflight.check(aws, size, chosen)
     lacking = missing(aws, tags)
     certificates = Certificates(aws)
     images = image_parameters(tags)
@@ -53,8 +58,10 @@ def deploy(
     protection = {"protection": lambda: _protect(aws)}
     run(
         {
+            "fleet": lambda: fleet.keep(aws, fleet.charging_points(aws)),
+            "roles of AWS's services": lambda: preflight.make_service_linked_roles(aws),
             **stack("boundary"),
-            **stack("network"),
+            **stack("network", network_parameters),
             **stack("firewall", hub_parameters(hub.cidrs)),
             **stack("registry"),
             **stack("alerts", alarm_parameters),
@@ -82,15 +89,21 @@ def deploy(
 
 
 def deploy_service(aws: Aws, service: str, tag: str) -> None:
-    """Build, push, migrate where it matters, update one service, wait until it is stable.
+    """Build, push, migrate if need be, update one service, wait until it is stable.
 
-    Raises StackError, like `create_accelerator`, where there are no services yet.
+    Migrations run from the charging points' image. Raises InputError where the other service needs
+    what only they bring, and StackError, like `create_accelerator`, where there are no services yet.
     """
     stacks.outputs(aws, "services")
+    if service != CHARGING_POINT and migration.is_needed(aws, tag):
+        raise InputError(
+            f"{service} {tag} needs a schema that the database has not yet; "
+            "`make deploy-cp-backend` brings it there first"
+        )
     lacking = missing(aws, {service: tag})
     parameters = image_parameters({service: tag})
     steps: dict[str, Work] = {f"image {service}": _image(aws, service, tag, bool(lacking))}
-    if service == CHARGING_POINT:
+    if service == CHARGING_POINT and migration.is_needed(aws, tag):
         steps["cluster"] = lambda: stacks.deploy(aws, "cluster", parameters)
         steps["migration"] = lambda: migration.migrate(aws, tag)
     steps["services"] = lambda: stacks.deploy(aws, "services", parameters)
@@ -171,11 +184,8 @@ def print_addresses(aws: Aws) -> None:
 
 
 def _wait_until_stable(aws: Aws, service: str) -> str:
-    aws(
-        *("ecs", "wait", "services-stable"),
-        *("--cluster", stacks.outputs(aws, "cluster")["Name"]),
-        *("--services", stacks.outputs(aws, "services")[f"{camel(service)}ServiceName"]),
-    )
+    name = stacks.outputs(aws, "services")[f"{camel(service)}ServiceName"]
+    tasks.wait_until_stable(aws, stacks.outputs(aws, "cluster")["Name"], name)
     return NO_CHANGES
 
 
@@ -224,6 +234,7 @@ def _free_vpc(aws: Aws) -> None:
 def _remove_certificates(aws: Aws) -> str:
     Certificates(aws).remove()
     migration.forget(aws)
+    fleet.forget(aws)
     pipelines.forget(aws)
     return "deleted"
 

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import serialization
 
 from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.inputs import InputError
-from scripts.cloud.stacks import NO_CHANGES, outputs
+from scripts.cloud.stacks import outputs
+from scripts.cloud.steps import NO_CHANGES
 from templates.parts.hub import AUTHORITY, CERTIFICATE, KEY
 
 _URL = re.compile(r"https://[^/\s]+")

@@ -11,6 +11,7 @@ from troposphere import Sub
 
 from templates.naming import ENVIRONMENT_PATTERN, spelled
 from templates.stacks.firewall import MAX_HUB_ADDRESSES
+from templates.stacks.network import ZONES
 
 _ENVIRONMENT = re.compile(ENVIRONMENT_PATTERN)
 _ACCOUNT = re.compile(r"\d{12}")
@@ -32,6 +33,8 @@ class Target:
     profile: str
     account: str
     environment: str
+    charging_points: int | None = None
+    """The fleet to size it for; None: as before."""
 
     def spelled(self, name: Sub) -> str:
         """Return a name of `templates.naming` as it is in this environment."""
@@ -50,7 +53,38 @@ def target(variables: Mapping[str, str]) -> Target:
             f"ENVIRONMENT is {environment!r}; use 2 to 20 lower-case letters and digits, a letter "
             "first"
         )
-    return Target(profile, account, environment)
+    return Target(profile, account, environment, _fleet(variables))
+
+
+def _fleet(variables: Mapping[str, str]) -> int | None:
+    text = variables.get("CHARGING_POINTS", "").strip().replace(",", "").replace("_", "")
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise InputError(f"CHARGING_POINTS is {text!r}; give how many there will be, such as 5000")
+    return int(text)
+
+
+def network(variables: Mapping[str, str]) -> dict[str, str]:
+    """Read VPC_CIDR and AVAILABILITY_ZONES; return the network stack's parameters.
+
+    What is not given stays as it is. Raises InputError.
+    """
+    parameters = {}
+    if text := variables.get("VPC_CIDR", "").strip():
+        try:
+            cidr = ipaddress.IPv4Network(text)
+        except ValueError:
+            raise InputError(f"VPC_CIDR is {text!r}, {_what_is_wrong(text)}") from None
+        if not cidr.is_private or cidr.prefixlen not in (16, 17):
+            raise InputError(f"VPC_CIDR is {text!r}; give a private network of /16 or /17")
+        parameters["VpcCidr"] = text
+    zones = [z for z in re.split(r"[,\s]+", variables.get("AVAILABILITY_ZONES", "").strip()) if z]
+    for letter, zone in zip(ZONES, zones, strict=False):
+        parameters[f"Zone{letter}"] = zone
+    if zones and (len(zones) not in (2, 3) or len(set(zones)) < len(zones)):
+        raise InputError(f"AVAILABILITY_ZONES has {', '.join(zones)}; give two or three, each once")
+    return parameters
 
 
 def whitelist(variables: Mapping[str, str]) -> list[str]:

@@ -1,32 +1,77 @@
-"""The task that brings the database's schema up to date before services change."""
+"""The task that brings the database's schema up to date before services change.
+
+What the schema has is remembered as the numbers of its migrations. An image whose migrations it
+has already, such as an older one to go back to, needs no task: a migration is written so that the
+services of the version before run on the schema after it.
+"""
 
 from __future__ import annotations
 
-from scripts.cloud import tasks
+import subprocess
+
+from scripts.cloud import notes, tasks
 from scripts.cloud.aws import Aws
-from scripts.cloud.stacks import NO_CHANGES, outputs
+from scripts.cloud.images import ROOT
+from scripts.cloud.stacks import outputs
+from scripts.cloud.steps import NO_CHANGES
 from templates.stacks.cluster import MIGRATIONS
 
-_NOTE = "migrated-image"
+_NOTE = "migrated"
+_DIRECTORY = "charging/database/migrations/versions/"
+
+
+def is_needed(aws: Aws, tag: str) -> bool:
+    """Return whether the schema lacks something that an image of this tag needs."""
+    noted = notes.read(aws, _NOTE)
+    if noted is None:
+        return True
+    access, _, has = noted.partition(" ")
+    return access != _access(aws) or not _migrations(tag) <= set(has.split(","))
 
 
 def migrate(aws: Aws, tag: str) -> str:
-    """Run the migrations of an image, unless they were the last to run; return what was done.
+    """Run the migrations of an image, unless the schema has them; return what was done.
 
     Raises TaskError; then the schema is as it was, whoever deploys stops there, and the services
     stay as they are.
     """
-    definition = outputs(aws, "cluster")["MigrationTask"]
-    # The definition counts too: a new secret or database must be made known to the schema.
-    wanted = f"{tag} {definition.rsplit('/', 1)[-1]}"
-    if tasks.note(aws, _NOTE) == wanted:
+    if not is_needed(aws, tag):
         return NO_CHANGES
     group = outputs(aws, "firewall")["ChargingPointTasks"]
+    definition = outputs(aws, "cluster")["MigrationTask"]
     tasks.run_to_its_end(aws, "migration", definition, group, MIGRATIONS)
-    tasks.write_note(aws, _NOTE, wanted)
+    notes.write(aws, _NOTE, f"{_access(aws)} {','.join(sorted(_migrations(tag)))}")
     return "schema brought up to date"
 
 
 def forget(aws: Aws) -> None:
-    """Take away the note of what was migrated last."""
-    tasks.forget(aws, _NOTE)
+    """Delete the note of what the schema has."""
+    notes.forget(aws, _NOTE)
+
+
+def _access(aws: Aws) -> str:
+    """Return what the services reach the database by; what is new must be granted its rights."""
+    database = outputs(aws, "database")
+    secret = aws(
+        *("secretsmanager", "describe-secret", "--secret-id", database["ApplicationSecret"]),
+    )
+    versions: dict[str, list[str]] = secret["VersionIdsToStages"]
+    current = next(version for version, names in versions.items() if "AWSCURRENT" in names)
+    return f"{database['Endpoint']}/{current}"
+
+
+def _migrations(tag: str) -> set[str]:
+    """Return the numbers of the migrations in an image, which is called after its commit.
+
+    Of a tag that is no commit here, a set that no schema has but the one it was noted for.
+    """
+    run = subprocess.run(
+        ["git", "ls-tree", "--name-only", tag, _DIRECTORY],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    files = [line.rsplit("/", 1)[-1] for line in run.stdout.splitlines() if line.endswith(".py")]
+    numbers = {file.split("_", 1)[0] for file in files} - {""}
+    return numbers or {f"image:{tag}"}

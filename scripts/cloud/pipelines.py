@@ -8,12 +8,12 @@ import re
 import secrets
 import sys
 
-from scripts.cloud import tasks
+from scripts.cloud import notes, tasks
 from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.inputs import InputError
-from scripts.cloud.stacks import NO_CHANGES, deploy, look, outputs
-from scripts.cloud.steps import Work, run
+from scripts.cloud.stacks import deploy, look, outputs
+from scripts.cloud.steps import NO_CHANGES, Work, run
 from templates.naming import SERVICES, camel, name_of_test_service
 from templates.stacks import builds, deployment_pipeline, test_services
 from templates.stacks.test_services import DATABASE_TASK
@@ -85,7 +85,7 @@ def make_room(aws: Aws) -> None:
 
 def forget(aws: Aws) -> None:
     """Take away what no stack owns: the token, and the note about the tests' database."""
-    tasks.forget(aws, _NOTE)
+    notes.forget(aws, _NOTE)
     try:
         aws(
             *("secretsmanager", "delete-secret", "--secret-id", _name(aws)),
@@ -148,12 +148,12 @@ def _images_that_run(aws: Aws) -> dict[str, str]:
 def _make_database(aws: Aws) -> str:
     stack = outputs(aws, test_services.STACK)
     definition = stack["DatabaseTask"]
-    if tasks.note(aws, _NOTE) == definition:
+    if notes.read(aws, _NOTE) == definition:
         return NO_CHANGES
     tasks.run_to_its_end(
         aws, "making of the database", definition, stack["TasksGroup"], DATABASE_TASK
     )
-    tasks.write_note(aws, _NOTE, definition)
+    notes.write(aws, _NOTE, definition)
     return "made, or brought up to date"
 
 

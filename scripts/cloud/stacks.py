@@ -10,12 +10,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from scripts.cloud.aws import Aws, AwsError
+from scripts.cloud.fleet import sizes_of
+from scripts.cloud.steps import NO_CHANGES
 from templates.__main__ import STACKS
-from templates.environments import sizes
 from templates.naming import stack_name
 
 _GENERATED = Path(__file__).resolve().parents[2] / "generated"
-NO_CHANGES = "no changes"
 # A stack whose creation failed can only be deleted.
 _FAILED_CREATIONS = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 _WAITERS = {
@@ -85,14 +85,15 @@ def outputs(aws: Aws, stack: str) -> dict[str, str]:
 def deploy(aws: Aws, stack: str, parameters: Mapping[str, str] | None = None) -> str:
     """Bring a stack up to date; return what happened.
 
-    The environment's sizes are added to the parameters; what neither names stays as it is. What
-    an interrupted deployment left is waited for, or taken away first. Raises StackError.
+    The environment's sizes, for its fleet, are added to the parameters; what neither names stays
+    as it is. What an interrupted deployment left is waited for, or deleted first. Raises
+    StackError.
     """
     _settle(aws, stack)
     declared = STACKS[stack].build().parameters
     wanted = {
         "Environment": aws.target.environment,
-        **sizes(aws.target.environment).parameters(),
+        **sizes_of(aws).parameters(),
         **(parameters or {}),
     }
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from scripts.cloud.stacks import NO_CHANGES
+NO_CHANGES = "no changes"
 
 Work = Callable[[], str]
 """A step of a deployment; returns in a few words what it did, or NO_CHANGES."""

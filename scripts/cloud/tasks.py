@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.stacks import outputs
-from templates.naming import CHARGING_POINT, log_group_name, parameter_name
+from templates.naming import CHARGING_POINT, log_group_name
+
+# The CLI's own waiter gives up after ten minutes; an index on a large table takes hours.
+LONGEST_SECONDS = 12 * 3600
+_LOOK_SECONDS = 3
 
 
 class TaskError(RuntimeError):
@@ -31,44 +38,45 @@ def run_to_its_end(aws: Aws, what: str, definition: str, group: str, log: str) -
         raise TaskError(f"the {what} did not start: {answer['failures'][0]['reason']}")
     task = answer["tasks"][0]["taskArn"]
     where = ("--cluster", cluster, "--tasks", task)
-    aws("ecs", "wait", "tasks-stopped", *where)
-    ended = aws("ecs", "describe-tasks", *where)["tasks"][0]
+    ended = _wait_for_its_end(aws, what, where)
     container = ended["containers"][0]
     if container.get("exitCode") != 0:
         why = container.get("reason") or ended.get("stoppedReason") or "it failed"
         raise TaskError(f"the {what} failed ({why}):\n{_end_of_log(aws, log, task)}")
 
 
-def note(aws: Aws, name: str) -> str | None:
-    """Return what was noted in the environment under a name, or None."""
-    try:
-        answer = aws("ssm", "get-parameter", "--name", _parameter(aws, name))
-    except AwsError as error:
-        if error.code == "ParameterNotFound":
-            return None
-        raise
-    return str(answer["Parameter"]["Value"])
+def _wait_for_its_end(aws: Aws, what: str, where: tuple[str, ...]) -> dict[str, Any]:
+    """Return the task once it has stopped. Raises TaskError."""
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while True:
+        task: dict[str, Any] = aws("ecs", "describe-tasks", *where)["tasks"][0]
+        if task["lastStatus"] == "STOPPED":
+            return task
+        if time.monotonic() > deadline:
+            raise TaskError(
+                f"the {what} has run for {LONGEST_SECONDS // 3600} hours and goes on; look at its "
+                "log before you deploy again"
+            )
+        time.sleep(_LOOK_SECONDS)
 
 
-def write_note(aws: Aws, name: str, text: str) -> None:
-    """Note something, so that the next deployment need not do it again."""
-    aws(
-        *("ssm", "put-parameter", "--overwrite", "--type", "String"),
-        *("--name", _parameter(aws, name), "--value", text),
-    )
+def wait_until_stable(aws: Aws, cluster: str, service: str) -> None:
+    """Wait until a service runs one deployment, whole. Raises TaskError.
 
-
-def forget(aws: Aws, name: str) -> None:
-    """Take a note away, if there is one."""
-    try:
-        aws("ssm", "delete-parameter", "--name", _parameter(aws, name))
-    except AwsError as error:
-        if error.code != "ParameterNotFound":
-            raise
-
-
-def _parameter(aws: Aws, name: str) -> str:
-    return aws.target.spelled(parameter_name(name))
+    The CLI's own waiter gives up after ten minutes; charging points' tasks are replaced a few at a
+    time, each with its drain.
+    """
+    where = ("--cluster", cluster, "--services", service)
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while time.monotonic() < deadline:
+        found = aws("ecs", "describe-services", *where)["services"][0]
+        newest, *older = found["deployments"]
+        if newest.get("rolloutState") == "FAILED":
+            raise TaskError(f"{service}: {newest.get('rolloutStateReason', 'it went back')}")
+        if not older and found["runningCount"] == found["desiredCount"]:
+            return
+        time.sleep(_LOOK_SECONDS)
+    raise TaskError(f"{service} is not stable after {LONGEST_SECONDS // 3600} hours")
 
 
 def _end_of_log(aws: Aws, log: str, task: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cp_backend.settings import Settings
-from templates.environments import Sizes
+from templates.environments import CELL_CHARGING_POINTS, Sizes, sizes
 
 TABLES = Path(__file__).resolve().parents[2] / "docs/cost.toml"
 
@@ -31,6 +31,7 @@ class Tables:
     prices: dict[str, Any]
     lcu: dict[str, float]
     nlcu: dict[str, float]
+    nlcu_tls: dict[str, float]
     measured: dict[str, float]
     assumed: dict[str, float]
 
@@ -113,6 +114,22 @@ class Bill:
     tables: Tables
     sizes: Sizes
     charging_points: int
+    reserved_units: int = 0
+    """LCU kept ready at the charging points' load balancer."""
+    cells: int = 1
+    """Environments alike, each with so many charging points."""
+
+    @classmethod
+    def of(cls, tables: Tables, environment: str, fleet: int) -> Bill:
+        """Return the bill of a fleet: of one environment, or of as many alike as it takes."""
+        cells = math.ceil(fleet / CELL_CHARGING_POINTS)
+        share = math.ceil(fleet / cells)
+        return cls(tables, sizes(environment, share), share, cells=cells)
+
+    @property
+    def fleet(self) -> int:
+        """Charging points of all cells."""
+        return self.charging_points * self.cells
 
     @property
     def load(self) -> Load:
@@ -141,7 +158,10 @@ class Bill:
         return max(self.sizes.database_min_acu, needed)
 
     def parts(self) -> dict[str, float]:
-        """Return dollars a month by what they are spent on."""
+        """Return dollars a month by what they are spent on, in all cells."""
+        return {part: self.cells * amount for part, amount in self._parts_of_a_cell().items()}
+
+    def _parts_of_a_cell(self) -> dict[str, float]:
         return {
             "Charging points' tasks": self.charging_point_tasks
             * self._task(self.sizes.charging_point_cpu, self.sizes.charging_point_memory),
@@ -170,13 +190,13 @@ class Bill:
         return sum(self.parts().values())
 
     def load_balancer(self) -> float:
-        """Return what the charging points' ALB costs, the capacity kept ready included."""
-        units = max(self.load.capacity_units(self.tables.lcu), self.sizes.load_balancer_capacity)
+        """Return what a cell's ALB for charging points costs, the capacity kept ready included."""
+        units = max(self.load.capacity_units(self.tables.lcu), self.reserved_units)
         return self._hours("application_load_balancer_hour") + units * self._hours("lcu_hour")
 
-    def network_load_balancer(self) -> float:
-        """Return what an NLB in its place would cost, TLS ended by the nodes."""
-        units = self.load.capacity_units(self.tables.nlcu)
+    def network_load_balancer(self, *, ends_tls: bool = False) -> float:
+        """Return what an NLB in its place would cost, for a cell; by default nodes end TLS."""
+        units = self.load.capacity_units(self.tables.nlcu_tls if ends_tls else self.tables.nlcu)
         return self._hours("network_load_balancer_hour") + units * self._hours("nlcu_hour")
 
     def database(self) -> float:

@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from scripts.cost.bill import HOURS, Bill, Tables
-from templates.environments import PRODUCTION, PRODUCTION_NAME, STAGING
+from templates.environments import CELL_CHARGING_POINTS, PRODUCTION, PRODUCTION_NAME
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/cost.md"
-FLEETS = (1_000, 10_000, 100_000)
+FLEETS = (1_000, 10_000, 100_000, 1_000_000)
+_RESERVED_UNITS = 150
+# The largest of one environment, which alternatives are computed for.
+_LARGEST_CELL = FLEETS.index(CELL_CHARGING_POINTS)
 _STAGING_FLEET = 100
 
 
@@ -26,20 +29,19 @@ def is_fresh(tables: Tables) -> bool:
 
 def text(tables: Tables) -> str:
     """Return the page."""
-    bills = [Bill(tables, PRODUCTION, fleet) for fleet in FLEETS]
-    staging = Bill(tables, STAGING, _STAGING_FLEET)
-    largest = bills[-1]
+    bills = [Bill.of(tables, PRODUCTION_NAME, fleet) for fleet in FLEETS]
+    staging = Bill.of(tables, "staging", _STAGING_FLEET)
+    largest = bills[_LARGEST_CELL]
     units = largest.load.capacity_units(tables.lcu)
-    # Where production keeps none ready, a hundred and fifty are the example.
-    kept = PRODUCTION.load_balancer_capacity or 150
+    kept = _RESERVED_UNITS
     reserved = _with_capacity(largest, kept).load_balancer()
-    unreserved = _with_capacity(largest, 0).load_balancer()
+    unreserved = largest.load_balancer()
     storm = kept * tables.lcu["connections_a_second"]
     return f"""# What it costs
 
 <!-- Written by `make cost` from docs/cost.toml and templates/environments.py. -->
 
-An environment of {PRODUCTION_NAME}'s sizes costs about **{_dollars(bills[0].total)} a month with {FLEETS[0]:,} charging points, {_dollars(bills[1].total)} with {FLEETS[1]:,} and {_dollars(bills[2].total)} with {FLEETS[2]:,}**: {_each(bills[0])}, {_each(bills[1])} and {_each(bills[2])} for each. One of staging's sizes with {_STAGING_FLEET} costs {_dollars(staging.total)}.{_on_readiness(bills[0])}
+An environment of {PRODUCTION_NAME}'s sizes costs about **{_dollars(bills[0].total)} a month with {FLEETS[0]:,} charging points, {_dollars(bills[1].total)} with {FLEETS[1]:,} and {_dollars(bills[2].total)} with {FLEETS[2]:,}**: {_each(bills[0])}, {_each(bills[1])} and {_each(bills[2])} for each. {FLEETS[3]:,} are {bills[3].cells} such environments, [cells](cells.md) of {bills[3].charging_points:,} each: {_dollars(bills[3].total)}. `CHARGING_POINTS=` of a deployment sizes an environment. One of staging's sizes with {_STAGING_FLEET} costs {_dollars(staging.total)}.
 
 ![How the bill grows](cost.svg)
 
@@ -55,35 +57,24 @@ What lies behind it:
 
 {_table(["", f"staging, {_STAGING_FLEET}", *(f"{fleet:,}" for fleet in FLEETS)], _reasons([staging, *bills]))}
 
-A node grows to {PRODUCTION.connections_per_node:,} connections before another is started (`connections_per_node`), about what each held when [capacity](capacity.md) was measured, all of them on one machine of two cores. Readings are kept; the storage is that after {tables.assumed["months_of_readings"]:.0f} months, and it goes on growing by the same amount each month: at {FLEETS[-1]:,} charging points the readings are what grows.
+A node grows to {PRODUCTION.connections_per_node:,} connections before another is started (`connections_per_node`), about what each held when [capacity](capacity.md) was measured, all of them on one machine of two cores. Readings are kept; the storage is that after {tables.assumed["months_of_readings"]:.0f} months, and it goes on growing by the same amount each month: at {largest.fleet:,} charging points the readings are what grows.
 
 ## What would change it
 
-With {FLEETS[-1]:,} charging points, against {_dollars(largest.total)}:
+With {largest.fleet:,} charging points, against {_dollars(largest.total)}:
 
 {_table(["", "Dollars a month", "What it means"], _alternatives(largest))}
 
 ### ALB against NLB
 
-Each {tables.lcu["connections"]:,.0f} open WebSockets are a capacity unit of an ALB, however quiet they are: {FLEETS[-1]:,} are {units:.0f} units, {_dollars(unreserved)} a month with the load balancer itself. Keeping {kept} units ready (`load_balancer_capacity`, which is {PRODUCTION.load_balancer_capacity} for {PRODUCTION_NAME}) makes that {_dollars(reserved)}, whatever the size of the fleet; it lets {storm:,.0f} charging points a second come back, all {FLEETS[-1]:,} in {FLEETS[-1] / storm:.0f} seconds. An NLB counts {tables.nlcu["connections"]:,.0f} a unit: {_dollars(largest.network_load_balancer())}. [Decision 15](decisions/0015-an-application-load-balancer.md) says why it is an ALB all the same.
+Each {tables.lcu["connections"]:,.0f} open WebSockets are a capacity unit of an ALB, however quiet they are: {largest.fleet:,} are {units:.0f} units, {_dollars(unreserved)} a month with the load balancer itself. None are kept ready; `make reserve-capacity UNITS={kept}` for an event that is foreseen makes that {_dollars(reserved)} a month, {_dollars((reserved - unreserved) / 30)} a day more, whatever the size of the fleet; it lets {storm:,.0f} charging points a second come back, all {largest.fleet:,} in {largest.fleet / storm:.0f} seconds. An NLB that hands TCP on counts {tables.nlcu["connections"]:,.0f} a unit: {_dollars(largest.network_load_balancer())}; one that ends TLS counts as few as an ALB and costs less a unit: {_dollars(largest.network_load_balancer(ends_tls=True))}. [Decision 15](decisions/0015-an-application-load-balancer.md) says why it is an ALB all the same.
 
-{_table(["Charging points", f"ALB, {kept} LCU kept ready", "ALB", "NLB"], _load_balancers(bills, kept))}
+{_table(["Charging points", f"ALB, {kept} LCU kept ready", "ALB", "NLB, it ends TLS", "NLB, nodes end TLS"], _load_balancers(bills, kept))}
 
 ## What is not in it
 
 Taxes, support, discounts (a year's commitment takes about a fifth off tasks and database), the free tier, the pipeline (its minutes, and a load balancer for the service that it tests), buckets, data between zones, the accelerators' own addresses, restoring a backup, backups beyond the database's size.
 """
-
-
-def _on_readiness(bill: Bill) -> str:
-    """Return a sentence about load balancer capacity that is paid for and not used, if any is."""
-    spared = bill.total - _with_capacity(bill, 0).total
-    if spared < 1:
-        return ""
-    return (
-        f" Of the first, {_dollars(spared)} is a load balancer kept large for a storm, which is a "
-        "choice that can be taken back: [below](#alb-against-nlb)."
-    )
 
 
 def _rows(bills: list[Bill]) -> Iterable[list[str]]:
@@ -98,15 +89,16 @@ def _rows(bills: list[Bill]) -> Iterable[list[str]]:
 
 def _reasons(bills: list[Bill]) -> Iterable[list[str]]:
     rows: dict[str, Callable[[Bill], str]] = {
-        "tasks that hold connections": lambda bill: f"{bill.charging_point_tasks}",
-        "LCU by use": lambda bill: f"{bill.load.capacity_units(bill.tables.lcu):.2f}",
-        "GB a month from charging points": lambda bill: f"{bill.load.gb_in:,.1f}",
-        "GB a month to charging points": lambda bill: f"{bill.load.gb_out:,.1f}",
+        "tasks that hold connections": lambda bill: f"{bill.cells * bill.charging_point_tasks}",
+        "LCU by use": lambda bill: f"{bill.cells * bill.load.capacity_units(bill.tables.lcu):.2f}",
+        "GB a month from charging points": lambda bill: f"{bill.cells * bill.load.gb_in:,.1f}",
+        "GB a month to charging points": lambda bill: f"{bill.cells * bill.load.gb_out:,.1f}",
         "messages a second that the database hears of, busiest hour": lambda bill: (
-            f"{bill.load.facts_a_second:,.1f}"
+            f"{bill.cells * bill.load.facts_a_second:,.1f}"
         ),
+        "environments": lambda bill: f"{bill.cells}",
         "ACU of an instance": lambda bill: f"{bill.acu:g}",
-        "GB of readings a month": lambda bill: f"{bill.load.gb_of_readings:,.1f}",
+        "GB of readings a month": lambda bill: f"{bill.cells * bill.load.gb_of_readings:,.1f}",
     }
     for name, value in rows.items():
         yield [name, *(value(bill) for bill in bills)]
@@ -115,11 +107,6 @@ def _reasons(bills: list[Bill]) -> Iterable[list[str]]:
 def _alternatives(bill: Bill) -> Iterable[list[str]]:
     tls_gb = bill.sizes.connections_per_node * bill.tables.measured["tls_bytes_a_connection"] / 1e9
     for name, other, meaning in (
-        (
-            "no capacity kept ready",
-            {"load_balancer_capacity": 0},
-            "a storm waits for the ALB to grow",
-        ),
         (
             "one NAT gateway",
             {"nat_per_zone": False},
@@ -164,16 +151,22 @@ def _alternatives(bill: Bill) -> Iterable[list[str]]:
 def _load_balancers(bills: list[Bill], kept: int) -> Iterable[list[str]]:
     for bill in bills:
         yield [
-            f"{bill.charging_points:,}",
-            _amount(_with_capacity(bill, kept).load_balancer()),
-            _amount(_with_capacity(bill, 0).load_balancer()),
-            _amount(bill.network_load_balancer()),
+            f"{bill.fleet:,}",
+            *(
+                _amount(bill.cells * cost)
+                for cost in (
+                    _with_capacity(bill, kept).load_balancer(),
+                    bill.load_balancer(),
+                    bill.network_load_balancer(ends_tls=True),
+                    bill.network_load_balancer(),
+                )
+            ),
         ]
 
 
 def _with_capacity(bill: Bill, units: int) -> Bill:
     """Return the bill with so much load balancer capacity kept ready."""
-    return replace(bill, sizes=replace(bill.sizes, load_balancer_capacity=units))
+    return replace(bill, reserved_units=units)
 
 
 def _table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -191,7 +184,7 @@ def _dollars(amount: float) -> str:
 
 
 def _each(bill: Bill) -> str:
-    each = bill.total / bill.charging_points
+    each = bill.total / bill.fleet
     return f"${each:.2f}" if each >= 0.1 else f"${each:.3f}"
 
 

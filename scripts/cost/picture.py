@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from scripts.cost.bill import Bill, Tables
-from templates.environments import PRODUCTION_NAME, sizes
+from templates.environments import PRODUCTION_NAME
 
 PICTURE = Path(__file__).resolve().parents[2] / "docs/cost.svg"
 _FLEETS = range(1_000, 100_001, 1_000)
@@ -37,7 +37,7 @@ def is_fresh(tables: Tables) -> bool:
 
 def _figures(tables: Tables) -> dict[str, list[float]]:
     """Return dollars a month for each group and each size of a fleet."""
-    bills = [Bill(tables, sizes(PRODUCTION_NAME), n).parts() for n in _FLEETS]
+    bills = [Bill.of(tables, PRODUCTION_NAME, n).parts() for n in _FLEETS]
     assert {part for parts in _GROUPS.values() for part in parts} == set(bills[0])
     return {
         group: [round(sum(bill[part] for part in parts), 2) for bill in bills]

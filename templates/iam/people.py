@@ -30,6 +30,7 @@ from awacs import (
 from troposphere import Sub
 
 from templates.iam.services import VERSION, arn, arn_of_role
+from templates.naming import SERVICES
 
 _WITH_MFA = aws.Bool("aws:MultiFactorAuthPresent", True)
 _OURS = "${Environment}"
@@ -196,7 +197,9 @@ def read_configuration() -> aws.PolicyDocument:
 def deploy_services() -> aws.PolicyDocument:
     """Let people deploy new images: by the pipelines, or by `make deploy-cp-backend`.
 
-    Only cluster and services change, and nobody gets a role that is not there already.
+    Only the services change, with the roles that they have. A migration is run by the pipeline or by
+    an administrator: its task knows the password of the schema's owner, and whoever may start it
+    may have it print that.
     """
     return policy(
         change(
@@ -218,13 +221,11 @@ def deploy_services() -> aws.PolicyDocument:
             cloudformation.CreateChangeSet,
             cloudformation.DeleteChangeSet,
             cloudformation.ExecuteChangeSet,
-            at=[_stacks(f"vni-cpo-{stack}-{_OURS}") for stack in ("cluster", "services")],
+            at=[_stacks(f"vni-cpo-services-{_OURS}")],
         ),
         change(ecs.DeregisterTaskDefinition, ecs.RegisterTaskDefinition, ecs.TagResource, at=["*"]),
         change(ecs.UpdateService, at=[_services()]),
-        change(ecs.RunTask, at=[arn("ecs", f"task-definition/vni-backend-*-{_OURS}:*")]),
-        change(ssm.PutParameter, at=[_parameters()]),
-        _hand_over("ecs-tasks"),
+        _hand_over("ecs-tasks", roles=_ROLES_OF_SERVICES),
     )
 
 
@@ -257,7 +258,7 @@ def administer_stacks() -> aws.PolicyDocument:
                     ("cluster", f"vni-cpo-{_OURS}"),
                     ("service", f"vni-cpo-{_OURS}/*"),
                     ("task", f"vni-cpo-{_OURS}/*"),
-                    ("task-definition", f"vni-backend-*-{_OURS}*:*"),
+                    ("task-definition", f"vni-backend-*-{_OURS}:*"),
                 )
             ],
         ),
@@ -300,6 +301,9 @@ def administer_stacks() -> aws.PolicyDocument:
                     ("subgrp", f"vni-cpo-database-{_OURS}-*"),
                     ("cluster-pg", f"vni-cpo-database-{_OURS}-*"),
                     ("cluster-snapshot", f"vni-cpo-*{_OURS}-*"),
+                    # AWS's own, which every instance is created with.
+                    ("pg", "default.*"),
+                    ("og", "default:*"),
                 )
             ],
         ),
@@ -447,10 +451,14 @@ def _actions(wanted: Mapping[str, Sequence[str]]) -> list[aws.Action]:
     return [aws.Action(service, one) for service, actions in wanted.items() for one in actions]
 
 
-def _hand_over(*services: str) -> aws.Statement:
+_ROLES_OF_SERVICES = ("execution", *(f"{service}-task" for service in SERVICES))
+"""What the two services' tasks are started with and take on."""
+
+
+def _hand_over(*services: str, roles: Sequence[str] = ("*",)) -> aws.Statement:
     return change(
         iam.PassRole,
-        at=[arn_of_role()],
+        at=[arn_of_role(role) for role in roles],
         when=[
             aws.StringEquals(
                 "iam:PassedToService", [f"{service}.amazonaws.com" for service in services]

@@ -14,6 +14,7 @@ from awacs import (
     ec2,
     ecr,
     ecs,
+    elasticloadbalancing,
     iam,
     kms,
     s3,
@@ -50,7 +51,6 @@ _SEE_NETWORK = [
     ec2.DescribeVpcs,
 ]
 _UPDATE_SERVICES = [ecs.DescribeServices, ecs.UpdateService]
-_SEE_TASKS = [ecs.DescribeTasks, ecs.ListTasks]
 _DEFINE_TASKS = [ecs.DescribeTaskDefinition, ecs.RegisterTaskDefinition]
 _START_BUILDS = [codebuild.BatchGetBuilds, codebuild.StartBuild]
 _REPORT = [
@@ -129,6 +129,11 @@ def read_secrets(*secret_arns: object) -> aws.PolicyDocument:
     return allow(([secretsmanager.GetSecretValue], list(secret_arns)))
 
 
+def ask_about_own_target() -> aws.PolicyDocument:
+    """Let a task see whether its load balancer drains it; AWS knows no resource for it."""
+    return allow(([elasticloadbalancing.DescribeTargetHealth], ["*"]))
+
+
 def be_entered() -> aws.PolicyDocument:
     """Let a task open the channels of ECS Exec; AWS knows no resource for them."""
     return allow((_ENTER, ["*"]))
@@ -159,7 +164,7 @@ def deploy_tasks(service_arns: list[object], role_arns: list[object]) -> aws.Pol
             aws.Statement(
                 Effect=aws.Allow,
                 Action=[ecs.TagResource],
-                Resource=[arn("ecs", "task-definition/vni-backend-*-${Environment}*:*")],
+                Resource=[arn("ecs", "task-definition/vni-backend-*-${Environment}:*")],
             ),
             pass_roles("ecs-tasks", *role_arns),
         ],
@@ -312,46 +317,71 @@ def only_encrypted_transport(bucket_arn: object) -> aws.PolicyDocument:
 def boundary() -> aws.PolicyDocument:
     """Return the most that any role of an environment may do: run services and deliver them.
 
-    No role may make users, roles or policies, nor read another environment's secrets.
+    No role may make users, roles or policies, nor reach what is another environment's: everything
+    is named, or carries the environment's tag where AWS gives it a number for a name.
     """
-    return allow(
-        (
-            [
-                *_PULL,
-                *_PUSH,
-                *_SEE_IMAGES,
-                ecr.GetAuthorizationToken,
-                *_WRITE_LOGS,
-                *_ENTER,
-                *_INTERFACES,
-                *_SEE_NETWORK,
-                ec2.CreateNetworkInterfacePermission,
-                *_UPDATE_SERVICES,
-                *_SEE_TASKS,
-                *_DEFINE_TASKS,
-                ecs.TagResource,
-                *_START_BUILDS,
-                *_REPORT,
-                *_USE_KEY,
-                *_USE_CONNECTION,
-                acm.GetCertificate,
-                sns.Publish,
-            ],
-            ["*"],
-        ),
-        (
-            [*_ARTIFACTS, s3.GetBucketVersioning],
-            [Sub("arn:${AWS::Partition}:s3:::vni-cpo-${Environment}-*")],
-        ),
-        (
-            [secretsmanager.GetSecretValue],
-            [
-                arn("secretsmanager", "secret:vni-cpo-${Environment}-*"),
-                # The database's own: AWS names it after a number that nobody knows before.
-                arn("secretsmanager", "secret:rds!cluster-*"),
-            ],
-        ),
-        ([iam.PassRole], [arn_of_role()]),
+    tagged = aws.StringEquals("aws:ResourceTag/Environment", Ref("Environment"))
+    cluster = arn("rds", "cluster:vni-cpo-${Environment}")
+    return aws.PolicyDocument(
+        Version=VERSION,
+        Statement=[
+            *allow(
+                # AWS knows no resource for these, or they have no names before they are made.
+                (
+                    [
+                        *(ecr.GetAuthorizationToken, *_ENTER, *_SEE_NETWORK, *_INTERFACES),
+                        *(ec2.CreateNetworkInterfacePermission, *_DEFINE_TASKS, ecs.ListTasks),
+                        *(elasticloadbalancing.DescribeTargetHealth, *_USE_CONNECTION),
+                    ],
+                    ["*"],
+                ),
+                (
+                    [*_PULL, *_PUSH, *_SEE_IMAGES],
+                    [arn("ecr", "repository/vni-backend-*-${Environment}")],
+                ),
+                (_WRITE_LOGS, [arn("logs", "log-group:/vni/${Environment}/*")]),
+                (
+                    [*_UPDATE_SERVICES, ecs.DescribeTasks, ecs.TagResource],
+                    [
+                        arn("ecs", "service/vni-cpo-${Environment}/*"),
+                        arn("ecs", "task/vni-cpo-${Environment}/*"),
+                        arn("ecs", "task-definition/vni-backend-*-${Environment}:*"),
+                    ],
+                ),
+                (
+                    [*_START_BUILDS, *_REPORT],
+                    [
+                        arn("codebuild", "project/vni-cpo-${Environment}-*"),
+                        arn("codebuild", "report-group/vni-cpo-${Environment}-*"),
+                    ],
+                ),
+                ([sns.Publish], [arn("sns", "vni-cpo-${Environment}-*")]),
+                (
+                    [*_ARTIFACTS, s3.GetBucketVersioning],
+                    [Sub("arn:${AWS::Partition}:s3:::vni-cpo-${Environment}-*")],
+                ),
+                (
+                    [secretsmanager.GetSecretValue],
+                    [arn("secretsmanager", "secret:vni-cpo-${Environment}-*")],
+                ),
+                ([iam.PassRole], [arn_of_role()]),
+            ).Statement,
+            aws.Statement(
+                Effect=aws.Allow,
+                Action=[*_USE_KEY, acm.GetCertificate],
+                Resource=["*"],
+                Condition=aws.Condition(tagged),
+            ),
+            aws.Statement(
+                Effect=aws.Allow,
+                Action=[secretsmanager.GetSecretValue],
+                # The database's own: AWS names it after a number and tags it with its cluster.
+                Resource=[arn("secretsmanager", "secret:rds!cluster-*")],
+                Condition=aws.Condition(
+                    aws.StringEquals("aws:ResourceTag/aws:rds:primaryDBClusterArn", cluster)
+                ),
+            ),
+        ],
     )
 
 

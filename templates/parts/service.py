@@ -15,6 +15,7 @@ from troposphere import elasticloadbalancingv2 as elb
 
 from templates.exports import imported, subnets
 from templates.iam.roles import role
+from templates.iam.services import ask_about_own_target
 from templates.naming import (
     CHARGING_POINT,
     CHARGING_POINT_PORT,
@@ -113,7 +114,8 @@ class Service:
                 Protocol="HTTP",
                 Port=self.program.port,
                 # Health checks do not speak WebSocket; the service answers HTTP on the same port.
-                HealthCheckPath="/health/ready",
+                # Whether it lives, not whether the database does: ECS replaces what fails this.
+                HealthCheckPath="/health/live",
                 HealthCheckIntervalSeconds=10,
                 HealthCheckTimeoutSeconds=5,
                 HealthyThresholdCount=2,
@@ -223,18 +225,26 @@ class Service:
         )
 
 
+def policies_of_tasks(program: Program) -> dict[str, object]:
+    """Return what a program may do at AWS: name → policy."""
+    # Charging points' connections are closed one by one while the load balancer drains the task.
+    return {"see-drain": ask_about_own_target()} if program.name == CHARGING_POINT else {}
+
+
 def add_task_role(
     template: Template,
     title: str,
     tag: str,
+    policies: Mapping[str, object],
     optional: Mapping[str, tuple[str, object]] | None = None,
 ) -> object:
-    """Add the role of a service's tasks: the program itself needs nothing of AWS; return its ARN.
+    """Add the role of a service's tasks, and return its ARN.
 
-    optional: name → (condition, policy).
+    policies: name → what the program itself may do at AWS. optional: name → (condition, policy).
     """
     return GetAtt(
-        role(template, f"{title}TaskRole", "ecs-tasks", {}, optional=optional, tag=tag), "Arn"
+        role(template, f"{title}TaskRole", "ecs-tasks", policies, optional=optional, tag=tag),
+        "Arn",
     )
 
 

@@ -26,11 +26,12 @@ from templates.exports import offer
 from templates.iam.roles import role
 from templates.iam.services import write_logs
 from templates.naming import log_group_name, tags
-from templates.parameters import add_nat_conditions, add_zones, log_days, new_template, text
+from templates.parameters import add_nat_conditions, add_zones, given, log_days, new_template, text
 
 STACK = "network"
 ZONES = ("A", "B", "C")
-# Nothing in the VPC is reachable by these from elsewhere, so every environment has the same.
+# Every environment has the same, unless it is told another (VPC_CIDR): networks that are to be
+# joined must differ.
 DEFAULT_CIDR = "10.40.0.0/16"
 # 4,096 addresses a subnet: a task takes one, and 100,000 charging points take a few dozen tasks.
 _SUBNET_BITS = 12
@@ -94,6 +95,14 @@ def _add_parameters(template: Template) -> None:
         AllowedPattern=r"(\d{1,3}\.){3}\d{1,3}/1[6-7]",
     )
     add_zones(template)
+    for zone in ZONES:
+        text(
+            template,
+            f"Zone{zone}",
+            "Availability zone by name; empty: one of the first",
+            Default="",
+        )
+        given(template, f"Zone{zone}")
     log_days(template)
     add_nat_conditions(template)
 
@@ -109,7 +118,9 @@ def _add_zone(
             ec2.Subnet(
                 f"{kind}Subnet{zone}",
                 VpcId=Ref(vpc),
-                AvailabilityZone=Select(index, GetAZs("")),
+                AvailabilityZone=If(
+                    f"HasZone{zone}", Ref(f"Zone{zone}"), Select(index, GetAZs(""))
+                ),
                 CidrBlock=Select(place, subnets),
                 MapPublicIpOnLaunch=False,
                 Tags=tags(f"{kind.lower()}-{zone.lower()}"),

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from troposphere import (
-    AWS_NO_VALUE,
-    Equals,
     FindInMap,
     GetAtt,
     If,
     Join,
-    Not,
     Parameter,
     Ref,
     Template,
@@ -44,7 +40,14 @@ from templates.parts.alarms import (
     own,
 )
 from templates.parts.containers import database_environment, database_secrets
-from templates.parts.service import PROGRAMS, Program, Service, add_load_balancer, add_task_role
+from templates.parts.service import (
+    PROGRAMS,
+    Program,
+    Service,
+    add_load_balancer,
+    add_task_role,
+    policies_of_tasks,
+)
 from templates.stacks.firewall import HTTPS
 
 STACK = "services"
@@ -57,8 +60,12 @@ PROCESSORS = [256, 512, 1024, 2048, 4096, 8192, 16384]
 WEBSOCKET_IDLE_SECONDS = 180
 # The hub waits 10 s for an answer.
 REQUEST_IDLE_SECONDS = 30
-# A task stops within 120 s; its charging points have been closed with 1012 by then.
-WEBSOCKET_DRAIN_SECONDS = 120
+# How long a node takes to close its connections with 1012, at an even pace.
+NODE_DRAIN_SECONDS = 100
+# ECS deregisters a target, waits until the delay has passed, and only then sends SIGTERM; what is
+# open at the end of the delay the load balancer cuts. So a node must have closed its connections
+# within it: 20 s to learn of it, its drain, and 20 s more.
+WEBSOCKET_DRAIN_SECONDS = NODE_DRAIN_SECONDS + 40
 REQUEST_DRAIN_SECONDS = 20
 
 
@@ -70,18 +77,20 @@ class Live:
     scheme: str
     idle_seconds: int
     drain_seconds: int
-    scale_in_seconds: int
+    scales_in: bool
     errors_in_five_minutes: int
+    max_percent: object
     settings: dict[str, object]
     beside: tuple[ecs.ContainerDefinition, ...] = ()
-    balancer: dict[str, Any] = field(default_factory=dict)
+    refusals: dict[str, Metric] = field(default_factory=dict)
+    """5xx by design, which count for no alarm."""
 
 
 def build() -> Template:
     """Return the stack's template."""
     template = new_template("VNI services: charging-point-backend and third-party-backend.")
     _add_parameters(template)
-    for live in (_charging_points(), _hub()):
+    for live in (_charging_points(template), _hub()):
         _add_service(template, live)
     _add_scaling_by_connections(template)
     return template
@@ -95,36 +104,37 @@ def _add_parameters(template: Template) -> None:
     text(template, "CertificateArn", "Certificate of both load balancers, in ACM")
     switch(template, "AllowExec", False, "Let people open a shell in a task")
     yes_or_no(template, "Protected", False, "Refuse to delete load balancers")
-    number(template, "LoadBalancerCapacity", 0, "LCU kept ready for charging points; 0: none")
     number(template, "ConnectionsPerNode", 15_000, "Connections above which it grows", 100)
     # A node is one process, which one processor keeps busy.
     template.add_mapping("Nodes", {str(cpu): {"Count": max(1, cpu // 1024)} for cpu in PROCESSORS})
-    template.add_condition("HasCapacity", Not(Equals(Ref("LoadBalancerCapacity"), 0)))
 
 
-def _charging_points() -> Live:
+def _charging_points(template: Template) -> Live:
     program = PROGRAMS[CHARGING_POINT]
     return Live(
         program,
         "internet-facing",
         WEBSOCKET_IDLE_SECONDS,
         WEBSOCKET_DRAIN_SECONDS,
-        # Charging points reconnect when a task goes: seldom, then.
-        scale_in_seconds=1800,
-        # A full node answers 503 with Retry-After; a storm brings some of them.
+        # Connections do not move: a task that goes disconnects its charging points for a few
+        # dollars a day. Whoever wants fewer tasks says so, in a deployment.
+        scales_in=False,
         errors_in_five_minutes=100,
+        # A few at a time: all old tasks at once would be a storm of the whole fleet.
+        max_percent=number(
+            template, "ChargingPointMaxPercent", 150, "Tasks at most during a deployment, %", 101
+        ),
+        # 503 with Retry-After, of a node that is full or has no database: a storm brings many, and
+        # the storm that a deployment makes must not take that deployment back.
+        refusals={"refused": own(CHARGING_POINT_METRICS, "HandshakesRefused")},
         settings=program.settings(
             Ref("Environment"),
             PROCESSES=FindInMap("Nodes", Ref("ChargingPointCpu"), "Count"),
-            DRAIN_TIME="100",
-        ),
-        balancer={
-            "MinimumLoadBalancerCapacity": If(
-                "HasCapacity",
-                elb.MinimumLoadBalancerCapacity(CapacityUnits=Ref("LoadBalancerCapacity")),
-                Ref(AWS_NO_VALUE),
-            )
-        },
+            DRAIN_TIME=str(NODE_DRAIN_SECONDS),
+        )
+        # A node asks this group whether it is being drained; no setting of its own, so that images
+        # that do not know it start as well.
+        | {"TARGET_GROUP_ARN": Ref("ChargingPointTargets")},
     )
 
 
@@ -136,8 +146,9 @@ def _hub() -> Live:
         "internal",
         REQUEST_IDLE_SECONDS,
         REQUEST_DRAIN_SECONDS,
-        scale_in_seconds=300,
+        scales_in=True,
         errors_in_five_minutes=10,
+        max_percent=200,
         settings=program.settings(Ref("Environment")) | hub.web_environment(),
         beside=(hub.relay(),),
     )
@@ -167,7 +178,11 @@ def _add_service(template: Template, live: Live) -> None:
         memory=Ref(f"{title}Memory"),
         execution_role=imported("cluster", "ExecutionRole"),
         task_role=add_task_role(
-            template, title, program.name, {"be-entered": ("IsAllowExec", be_entered())}
+            template,
+            title,
+            program.name,
+            policies_of_tasks(program),
+            {"be-entered": ("IsAllowExec", be_entered())},
         ),
         task_group=imported("firewall", f"{title}Tasks"),
         settings=live.settings | database_environment(),
@@ -186,7 +201,6 @@ def _add_service(template: Template, live: Live) -> None:
         security_group=imported("firewall", f"{title}LoadBalancer"),
         idle_seconds=live.idle_seconds,
         protected=Ref("Protected"),
-        **live.balancer,
     )
     group = service.add_targets(template, balancer, HTTPS)
     _offer_load_balancer(template, title, balancer, group)
@@ -197,7 +211,7 @@ def _add_service(template: Template, live: Live) -> None:
         group,
         {
             "MinimumHealthyPercent": 100,
-            "MaximumPercent": 200,
+            "MaximumPercent": live.max_percent,
             # Tasks that start well and serve badly are taken back too.
             "Alarms": ecs.DeploymentAlarms(
                 Enable=True, Rollback=True, AlarmNames=[Ref(alarm) for alarm in roll_back]
@@ -212,13 +226,29 @@ def _add_service(template: Template, live: Live) -> None:
     offer(template, STACK, f"{title}ServiceName", GetAtt(running, "Name"), "Name of the service")
 
 
+def health_command(port: int) -> str:
+    """Return the Python of a container's own check: once ready, then alive.
+
+    A task that never reached the database must not replace one that has; one that loses it keeps
+    its connections. /dev/shm is the one place that a task may write to.
+    """
+    return (
+        "import pathlib, urllib.request as r;"
+        f"seen = pathlib.Path('/dev/shm/ready-{port}');"
+        f"r.urlopen(f'http://127.0.0.1:{port}/health/'"
+        " + ('live' if seen.exists() else 'ready'), timeout=4);"
+        "seen.touch()"
+    )
+
+
 def _health_check(port: int) -> ecs.HealthCheck:
     """Return the container's own check; ECS does not read the image's HEALTHCHECK."""
-    alive = (
-        f"import urllib.request as r;r.urlopen('http://127.0.0.1:{port}/health/live', timeout=4)"
-    )
     return ecs.HealthCheck(
-        Command=["CMD", "python", "-c", alive], Interval=15, Timeout=5, Retries=3, StartPeriod=30
+        Command=["CMD", "python", "-c", health_command(port)],
+        Interval=15,
+        Timeout=5,
+        Retries=3,
+        StartPeriod=30,
     )
 
 
@@ -254,7 +284,7 @@ def _add_scaling_by_connections(template: Template) -> None:
                     Statistic="Average",
                 ),
                 TargetValue=Ref("ConnectionsPerNode"),
-                ScaleInCooldown=1800,
+                DisableScaleIn=True,
                 ScaleOutCooldown=120,
             ),
         )
@@ -282,10 +312,12 @@ def _add_alarms(
             {
                 "tasks": Metric("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", at_targets),
                 "balancer": Metric("AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", at_balancer),
+                **live.refusals,
             },
             live.errors_in_five_minutes,
             # Without an error there is no metric, and a sum with nothing is nothing.
-            expression="FILL(tasks, 0) + FILL(balancer, 0)",
+            expression="FILL(tasks, 0) + FILL(balancer, 0)"
+            + "".join(f" - FILL({refused}, 0)" for refused in live.refusals),
             period=FIVE_MINUTES,
             periods=1,
         ),
@@ -315,7 +347,8 @@ def _add_scaling(template: Template, live: Live, running: ecs.Service) -> None:
                     PredefinedMetricType="ECSServiceAverageCPUUtilization"
                 ),
                 TargetValue=CPU_TARGET_PERCENT,
-                ScaleInCooldown=live.scale_in_seconds,
+                DisableScaleIn=not live.scales_in,
+                ScaleInCooldown=300,
                 ScaleOutCooldown=60,
             ),
         )

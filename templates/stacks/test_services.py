@@ -32,7 +32,14 @@ from templates.parts.containers import (
     runtime,
     secret_key,
 )
-from templates.parts.service import PROGRAMS, Program, Service, add_load_balancer, add_task_role
+from templates.parts.service import (
+    PROGRAMS,
+    Program,
+    Service,
+    add_load_balancer,
+    add_task_role,
+    policies_of_tasks,
+)
 from templates.stacks.firewall import HTTPS
 from templates.stacks.services import REQUEST_IDLE_SECONDS, WEBSOCKET_IDLE_SECONDS
 
@@ -215,7 +222,7 @@ def _add_test_service(
         cpu="256",
         memory="512",
         execution_role=starter,
-        task_role=add_task_role(template, title, program.tested_name),
+        task_role=add_task_role(template, title, program.tested_name, policies_of_tasks(program)),
         task_group=Ref(tasks),
         settings=_settings(program) | database_environment(DATABASE),
         secrets=of_the_test(GetAtt(secret, "Id")),
@@ -238,7 +245,9 @@ def _settings(program: Program) -> dict[str, object]:
     # Its metrics are not the environment's.
     environment = Sub("${Environment}-test")
     if program.name == CHARGING_POINT:
-        return program.settings(environment, DRAIN_TIME="5")
+        return program.settings(environment, DRAIN_TIME="5") | {
+            "TARGET_GROUP_ARN": Ref("ChargingPointTestTargets")
+        }
     # Builds play the hub, from within the network.
     return program.settings(environment, ALLOWED_CIDRS=imported("network", "VpcCidr"))
 

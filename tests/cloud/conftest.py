@@ -31,13 +31,22 @@ _accounts = (f"{_WORKER}{number:04}" for number in itertools.count(1))
 
 
 @pytest.fixture(scope="session")
-def emulator_url(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the contents of images that were pushed are kept."""
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture(scope="session")
+def emulator_url(
+    server_url: str, images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """An emulated AWS of this worker's own; its tasks use the tests' PostgreSQL."""
     directory = tmp_path_factory.mktemp("emulator")
     url = f"http://127.0.0.1:{(port := free_port())}"
     variables = {
         "GATEWAY_PORT": str(port),
         "TASK_DATABASE_URL": server_url,
+        "IMAGES": str(images),
         "TMPDIR": str(directory),
     }
     with Program(["tests.cloud.emulator"], directory / "emulator.log", variables) as program:
@@ -125,6 +134,12 @@ class Account:
             if record["Account"] == self.number and kind in ("", record["Type"])
         ]
 
+    def set_quotas(self, **quotas: float) -> None:
+        """Set quotas by their codes, with `_` for `-`; the emulator has one set for all accounts."""
+        body = json.dumps({code.replace("_", "-"): value for code, value in quotas.items()})
+        with urllib.request.urlopen(f"{self.url}/_quotas", data=body.encode()):
+            pass
+
     def engine_did(self) -> list[list[str]]:
         """What the stand-in for a container engine was told, in order."""
         return [json.loads(line) for line in self.journal.read_text().splitlines()]
@@ -136,7 +151,7 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def account(emulator_url: str, tmp_path_factory: pytest.TempPathFactory) -> Account:
+def account(emulator_url: str, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Account:
     """An empty account for the tests of a module."""
     directory = tmp_path_factory.mktemp("account")
     number = next(_accounts)
@@ -173,6 +188,7 @@ def account(emulator_url: str, tmp_path_factory: pytest.TempPathFactory) -> Acco
             "AWS_DEFAULT_REGION": REGION,
             "ACCOUNT_ID": number,
             "ENGINE_JOURNAL": str(journal),
+            "IMAGES": str(images),
         },
         journal,
     )

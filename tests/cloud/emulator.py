@@ -6,7 +6,7 @@ with its environment and its secrets. An access key of twelve digits is the acco
 to, so a test has an empty account by naming a new one.
 
 Environment: GATEWAY_PORT, the port; TASK_DATABASE_URL, a PostgreSQL whose superuser makes the
-databases that tasks use.
+databases that tasks use; IMAGES, where `tests/cloud/engine.py` keeps what is in images.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ os.environ |= {
 import psycopg
 from ministack import app
 from ministack.core.responses import get_account_id
-from ministack.services import cloudwatch_logs, ecs
+from ministack.services import alb, cloudwatch_logs, ecs
 from ministack.services.cloudformation import provisioners
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
@@ -97,7 +97,8 @@ def _run_container(
         words[-1] = f"{get_account_id()}_{cluster}_{words[-1]}"
     run = subprocess.run(
         [sys.executable, *words],
-        cwd=ROOT,
+        # The image's own code: an older image knows no newer migration.
+        cwd=Path(os.environ["IMAGES"], container["image"].replace("/", "_")),
         env={"PATH": os.environ["PATH"], **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -173,6 +174,16 @@ async def emulator(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["path"] == "/_recorded":
             await _answer(send, list(RECORDS.values()))
             return
+        if scope["path"] == "/_quotas":
+            QUOTAS.update(json.loads(await _body(receive)))
+            await _answer(send, {})
+            return
+        if service == "ServiceQuotasV20190624":
+            await _answer(send, quotas(action, json.loads(await _body(receive))))
+            return
+        if action == "ListAccelerators":
+            await _answer(send, {"Accelerators": []})
+            return
         if action == "DescribeImageScanFindings":
             await _answer(send, scan_findings(json.loads(await _body(receive))))
             return
@@ -195,6 +206,60 @@ def scan_findings(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+QUOTAS: dict[str, float] = {
+    "L-3032A538": 64,
+    "L-0263D0A3": 64,
+    "L-F678F1CE": 64,
+    "L-53DA6B97": 64,
+    "L-ACCELERATORS": 20,
+    # As in a new account.
+    "L-RESERVED": 0,
+}
+"""Quotas by their codes, of all accounts; the last two codes are not AWS's. POST /_quotas sets some."""
+_QUOTA_NAMES = {
+    "L-ACCELERATORS": "Accelerators per AWS account",
+    "L-RESERVED": "Reserved Application Load Balancer Capacity Units (LCUs) per Region",
+}
+
+
+def quotas(action: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """Answer Service Quotas' GetServiceQuota or ListServiceQuotas."""
+    if action == "GetServiceQuota":
+        return {"Quota": {"QuotaCode": asked["QuotaCode"], "Value": QUOTAS[asked["QuotaCode"]]}}
+    return {
+        "Quotas": [
+            {"QuotaCode": code, "QuotaName": name, "Value": QUOTAS[code]}
+            for code, name in _QUOTA_NAMES.items()
+        ]
+    }
+
+
+RESERVED: dict[str, str] = {}
+"""Load balancer → the capacity units that are reserved for it."""
+
+
+def modify_capacity_reservation(params: dict[str, Any]) -> Any:
+    """Answer ELB's ModifyCapacityReservation, which ministack lacks."""
+    balancer = alb._p(params, "LoadBalancerArn")
+    if alb._p(params, "ResetCapacityReservation") == "true":
+        RESERVED.pop(balancer, None)
+    else:
+        RESERVED[balancer] = alb._p(params, "MinimumLoadBalancerCapacity.CapacityUnits")
+    return describe_capacity_reservation(params, "Modify")
+
+
+def describe_capacity_reservation(params: dict[str, Any], verb: str = "Describe") -> Any:
+    """Answer ELB's DescribeCapacityReservation."""
+    units = RESERVED.get(alb._p(params, "LoadBalancerArn"))
+    inner = (
+        "<MinimumLoadBalancerCapacity>"
+        f"<CapacityUnits>{units}</CapacityUnits></MinimumLoadBalancerCapacity>"
+        if units
+        else ""
+    )
+    return alb._xml(200, f"{verb}CapacityReservation", inner + "<CapacityReservationState/>")
+
+
 async def _body(receive: Any) -> bytes:
     body, more = b"", True
     while more:
@@ -215,6 +280,8 @@ def main() -> None:
     """Serve until SIGTERM."""
     provisioners._RESOURCE_HANDLERS.update(HANDLERS)
     ecs._ACTION_MAP["RunTask"] = run_task
+    alb._ACTION_MAP["ModifyCapacityReservation"] = modify_capacity_reservation
+    alb._ACTION_MAP["DescribeCapacityReservation"] = describe_capacity_reservation
     cloudwatch_logs._compile_filter_pattern = filter_pattern
     app.app = emulator
     sys.argv = ["ministack"]

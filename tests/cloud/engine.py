@@ -1,13 +1,15 @@
 """A stand-in for a container engine: `docker` on the PATH of the tests' deployments.
 
 It builds nothing. It writes down what it was asked to do, and a push puts an image's manifest
-into the emulated registry, through the registry's API and under the tag that was pushed.
+into the emulated registry, through the registry's API and under the tag that was pushed; what of
+the project a task may run is kept under the image's name in the directory IMAGES.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -30,6 +32,9 @@ def main(words: list[str]) -> int:
                 "config": {"digest": f"sha256:{abs(hash(name)):064x}", "size": 1},
                 "layers": [],
             }
+            kept = Path(os.environ["IMAGES"], name.replace("/", "_"))
+            for package in ("charging", "operations"):
+                shutil.copytree(package, kept / package, dirs_exist_ok=True)
             registry = boto3.Session(profile_name=os.environ["AWS_PROFILE"]).client("ecr")
             registry.put_image(
                 repositoryName=repository, imageTag=tag, imageManifest=json.dumps(manifest)

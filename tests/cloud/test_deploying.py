@@ -375,7 +375,7 @@ def test_load_balancers(account, staging, production):
         answer = elb.describe_target_groups(LoadBalancerArn=arn)
         (target,) = answer["TargetGroups"] or pytest.fail("no targets")
         assert target["TargetType"] == "ip"
-        assert target["HealthCheckPath"] == "/health/ready"
+        assert target["HealthCheckPath"] == "/health/live"
         assert target["Port"] == (9000 if public else 9100)
 
 
@@ -407,7 +407,7 @@ def test_autoscaling(account, staging, production):
         for t in scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
     }
     at = "service/vni-cpo-{0}/vni-backend-{1}-{0}".format
-    assert targets[at("production", "charging-point")] == (3, 12)
+    assert targets[at("production", "charging-point")] == (3, 5)
     assert targets[at("staging", "third-party")] == (2, 4)
     policies = {
         (p["ResourceId"], p["PolicyName"]): p["TargetTrackingScalingPolicyConfiguration"]
@@ -597,23 +597,83 @@ def test_an_update_rolls_only_what_changed(account, staging, production):
     assert old != new
 
 
-def test_a_migration_that_fails_leaves_the_services_as_they_are(
-    server_url, account, staging, production
-):
+MIGRATION = '''"""Of the tests."""
+
+from alembic import op
+
+revision = "{number}"
+down_revision = "{before}"
+
+
+def upgrade() -> None:
+    """Change something."""
+    op.execute("{statement}")
+
+
+def downgrade() -> None:
+    """Nothing to do."""
+'''
+VERSIONS = "charging/database/migrations/versions"
+
+
+def newest(account):
+    """The number of the project's newest migration."""
+    return max(f.name[:4] for f in (account.project / VERSIONS).glob("[0-9]*.py"))
+
+
+def add_migration(account, number, statement):
+    text = MIGRATION.format(number=number, before=newest(account), statement=statement)
+    file = account.project / VERSIONS / f"{number}_of_the_tests.py"
+    file.write_text(text)
+    account.commit(f"Add the migration {number}")
+    return file
+
+
+def migrations_run(account):
+    streams = account.client("logs").describe_log_streams(logGroupName="/vni/staging/migrations")
+    return len(streams["logStreams"])
+
+
+def image_of(account, service):
+    running = definition(account, services(account, "staging")[service])
+    return running["containerDefinitions"][0]["image"].rsplit(":", 1)[1]
+
+
+def test_a_migration_that_fails_leaves_the_services_as_they_are(account, staging, production):
+    before = services(account, "staging")
+    file = add_migration(account, "9997", "SELECT no_such_function()")
+    run = account.make("deploy-third-party-backend", ENVIRONMENT="staging")
+    assert run.returncode == 2
+    assert "`make deploy-cp-backend` brings it there first" in run.stderr
+    run = account.make("deploy-cp-backend", ENVIRONMENT="staging")
+    assert run.returncode == 2
+    assert "the migration failed" in run.stderr
+    assert "no_such_function" in run.stderr
+    assert services(account, "staging") == before
+    file.unlink()
+    account.commit("Take the migration back")
+
+
+def test_going_back_past_a_migration_works(server_url, account, staging, production):
+    account.deploy("staging", target="deploy-cp-backend")
+    old = image_of(account, "charging-point")
+    add_migration(account, "9998", "CREATE TABLE of_the_tests (id int)")
+    account.deploy("staging", target="deploy-cp-backend")
+    assert image_of(account, "charging-point") != old
     url = with_database(server_url, f"{account.number}_vni-cpo-staging")
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url) as connection:
         (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        connection.execute("UPDATE alembic_version SET version_num = 'unheard-of'")
-        before = services(account, "staging")
-        package = account.project / "cp_backend/__init__.py"
-        package.write_text(package.read_text() + "\n# changed\n")
-        account.commit("Change the charging points' service")
-        run = account.make("deploy-cp-backend", ENVIRONMENT="staging")
-        assert run.returncode == 2
-        assert "the migration failed" in run.stderr
-        assert "unheard-of" in run.stderr
-        assert services(account, "staging") == before
-        connection.execute("UPDATE alembic_version SET version_num = %s", (revision,))
+    assert revision == "9998"
+    ran = migrations_run(account)
+    # The older image's migrations know no 9998: run, they would fail, and nothing would go back.
+    said = account.deploy("staging", target="deploy-cp-backend", IMAGE_TAG=old)
+    assert f"charging-point runs {old}" in said
+    assert image_of(account, "charging-point") == old
+    assert migrations_run(account) == ran
+    # Forward again: the schema is there already.
+    account.deploy("staging", target="deploy-cp-backend")
+    assert image_of(account, "charging-point") != old
+    assert migrations_run(account) == ran
 
 
 def test_uncommitted_changes_are_not_deployed(account, staging):

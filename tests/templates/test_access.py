@@ -1,6 +1,7 @@
 """Who may do what: the table of docs/access.md, tried on the policies themselves."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -109,12 +110,15 @@ def cases(env):
             ("ecs:RegisterTaskDefinition", "*", {}),
             ("ecs:UpdateService", service, {}),
             ("iam:PassRole", role, ROLE),
+        ],
+        "run a migration, with the password of the schema's owner": [
+            ("ecs:RunTask", arn("ecs", f"task-definition/vni-backend-migrations-{env}:7"), {}),
             (
-                "ecs:RunTask",
-                arn("ecs", f"task-definition/vni-backend-migrations-{env}:7"),
-                {},
+                "iam:PassRole",
+                arn("iam", f"role/vni-cpo-{env}-migration-execution", ""),
+                ROLE,
             ),
-            ("ssm:PutParameter", arn("ssm", f"parameter/vni/{env}/migrated-image"), {}),
+            ("ssm:PutParameter", arn("ssm", f"parameter/vni/{env}/migrated"), {}),
         ],
         "enter or stop a task": [
             ("ecs:ExecuteCommand", arn("ecs", f"cluster/{cluster}"), {}),
@@ -131,6 +135,10 @@ def cases(env):
                 tagged,
             ),
             ("rds:ModifyDBCluster", arn("rds", f"cluster:{cluster}"), {}),
+            # An instance is created in AWS's own groups too.
+            ("rds:CreateDBInstance", arn("rds", f"db:vni-cpo-database-{env}-writer-0abc"), {}),
+            ("rds:CreateDBInstance", arn("rds", "pg:default.aurora-postgresql17"), {}),
+            ("rds:CreateDBInstance", arn("rds", "og:default:aurora-postgresql-17"), {}),
         ],
         "delete the environment": [
             ("cloudformation:DeleteStack", arn(stack[0], stack[1].format("database")), {}),
@@ -177,6 +185,7 @@ TABLE = {
     "see stacks, network, images and builds": "-rrr",
     "start a pipeline, approve a release": "-M-M",
     "deploy an image": "-M-M",
+    "run a migration, with the password of the schema's owner": "---M",
     "enter or stop a task": "-M-M",
     "change network, firewall or database": "---M",
     "delete the environment": "---M",
@@ -223,6 +232,105 @@ def test_nobody_reaches_into_another_environment(group, environment):
         if what == "see metrics and alarms":
             continue  # AWS knows no resource for them
         assert not all(allowed(group, environment, wanted, MFA)), what
+
+
+# Of these AWS knows no resource, they make something that is nobody's yet, or they only look.
+EVERYWHERE = re.compile(
+    r"\w+[:-]*\w*:(Describe|Get|List|StopQuery|Create|Allocate|Import|BatchGet)"
+    r"|ecs:(De)?[Rr]egisterTaskDefinition|ecs:TagResource|logs:(Put|Delete)QueryDefinition"
+    r"|ecr:GetAuthorizationToken|ssmmessages:|codestar-connections:|codeconnections:"
+    r"|ec2:DeleteNetworkInterface"
+)
+
+
+def grants(environment):
+    """Every statement that allows people or the environment's roles something."""
+    documents = [("boundary", the_boundary(environment))]
+    for group in access.GROUPS:
+        documents += [(group, policy) for policy in policies_of(group, environment)]
+    for name, document in documents:
+        for statement in document["Statement"]:
+            assert statement["Effect"] == "Allow"
+            yield name, statement
+
+
+def test_no_statement_reaches_what_is_productions():
+    """Each pattern that names staging's, asked for production's of the same kind."""
+    asked = 0
+    for name, statement in grants("staging"):
+        for resource in statement["Resource"]:
+            if "staging" not in resource:
+                continue
+            theirs = resource.replace("staging", "production").replace("*", "0")
+            for action in statement["Action"]:
+                asked += 1
+                context = {**MFA, "aws:ResourceTag/Environment": "production"}
+                assert not is_allowed(
+                    [{"Statement": [statement]}], action.replace("*", "X"), theirs, context
+                ), f"{name}: {action} {theirs}"
+    assert asked > 150
+
+
+def test_what_has_a_number_for_a_name_must_carry_the_environments_tag():
+    """For what is production's by its tag, nothing but looking, making and texts is allowed."""
+    cluster = arn("rds", "cluster:vni-cpo-production")
+    theirs = {
+        **MFA,
+        "aws:ResourceTag/Environment": "production",
+        "aws:ResourceTag/aws:rds:primaryDBClusterArn": cluster,
+        "aws:username": "ada",
+        "iam:PassedToService": "ecs-tasks.amazonaws.com",
+    }
+    for name, statement in grants("staging"):
+        for resource in statement["Resource"]:
+            if "staging" in resource or ":user/" in resource or ":mfa/" in resource:
+                continue
+            for action in statement["Action"]:
+                if EVERYWHERE.match(action):
+                    continue
+                asked = action.replace("*", "X")
+                allowed = is_allowed(
+                    [{"Statement": [statement]}], asked, resource.replace("*", "0"), theirs
+                )
+                # AWS knows no tags of accelerators' listeners and of scaling targets; default
+                # groups of the database are nobody's.
+                untagged = (resource + ":::").split(":")[2] in (
+                    "globalaccelerator",
+                    "application-autoscaling",
+                )
+                defaults = ":pg:default" in resource or ":og:default" in resource
+                role = "aws-service-role" in resource or "secret:rds!cluster" in resource
+                assert (
+                    not allowed or untagged or defaults or (role and "GetSecretValue" not in action)
+                ), f"{name}: {action} {resource}"
+
+
+def test_the_databases_own_secret_is_read_by_its_own_environment_only():
+    document = the_boundary("staging")
+    # As AWS names and tags it.
+    secret = arn("secretsmanager", "secret:rds!cluster-0aaaaaaa-bbbb-AbCdEf")
+    tag = "aws:ResourceTag/aws:rds:primaryDBClusterArn"
+    read = "secretsmanager:GetSecretValue"
+    for environment, expected in (("staging", True), ("production", False)):
+        context = {tag: arn("rds", f"cluster:vni-cpo-{environment}")}
+        assert is_allowed([document], read, secret, context) is expected
+    assert not is_allowed([document], read, secret, {})
+    for group in access.GROUPS:
+        mine = {**MFA, tag: arn("rds", "cluster:vni-cpo-staging")}
+        assert not is_allowed(policies_of(group, "staging"), read, secret, mine), group
+
+
+def test_a_developer_gets_no_password_of_the_owner_by_a_task_of_his_own():
+    """Neither a definition with the migration's role, nor the migration with another command."""
+    policies = policies_of("developers", "staging")
+    for name in ("migration-execution", "test-database-execution", "migrate-live-build"):
+        role = arn("iam", f"role/vni-cpo-staging-{name}", "")
+        assert not is_allowed(policies, "iam:PassRole", role, {**MFA, **ROLE}), name
+    for family in ("migrations", "test-database", "operations"):
+        task = arn("ecs", f"task-definition/vni-backend-{family}-staging:1")
+        assert not is_allowed(policies, "ecs:RunTask", task, MFA), family
+    stack = arn("cloudformation", "stack/vni-cpo-cluster-staging/0")
+    assert not is_allowed(policies, "cloudformation:ExecuteChangeSet", stack, MFA)
 
 
 def test_what_makes_something_anywhere_breaks_nothing_elsewhere():

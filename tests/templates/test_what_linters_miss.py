@@ -21,6 +21,7 @@ WITHOUT_RESOURCE = {
     "ecs:DescribeTaskDefinition",
     "ecs:ListTasks",
     "ecs:RegisterTaskDefinition",
+    "elasticloadbalancing:DescribeTargetHealth",
     "ssmmessages:CreateControlChannel",
     "ssmmessages:CreateDataChannel",
     "ssmmessages:OpenControlChannel",
@@ -96,12 +97,14 @@ def test_a_stop_fits_into_its_time():
         for _, name, group in resources("ElasticLoadBalancingV2::TargetGroup")
     }
     assert all(0 < delay <= 3600 for delay in delays.values())
+    settings_of_a_node = cp_backend.settings.Settings()
     for part in ("ChargingPoint", "ChargingPointTest"):
         (container,) = [c for t, c in containers() if t == f"{part}Task"]
         variables = {e["Name"]: e["Value"] for e in container["Environment"]}
         drain = float(variables["CP_BACKEND_DRAIN_TIME"])
         assert drain + cp_backend.settings.Settings().close_timeout < container["StopTimeout"]
-        assert delays[f"{part}Targets"] >= drain
+        # ECS sends SIGTERM only after the delay, at whose end the load balancer cuts what is open.
+        assert delays[f"{part}Targets"] >= 20 + drain + settings_of_a_node.close_timeout
 
 
 def test_a_load_balancer_outwaits_its_clients():
@@ -120,7 +123,34 @@ def test_a_load_balancer_outwaits_its_clients():
 def test_tasks_are_targets_by_address():
     for _, _, group in resources("ElasticLoadBalancingV2::TargetGroup"):
         assert group["TargetType"] == "ip"
-        assert group["HealthCheckPath"] == "/health/ready"
+        # ECS replaces what fails it, connections and all: a database that is away must not.
+        assert group["HealthCheckPath"] == "/health/live"
+
+
+def test_charging_points_are_not_disconnected_to_save_a_task():
+    policies = [
+        policy["TargetTrackingScalingPolicyConfiguration"]
+        for _, name, policy in resources("ApplicationAutoScaling::ScalingPolicy")
+        if name.startswith("ChargingPoint")
+    ]
+    assert len(policies) == 2
+    assert all(policy["DisableScaleIn"] is True for policy in policies)
+
+
+def test_refusals_by_design_take_no_deployment_back():
+    (alarm,) = [
+        a for _, name, a in resources("CloudWatch::Alarm") if name == "ChargingPoint5xxAlarm"
+    ]
+    expression, *metrics = alarm["Metrics"]
+    assert expression["Expression"].endswith("- FILL(refused, 0)")
+    names = {m["Id"]: m["MetricStat"]["Metric"]["MetricName"] for m in metrics}
+    assert names["refused"] == "HandshakesRefused"
+
+
+def test_no_capacity_is_reserved_by_default():
+    """Its quota is 0 in a new account."""
+    for _, _, balancer in resources("ElasticLoadBalancingV2::LoadBalancer"):
+        assert "MinimumLoadBalancerCapacity" not in balancer
 
 
 def test_policies_name_actions_and_resources():
