@@ -159,13 +159,14 @@ def _make_database(aws: Aws) -> str:
 
 def _want_a_task(aws: Aws, service: str) -> Work:
     def work() -> str:
-        where = ("--cluster", outputs(aws, "cluster")["Name"])
+        cluster = outputs(aws, "cluster")["Name"]
+        where = ("--cluster", cluster)
         name = aws.target.spelled(name_of_test_service(service))
         found = aws("ecs", "describe-services", *where, "--services", name)["services"][0]
         if found["desiredCount"]:
             return NO_CHANGES
         aws("ecs", "update-service", *where, "--service", name, "--desired-count", "1")
-        aws("ecs", "wait", "services-stable", *where, "--services", name)
+        tasks.wait_until_stable(aws, cluster, name)
         return "one task runs"
 
     return work

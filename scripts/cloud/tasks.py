@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from scripts.cloud.aws import Aws, AwsError
@@ -11,6 +12,9 @@ from templates.naming import CHARGING_POINT, log_group_name
 
 # The CLI's own waiter gives up after ten minutes; an index on a large table takes hours.
 LONGEST_SECONDS = 12 * 3600
+# To replace a task: pull and start 2 min, drain 140 s, stop 120 s at most; twice that.
+_TASK_SECONDS = 13 * 60
+_ROLLOUT_SECONDS = 10 * 60
 _LOOK_SECONDS = 3
 
 
@@ -64,19 +68,39 @@ def wait_until_stable(aws: Aws, cluster: str, service: str) -> None:
     """Wait until a service runs one deployment, whole. Raises TaskError.
 
     The CLI's own waiter gives up after ten minutes; charging points' tasks are replaced a few at a
-    time, each with its drain.
+    time, each with its drain. So the deadline follows the number of tasks.
     """
     where = ("--cluster", cluster, "--services", service)
-    deadline = time.monotonic() + LONGEST_SECONDS
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    while True:
         found = aws("ecs", "describe-services", *where)["services"][0]
         newest, *older = found["deployments"]
         if newest.get("rolloutState") == "FAILED":
             raise TaskError(f"{service}: {newest.get('rolloutStateReason', 'it went back')}")
         if not older and found["runningCount"] == found["desiredCount"]:
             return
+        seconds = longest_rollout_seconds(found["desiredCount"])
+        if time.monotonic() > began + seconds:
+            raise TaskError(_unstable(service, seconds, found))
         time.sleep(_LOOK_SECONDS)
-    raise TaskError(f"{service} is not stable after {LONGEST_SECONDS // 3600} hours")
+
+
+def longest_rollout_seconds(tasks: int) -> int:
+    """Return how long a service of so many tasks may take to replace all of them."""
+    return _ROLLOUT_SECONDS + _TASK_SECONDS * tasks
+
+
+def _unstable(service: str, seconds: int, found: Mapping[str, Any]) -> str:
+    """Return what a service does instead of becoming stable, with ECS's own newest words."""
+    deployments = ", ".join(
+        f"{d['status'].lower()}: {d['runningCount']} of {d['desiredCount']} tasks run"
+        for d in found["deployments"]
+    )
+    events = "".join(f"\n  {event['message']}" for event in found.get("events", [])[:3])
+    return (
+        f"{service} is not stable after {seconds // 60} minutes ({deployments}); ECS goes on "
+        f"trying, and `make environment-status` shows how far it is{events}"
+    )
 
 
 def _end_of_log(aws: Aws, log: str, task: str) -> str:

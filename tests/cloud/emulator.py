@@ -18,6 +18,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,90 @@ def _database(server: psycopg.Connection[Any], name: str, variables: dict[str, s
         )
     )
     return f"postgresql://{user}:{password}@/{name}?host={parts['host']}&port={parts.get('port', 5432)}"
+
+
+# --- services -----------------------------------------------------------------------------
+
+_describe_services = ecs._ACTION_MAP["DescribeServices"]
+
+
+def describe_services(data: dict[str, Any]) -> Any:
+    """Answer DescribeServices, and replace more tasks where a deployment is under way.
+
+    ECS replaces tasks until all are new; ministack goes on only when a container ends.
+    """
+    cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
+    for key, service in list(ecs._services.items()):
+        newest = ecs._primary_deployment(service)
+        if key.startswith(f"{cluster}/") and newest and newest["rolloutState"] == "IN_PROGRESS":
+            ecs._reconcile_service_tasks(cluster, key)
+    return _describe_services(data)
+
+
+# --- targets ------------------------------------------------------------------------------
+
+DRAINING: dict[tuple[str, str], float] = {}
+"""(target group, target) → when its deregistration delay ends, by the monotonic clock."""
+_set_targets = alb.set_targets_for_group
+
+
+def set_targets(group: str, targets: Any, previous_ids: Any = ()) -> bool:
+    """Let ECS put its tasks into a target group; those that go are drained."""
+    staying = {target for target, _ in targets}
+    for target in set(previous_ids) - staying:
+        _drain(group, target)
+    for target in staying:
+        DRAINING.pop((group, target), None)
+    return bool(_set_targets(group, targets, previous_ids))
+
+
+def deregister_targets(params: dict[str, Any]) -> Any:
+    """Answer DeregisterTargets: the targets are drained, as at AWS."""
+    group = alb._p(params, "TargetGroupArn")
+    for target in alb._parse_targets_param(params):
+        if target["Id"] in {t["Id"] for t in alb._targets.get(group, [])}:
+            _drain(group, target["Id"])
+    return alb._deregister_targets(params)
+
+
+def _drain(group: str, target: str) -> None:
+    attributes = {a["Key"]: a["Value"] for a in alb._tg_attrs.get(group, [])}
+    seconds = float(attributes.get("deregistration_delay.timeout_seconds", 300))
+    DRAINING[group, target] = time.monotonic() + seconds
+
+
+def describe_target_health(params: dict[str, Any]) -> Any:
+    """Answer DescribeTargetHealth with the states that ministack does not know.
+
+    A target that is asked for by its id and is not registered is `unused` at AWS, and `draining`
+    while its deregistration delay lasts.
+    """
+    group = alb._p(params, "TargetGroupArn")
+    if group not in alb._tgs:
+        return alb._error("TargetGroupNotFound", f"Target group '{group}' not found.")
+    registered = {t["Id"]: t for t in alb._targets.get(group, [])}
+    draining = {
+        target for (of, target), end in DRAINING.items() if of == group and end > time.monotonic()
+    }
+    asked = [t["Id"] for t in alb._parse_targets_param(params)] or [*registered, *draining]
+    port = alb._tgs[group].get("Port", 80)
+    members = ""
+    for target in asked:
+        if target in registered:
+            state, reason = "healthy", ""
+        elif target in draining:
+            state, reason = "draining", "<Reason>Target.DeregistrationInProgress</Reason>"
+        else:
+            state, reason = "unused", "<Reason>Target.NotRegistered</Reason>"
+        members += (
+            f"<member><Target><Id>{target}</Id><Port>{port}</Port></Target>"
+            f"<TargetHealth><State>{state}</State>{reason}</TargetHealth></member>"
+        )
+    return alb._xml(
+        200,
+        "DescribeTargetHealth",
+        f"<TargetHealthDescriptions>{members}</TargetHealthDescriptions>",
+    )
 
 
 # --- logs ---------------------------------------------------------------------------------
@@ -280,6 +365,10 @@ def main() -> None:
     """Serve until SIGTERM."""
     provisioners._RESOURCE_HANDLERS.update(HANDLERS)
     ecs._ACTION_MAP["RunTask"] = run_task
+    ecs._ACTION_MAP["DescribeServices"] = describe_services
+    alb.set_targets_for_group = set_targets
+    alb._ACTION_MAP["DeregisterTargets"] = deregister_targets
+    alb._ACTION_MAP["DescribeTargetHealth"] = describe_target_health
     alb._ACTION_MAP["ModifyCapacityReservation"] = modify_capacity_reservation
     alb._ACTION_MAP["DescribeCapacityReservation"] = describe_capacity_reservation
     cloudwatch_logs._compile_filter_pattern = filter_pattern
