@@ -57,9 +57,11 @@ def parse_evse_id(text: str) -> str:
 def evse_id_key(text: str) -> str:
     """Return what two spellings of one EVSE id have in common: no ``*``, upper case.
 
-    ``DE*VNI*E1`` and ``devnie1`` name the same EVSE.
+    ``DE*VNI*E1`` and ``devnie1`` name the same EVSE, and so do ``+49*822*483*1`` and
+    ``49*822*483*1``: DIN SPEC 91286 leaves the plus to the writer, the key has it.
     """
-    return text.strip().replace("*", "").upper()
+    key = text.strip().replace("*", "").upper()
+    return f"+{key}" if key[:1].isdigit() else key
 
 
 def id_tag_key(text: str) -> str:

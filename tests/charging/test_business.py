@@ -47,6 +47,7 @@ def test_no_evse_ids(text):
 
 def test_two_spellings_of_an_evse_id_compare_equal():
     assert evse_id_key("DE*VNI*E12*3") == evse_id_key("devnie123")
+    assert evse_id_key("+49*822*483*1") == evse_id_key("49*822*483*1") == evse_id_key("+498224831")
 
 
 def test_tokens_are_compared_without_case():

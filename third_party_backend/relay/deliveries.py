@@ -24,7 +24,8 @@ FULLY_LOADED = frozenset({Queue.EVSE_DATA, Queue.EVSE_STATUS})
 NOTIFICATIONS_FIRST_SECONDS = 6
 """How long a charge detail record lets its session's notifications go first."""
 CATCH_UP_SECONDS = 120
-"""… and for how long any of them do after the hub was away, since all have waited too long."""
+"""… and for how long after the hub was away it does so however long that takes: all have waited
+too long by then."""
 
 # What must be there before a row may go, so that the hub can make sense of it.
 _HAS_DATA = """
@@ -37,6 +38,12 @@ NOT EXISTS (SELECT 1 FROM deliveries AS m
             WHERE m.hub_session_id = d.hub_session_id
               AND m.queue = 'notification' AND m.state = 'waiting')
 """
+# Of either queue, since the one may notice before the other has anything to send.
+_CATCHING_UP = f"""
+EXISTS (SELECT 1 FROM hub_queues
+        WHERE queue IN ('notification', 'charge-detail-record')
+          AND put_off_at > now() - make_interval(secs => {CATCH_UP_SECONDS}))
+"""
 READY = {
     Queue.EVSE_DATA: """
         (d.payload IS NOT NULL OR NOT EXISTS (
@@ -47,7 +54,8 @@ READY = {
     Queue.EVSE_STATUS: _HAS_DATA,
     Queue.NOTIFICATION: "true",
     Queue.CHARGE_DETAIL_RECORD: f"""
-        (d.queued_at < now() - make_interval(secs => {NOTIFICATIONS_FIRST_SECONDS})
+        ((d.queued_at < now() - make_interval(secs => {NOTIFICATIONS_FIRST_SECONDS})
+          AND NOT {_CATCHING_UP})
          OR {_NOTIFIED})
     """,
     Queue.PRICING_PRODUCTS: "true",
@@ -162,25 +170,8 @@ def begin_full_load(connection: Connection, queue: Queue) -> bool:
     return True
 
 
-def was_put_off(connection: Connection, queue: Queue) -> bool:
-    """Return whether something waits that was tried in vain before."""
-    row = connection.execute(
-        "SELECT 1 FROM deliveries WHERE queue = %s AND state = 'waiting' AND attempts > 0 LIMIT 1",
-        [queue.value],
-    ).fetchone()
-    return row is not None
-
-
-def due(
-    connection: Connection, queue: Queue, limit: int, *, catching_up: bool = False
-) -> list[Delivery]:
-    """Return what may go now, oldest first.
-
-    catching_up: no charge detail record goes before its session's notifications.
-    """
-    ready = READY[queue]
-    if catching_up and queue is Queue.CHARGE_DETAIL_RECORD:
-        ready = _NOTIFIED
+def due(connection: Connection, queue: Queue, limit: int) -> list[Delivery]:
+    """Return what may go now, oldest first."""
     order = "d.queued_at, d.delivery_id" if queue in CATALOGUE else "d.delivery_id"
     rows = connection.execute(
         f"""
@@ -188,7 +179,7 @@ def due(
                d.uncertain, extract(epoch FROM now() - d.queued_at)::float
         FROM deliveries AS d
         WHERE d.queue = %s AND d.state = 'waiting' AND d.next_attempt_at <= now()
-          AND {ready}
+          AND {READY[queue]}
         ORDER BY {order} LIMIT %s
         """.encode(),
         [queue.value, limit],
@@ -244,9 +235,13 @@ def put_off(
     process_id: str | None,
     *,
     uncertain: bool,
+    away: bool = False,
     aside_seconds: float | None = None,
 ) -> None:
-    """Note that it must be tried again. aside_seconds: others go first for so long."""
+    """Note that it must be tried again.
+
+    away: it is the hub's trouble, not this message's. aside_seconds: others go first for so long.
+    """
     with connection.transaction():
         # What was to be inserted may have been removed meanwhile: then only what may be there
         # all the same is worth another call, a delete.
@@ -274,7 +269,11 @@ def put_off(
                 "payloads": [dump(d.payload) for d in deliveries],
             },
         )
-        connection.execute("UPDATE hub_queues SET in_flight = '{}' WHERE queue = %s", [queue.value])
+        connection.execute(
+            "UPDATE hub_queues SET in_flight = '{}',"
+            " put_off_at = CASE WHEN %s THEN now() ELSE put_off_at END WHERE queue = %s",
+            [away, queue.value],
+        )
 
 
 def give_up(

@@ -8,7 +8,6 @@ so that whoever takes over knows what may have arrived.
 from __future__ import annotations
 
 import logging
-import math
 import random
 import threading
 import time
@@ -72,7 +71,6 @@ class Sender(threading.Thread):
         self._pace = Pace(CALLS_PER_MINUTE[queue] * pace)
         self._full_load_next = False
         self._beaten = 0.0
-        self._hub_away_at = -math.inf
 
     def run(self) -> None:
         """Send whenever the queue is ours; survive the database's absence."""
@@ -88,8 +86,6 @@ class Sender(threading.Thread):
         self._full_load_next = state.full_load_next
         if state.in_flight:
             self._stopped.wait(TAKEOVER_SECONDS)
-        if deliveries.was_put_off(connection, self._queue):
-            self._hub_away_at = time.monotonic()
         while not self._stopped.is_set():
             self.wake.clear()
             self._begin_full_load(connection)
@@ -97,7 +93,6 @@ class Sender(threading.Thread):
                 connection,
                 self._queue,
                 MAX_RECORDS if self._queue in CATALOGUE else 1,
-                catching_up=time.monotonic() - self._hub_away_at < deliveries.CATCH_UP_SECONDS,
             )
             if batch:
                 action, batch = group(self._queue, batch, full_load=self._full_load_next)
@@ -186,10 +181,9 @@ class Sender(threading.Thread):
             answer.reason,
             answer.process_id,
             uncertain=answer.uncertain,
+            away=answer.busy,
             aside_seconds=STEP_ASIDE_SECONDS * random.uniform(0.5, 1) if stubborn else None,  # noqa: S311
         )
-        if answer.busy:
-            self._hub_away_at = time.monotonic()
         seconds = self._backoff.seconds()
         if answer.retry_after is not None:
             seconds = max(seconds, min(answer.retry_after, MAX_RETRY_AFTER_SECONDS))
