@@ -79,6 +79,10 @@ generate-templates: setup ## Write generated/*.yml anew from templates/
 cost: setup ## Compute docs/cost.md anew from docs/cost.toml and the environments' sizes
 	@$(PYTHON) -m scripts.cost
 
+.PHONY: ocpp-pages
+ocpp-pages: setup ## Write docs/ocpp.md and docs/conformance.md anew from the dialects and the tests
+	@$(PYTHON) -m scripts.ocpp_pages
+
 .PHONY: upgrade-requirements
 upgrade-requirements: ## Resolve setup.cfg's extras anew into requirements/*.txt, pinned with hashes
 	@PYTHON3="$(PYTHON3)" scripts/upgrade_requirements.sh

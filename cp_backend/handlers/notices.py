@@ -16,7 +16,7 @@ from cp_backend.vocabulary import (
 def on_notice(
     context: Context, charging_point_id: str, message: Notice, reply: Reply[Noted]
 ) -> None:
-    """Keep it."""
+    """Keep the report for an operator."""
 
     def noted(_: None) -> Noted:
         return Noted()

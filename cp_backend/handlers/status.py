@@ -10,7 +10,7 @@ from cp_backend.vocabulary import Noted, StatusReported
 def on_status_reported(
     context: Context, charging_point_id: str, message: StatusReported, reply: Reply[Noted]
 ) -> None:
-    """Note it."""
+    """Keep it as the current state of its EVSE."""
     on_result = after_commit(reply, _noted)
     context.store.statuses.reported(charging_point_id, message, on_result)
 
