@@ -18,7 +18,7 @@ def authenticate(headers: Headers, charging_point_id: str, admitted: Admitted) -
     Raises Refusal: 401, or 400 for more than one Authorization. The Basic user is the identity.
     Source: OCPP-J 1.6 section 6.2.2.
     """
-    credentials = basic_credentials(headers)
+    credentials = basic_credentials(headers, charging_point_id)
     if admitted.password_hash is None:
         return
     assert admitted.password_salt is not None
@@ -31,9 +31,10 @@ def authenticate(headers: Headers, charging_point_id: str, admitted: Admitted) -
         raise _unauthorized("bad credentials", "wrong user or password")
 
 
-def basic_credentials(headers: Headers) -> tuple[bytes, bytes] | None:
+def basic_credentials(headers: Headers, charging_point_id: str) -> tuple[bytes, bytes] | None:
     """Return user and password, both bytes: OCPP 1.6 allows any byte in a password.
 
+    An identity may have colons, which a user of Basic's has not: it ends where the identity does.
     Raises Refusal (400) for more than one Authorization.
     """
     values = headers.get_all("Authorization")
@@ -43,9 +44,13 @@ def basic_credentials(headers: Headers) -> tuple[bytes, bytes] | None:
     if scheme.lower() != "basic":
         return None
     try:
-        user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+        credentials = base64.b64decode(encoded.strip(), validate=True)
     except ValueError:  # not base64, or not even ASCII
         return None
+    identity = charging_point_id.encode()
+    if credentials.startswith(identity + b":"):
+        return identity, credentials[len(identity) + 1 :]
+    user, colon, password = credentials.partition(b":")
     return (user, password) if colon else None
 
 

@@ -28,10 +28,13 @@ from cp_backend.poller import READ, WRITE, Poller
 READ_BYTES = 64 * 1024
 
 _FIN_TEXT = 0x81
+_FIN_CLOSE = 0x88
 _FIN_PING = 0x89
 _FIN_PONG = 0x8A
 _PING = b"\x89\x00"
 _MAX_CONTROL = 125
+# Silence of so many of its intervals is the end of one that answers no ping.
+_HEARTBEATS_MISSED = 2
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,10 @@ class Limits(Protocol):
     @property
     def pong_timeout(self) -> float:
         """How long a ping may stay unanswered."""
+
+    @property
+    def heartbeat_interval(self) -> int:
+        """Seconds between the heartbeats of a charging point."""
 
     @property
     def close_timeout(self) -> float:
@@ -114,6 +121,7 @@ class Connection:
         "_outbox",
         "_paused",
         "_pinged",
+        "_ponged",
         "_stalled",
         "_unusual",
         "charging_point_id",
@@ -135,6 +143,7 @@ class Connection:
         self._unusual: _FullProtocol | None = None
         self._paused = False
         self._pinged = False
+        self._ponged = False
         self._stalled = False
         self._last_read = self.opened = engine.wheel.now
         self.charging_point_id = charging_point_id
@@ -210,7 +219,11 @@ class Connection:
             self._read_frames(data)
 
     def on_due(self, now: int) -> float | None:
-        """Ping after silence; drop after a silent ping or a message it never read."""
+        """Ping after silence; drop after a silent ping or a message it never read.
+
+        One that has answered no ping of this connection is judged by what it sends of itself:
+        some charging points never answer any.
+        """
         if self._fd < 0:
             return None
         limits = self._engine.limits
@@ -229,8 +242,12 @@ class Connection:
         silence = now - self._last_read
         # Silent since before the ping: that is a tick more than the wait for the pong at least.
         if self._pinged and silence >= limits.pong_timeout + 1:
-            self.abort("pong timed out")
-            return None
+            if self._ponged:
+                self.abort("pong timed out")
+                return None
+            if silence > _HEARTBEATS_MISSED * limits.heartbeat_interval + limits.pong_timeout:
+                self.abort("silent")
+                return None
         if silence < limits.ping_interval:
             self._pinged = False
             return limits.ping_interval - silence
@@ -312,7 +329,7 @@ class Connection:
             if masked and first == _FIN_TEXT and self._unusual is None:
                 self.conversation.on_text(apply_mask(data[body:stop], data[body - 4 : body]))
             elif masked and first == _FIN_PONG and length <= _MAX_CONTROL:
-                pass  # that it came is all it is for
+                self._ponged = True
             elif masked and first == _FIN_PING and length <= _MAX_CONTROL and self.open:
                 pong = apply_mask(data[body:stop], data[body - 4 : body])
                 self._send(bytes((_FIN_PONG, length)) + pong)
@@ -324,6 +341,9 @@ class Connection:
 
     def _read_unusual(self, frame: bytes) -> None:
         """Give a frame, or the header that is already one too many, to `websockets`."""
+        if frame[0] == _FIN_CLOSE and self._unusual is not None and not self._unusual.closing:
+            # It may stand between fragments (RFC 6455 section 5.4); `websockets` fails it there.
+            self._unusual = None
         unusual = self._as_unusual()
         unusual.protocol.receive_data(frame)
         message = unusual.next_message()

@@ -1,30 +1,33 @@
 """The opening handshake: a request → which charging point, may it come in → an open WebSocket.
 
-The protocol of the handshake belongs to `websockets`; this module decides who may come in. Health
-paths answer plain HTTP on the same port, since load balancers do not speak WebSocket.
+How requests are read and answered stands in `opening`; this module decides who may come in.
+Health paths answer plain HTTP on the same port, since load balancers do not speak WebSocket.
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import unquote_to_bytes
 
-from websockets.exceptions import SecurityError
-from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request
-from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
-from charging.identity import InvalidIdentityError, parse_charging_point_id
 from charging.service.proxies import client_address
 from cp_backend.authentication import authenticate
 from cp_backend.connection import Connection, Conversation, Engine
+from cp_backend.opening import (
+    Opening,
+    answer,
+    cannot_become_a_request,
+    charging_point_id,
+    grant,
+    read_opening,
+    read_request,
+    requested_path,
+)
 from cp_backend.refusal import Refusal
 from cp_backend.registry import Registry
 from cp_backend.settings import Settings
@@ -37,30 +40,29 @@ READY_PATH = "/health/ready"
 MAX_REQUEST_BYTES = 16 * 1024
 
 _END_OF_HEADERS = b"\r\n\r\n"
-_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"Connection: close\r\nContent-Length: 0\r\n\r\n"
-)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A connection whose handshake has just succeeded. subprotocol: None where none is shared."""
+    """A connection whose handshake has just succeeded.
+
+    subprotocol: None where none is shared. odd: headers that were not as the standard wants them.
+    """
 
     connection: Connection
     subprotocol: str | None
     admitted: Admitted
     remote_address: str
+    odd: Sequence[str] = ()
 
 
 class Handshakes:
     """What the handshakes of a node share, and how many are under way.
 
     subprotocols: which may be spoken with a charging point, given the look-up's result.
-    make_conversation: None where no subprotocol is shared. ready: whether this node can serve
+    compressed: those in which compression may be agreed on. make_conversation: None where no subprotocol is shared. ready: whether this node can serve
     (asked by the ready path).
     """
 
@@ -75,6 +77,7 @@ class Handshakes:
         subprotocols: Callable[[Admitted], Sequence[str]],
         make_conversation: Callable[[Accepted], Conversation | None],
         ready: Callable[[], bool],
+        compressed: Sequence[str] = (),
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -82,14 +85,11 @@ class Handshakes:
         self.registry = registry
         self.metrics = metrics
         self.subprotocols = subprotocols
+        self.compressed = compressed
         self.make_conversation = make_conversation
         self.ready = ready
         self.connection_limit = settings.connection_limit()
         self.under_way = 0
-        # One for all: it negotiates and writes answers, and is never connected itself.
-        self.protocol = ServerProtocol(
-            select_subprotocol=_select_subprotocol, extensions=[_DEFLATE]
-        )
 
     def begin(self, fd: int, address: str) -> None:
         """Begin the handshake of a connected socket. address: of the peer, without port."""
@@ -105,6 +105,7 @@ class Handshake:
         "_buffer",
         "_charging_point_id",
         "_fd",
+        "_opening",
         "_request",
         "_shared",
         "_waiting",
@@ -118,6 +119,7 @@ class Handshake:
         self._buffer = b""
         self._charging_point_id = ""
         self._request: Request | None = None
+        self._opening: Opening | None = None
         self._waiting = False
         shared.under_way += 1
         shared.engine.poller.register(fd, self)
@@ -154,13 +156,14 @@ class Handshake:
         if not data:
             self.abort("gone")
             return
-        self._buffer += data
+        # Empty lines before a request are to be passed over: RFC 9112 section 2.2.
+        self._buffer = (self._buffer + data).lstrip(b"\r\n")
         end = self._buffer.find(_END_OF_HEADERS)
         if end < 0:
             if len(self._buffer) > MAX_REQUEST_BYTES:
-                self._count_refusal("bad request")
-                self._write(_TOO_LARGE)
-                self.abort("bad request")
+                self._reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request is too long")
+            elif self._buffer and cannot_become_a_request(self._buffer):
+                self._reject(HTTPStatus.BAD_REQUEST, "HTTP/1.1 is spoken here")
             return
         end += len(_END_OF_HEADERS)
         request, self._buffer = self._buffer[:end], self._buffer[end:]
@@ -169,10 +172,8 @@ class Handshake:
     def _on_request(self, data: bytes) -> None:
         try:
             self._request = request = read_request(data)
-        except ValueError:
-            self._count_refusal("bad request")
-            self._write(_BAD_REQUEST)
-            self.abort("bad request")
+        except ValueError as error:
+            self._reject(HTTPStatus.BAD_REQUEST, str(error))
             return
         # For the log and the row only, so one that did not come through the proxies has one too.
         hops = self._shared.settings.forwarded_hops
@@ -181,12 +182,13 @@ class Handshake:
             client_address(self._address, forwarded_for, hops, fall_back=True) or self._address
         )
         try:
-            path = request.path.partition("?")[0]
-            if path in (LIVE_PATH, READY_PATH):
+            path = requested_path(request)
+            if path in (LIVE_PATH, READY_PATH) and request.method in ("GET", "HEAD"):
                 self._answer_health(ready=path == LIVE_PATH or self._shared.ready())
                 return
-            self._check_room()
             self._charging_point_id = charging_point_id(path)
+            self._opening = read_opening(request)
+            self._check_room()
             self._shared.store.admission.look_up(self._charging_point_id, self._on_looked_up)
             self._waiting = True
             self._shared.engine.poller.watch(self._fd, 0)
@@ -238,29 +240,23 @@ class Handshake:
             self._fail(error)
 
     def _open(self, admitted: Admitted) -> None:
-        shared, protocol, request = self._shared, self._shared.protocol, self._request
+        shared, request, opening = self._shared, self._request, self._opening
         assert request is not None
+        assert opening is not None
         # Only now is it known which versions of OCPP the charging point may speak.
-        allowed = shared.subprotocols(admitted)
-        protocol.available_subprotocols = [Subprotocol(name) for name in allowed]
-        response = protocol.accept(request)
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            status = HTTPStatus(response.status_code)
-            raise Refusal(status, "bad request", f"not a WebSocket handshake: {status.phrase}")
-        if not self._write(response.serialize()):
+        opened = grant(opening, request.headers, shared.subprotocols(admitted), shared.compressed)
+        if not self._write(opened.response):
             self.abort("gone")
             return
         fd, self._fd = self._fd, -1
         self._leave()
         buffer, self._buffer = self._buffer, b""
-        connection = Connection(
-            shared.engine, fd, self._charging_point_id, deflate=bool(protocol.extensions)
-        )
+        connection = Connection(shared.engine, fd, self._charging_point_id, deflate=opened.deflate)
         shared.engine.poller.hand_over(fd, connection)
         connection.conversation = _SILENCE
         try:
             conversation = shared.make_conversation(
-                Accepted(connection, protocol.subprotocol, admitted, self._address)
+                Accepted(connection, opened.subprotocol, admitted, self._address, opened.odd)
             )
         except Exception:
             connection.abort("defect")
@@ -281,8 +277,18 @@ class Handshake:
     def _answer_health(self, *, ready: bool) -> None:
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         text = "ok\n" if ready else "not ready\n"
-        self._write(self._shared.protocol.reject(status, text).serialize())
+        self._write(answer(status, text, head=self._asks_for_head))
         self.abort("health")
+
+    @property
+    def _asks_for_head(self) -> bool:
+        return self._request is not None and self._request.method == "HEAD"
+
+    def _reject(self, status: HTTPStatus, text: str) -> None:
+        """Answer what is no request."""
+        self._count_refusal("bad request")
+        self._write(answer(status, f"{text}\n"))
+        self.abort("bad request")
 
     def _refuse(self, refusal: Refusal) -> None:
         self._count_refusal(refusal.cause)
@@ -295,10 +301,9 @@ class Handshake:
                 "remote_address": self._address,
             },
         )
-        response = self._shared.protocol.reject(refusal.status, f"{refusal}\n")
-        for name, value in refusal.headers:
-            response.headers[name] = value
-        self._write(response.serialize())
+        self._write(
+            answer(refusal.status, f"{refusal}\n", refusal.headers, head=self._asks_for_head)
+        )
         self.abort(refusal.cause)
 
     def _count_refusal(self, cause: str) -> None:
@@ -314,6 +319,7 @@ class Handshake:
         self._shared.under_way -= 1
         # This object stands in the wheel until its deadline; what it read need not.
         self._request = None
+        self._opening = None
 
 
 class _Silence:
@@ -333,55 +339,3 @@ class _Silence:
 
 
 _SILENCE = _Silence()
-
-
-_DEFLATE = ServerPerMessageDeflateFactory(
-    server_no_context_takeover=True, client_no_context_takeover=True
-)
-
-
-def read_request(data: bytes) -> Request:
-    """Read a whole request, from its first line to the empty one. Raises ValueError.
-
-    `websockets` reads it, line by line from a generator that never has to wait: a protocol
-    object for each handshake costs kilobytes in cycles that only the collector can free.
-    """
-    lines = io.BytesIO(data)
-
-    def read_line(
-        limit: int, too_long: type[Exception]
-    ) -> Generator[None, None, bytes | bytearray]:
-        yield from ()
-        return lines.readline(limit)
-
-    try:
-        next(Request.parse(read_line))
-    except StopIteration as end:
-        request: Request = end.value
-        return request
-    except (EOFError, NotImplementedError, SecurityError) as error:
-        raise ValueError(str(error)) from error
-    raise AssertionError("a request that is whole was not read whole")
-
-
-def charging_point_id(path: str) -> str:
-    """Return the identity in a request's path: its last segment, percent-decoded.
-
-    One trailing slash is taken off, no more. Raises Refusal (404).
-    Source: OCPP-J 1.6 section 3.1.1.
-    """
-    segment = path.removesuffix("/").rpartition("/")[2]
-    try:
-        return parse_charging_point_id(unquote_to_bytes(segment).decode())
-    except (InvalidIdentityError, UnicodeDecodeError):
-        raise Refusal(
-            HTTPStatus.NOT_FOUND, "unknown", "the path does not end in a charging point's identity"
-        ) from None
-
-
-def _select_subprotocol(
-    protocol: ServerProtocol, offered: Sequence[Subprotocol]
-) -> Subprotocol | None:
-    """Take the first of the client's that we speak: its order is its preference."""
-    ours = protocol.available_subprotocols or ()
-    return next((name for name in offered if name in ours), None)

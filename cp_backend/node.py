@@ -30,6 +30,7 @@ from cp_backend.listener import Listener
 from cp_backend.message_log import MessageLog
 from cp_backend.ocpp.dialect import DIALECTS
 from cp_backend.ocpp.frames import MAX_FRAME_BYTES
+from cp_backend.ocpp.repair import Repair, RepairKind
 from cp_backend.ocpp.times import zone_of
 from cp_backend.ocpp.tolerance import Tolerance
 from cp_backend.poller import Poller
@@ -95,6 +96,7 @@ class Node:
             subprotocols=self._subprotocols,
             make_conversation=self._make_conversation,
             ready=lambda: self.ready,
+            compressed=[*(d.subprotocol for d in self._dialects if d.compressed), HELLO],
         )
         self.listener = Listener(self.handshakes)
         self.dispatcher = Dispatcher(
@@ -235,6 +237,12 @@ class Node:
                     Tolerance(admitted.strict, zone_of(admitted.time_zone)),
                 )
                 connection.conversation = conversation
+                if accepted.odd:
+                    self.context.deviations.note(
+                        connection.charging_point_id,
+                        "handshake",
+                        [Repair("handshake", name, RepairKind.HEADER, "") for name in accepted.odd],
+                    )
                 self.presence.opened(connection, accepted.remote_address)
                 return conversation
         self.registry.add_guest(connection)

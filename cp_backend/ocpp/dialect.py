@@ -30,6 +30,8 @@ class Dialect:
     BootNotification has been accepted. spelling: error codes that the version writes otherwise
     than 1.6. read_error: the code of a CALLERROR to a command → its outcome. secrets: members of
     an action's payload that no log may hold, beside those that `redaction` knows of itself.
+    compressed: whether compression may be agreed on; charging points of 1.6 that offer it are
+    known to break what was agreed.
     """
 
     version: str
@@ -41,6 +43,7 @@ class Dialect:
     spelling: Mapping[ErrorCode, str]
     read_error: Callable[[str], Outcome]
     secrets: Mapping[str, frozenset[str]]
+    compressed: bool = False
 
     def spell(self, code: ErrorCode) -> str:
         """Return an error code as this version writes it."""

@@ -15,6 +15,9 @@ _SECRET_NAMES = frozenset({"idtag", "parentidtag", "idtoken", "password", "autho
 class RepairKind(StrEnum):
     """How a message differed from the standard, and what was done about it."""
 
+    # Of the handshake.
+    HEADER = "header"
+    """Missing, empty, quoted, in other letters, or with several values."""
     # Of the frame.
     BYTE_ORDER_MARK = "byte order mark"
     """Dropped before the frame."""

@@ -137,7 +137,8 @@ WITH opened AS (
     RETURNING charging_point_id
 ), numbered AS (
     SELECT node_id, charging_point_id,
-           (row_number() OVER (PARTITION BY node_id)) / 100 AS part
+           -- a notification holds 8000 bytes, a charging point's id up to 4 x 48
+           (row_number() OVER (PARTITION BY node_id)) / 40 AS part
     FROM losers JOIN taken USING (charging_point_id)
 )
 SELECT pg_notify(%(channel)s || replace(node_id::text, '-', ''),

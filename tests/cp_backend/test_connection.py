@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cp_backend.ocpp.frames import MAX_FRAME_BYTES
+from tests.waiting import eventually
 
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 BOOT = b'[2,"1","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]'
@@ -200,16 +201,30 @@ def test_a_goodbye_is_returned_and_the_socket_ended(raw, payload):
     assert raw.ended()
 
 
-def test_compressed_messages_are_read_without_keeping_a_window(node):
+def test_a_close_may_stand_between_fragments(raw):
+    raw.send(frame(TEXT, HEARTBEAT[:5], fin=False), frame(CLOSE, (1000).to_bytes(2, "big")))
+    assert raw.receive() == (CLOSE, (1000).to_bytes(2, "big"))
+    assert raw.ended()
+
+
+def test_compression_is_not_agreed_in_1_6(node):
     client = Raw(node.port, extra="Sec-WebSocket-Extensions: permessage-deflate\r\n")
+    assert b"extensions" not in client.response.lower()
+    client.send(frame(TEXT, BOOT))
+    assert client.receive()[1].startswith(b"[3,")
+    heartbeat_works(client)
+    client.close()
+
+
+def test_compressed_messages_are_read_without_keeping_a_window(node):
+    client = Raw(node.port, "Sec-WebSocket-Extensions: permessage-deflate\r\n", subprotocol="hello")
     assert b"server_no_context_takeover" in client.response
     assert b"client_no_context_takeover" in client.response
     for text in (BOOT, HEARTBEAT, HEARTBEAT):
         deflate = zlib.compressobj(wbits=-15)
         packed = deflate.compress(text) + deflate.flush(zlib.Z_SYNC_FLUSH)
         client.send(frame(TEXT, packed.removesuffix(b"\x00\x00\xff\xff"), rsv=0x40))
-        assert client.receive()[1].startswith(b"[3,")
-    heartbeat_works(client)
+        assert client.receive() == (TEXT, b"acknowledged: " + text)
     client.close()
 
 
@@ -227,10 +242,38 @@ def test_no_noise_harms_the_node(node, noise):
 
 
 def test_who_says_nothing_and_answers_no_ping_is_dropped(run_node):
-    node = run_node(admit_unknown="true", ping_interval="1", pong_timeout="1")
+    node = run_node(
+        admit_unknown="true", ping_interval="1", pong_timeout="1", heartbeat_interval="1"
+    )
     client = Raw(node.port)
     assert client.receive() == (PING, b"")
     assert client.ended()
+
+
+def test_who_has_answered_a_ping_and_answers_no_more_is_dropped_at_once(run_node):
+    node = run_node(admit_unknown="true", ping_interval="1", pong_timeout="1")
+    client = Raw(node.port)
+    assert client.receive() == (PING, b"")
+    client.send(frame(PONG))
+    assert client.receive() == (PING, b"")
+    assert client.ended()
+
+
+def test_who_never_answers_a_ping_stays_while_its_heartbeats_come(run_node):
+    node = run_node(
+        admit_unknown="true", ping_interval="1", pong_timeout="1", heartbeat_interval="2"
+    )
+    client = Raw(node.port)
+    client.send(frame(TEXT, BOOT))
+    for _ in range(3):
+        pings = 0
+        while pings < 2:  # silent for longer than a ping may stay unanswered
+            pings += client.receive()[0] == PING
+        client.send(frame(TEXT, HEARTBEAT))
+        while client.receive()[0] != TEXT:
+            pass
+    assert client.ended()
+    assert eventually(lambda: node.logged("disconnected"))[0]["cause"] == "silent"
 
 
 def test_who_answers_its_pings_stays_however_long_it_may_take_to(run_node):
@@ -244,7 +287,11 @@ def test_who_answers_its_pings_stays_however_long_it_may_take_to(run_node):
 
 def test_who_says_more_than_is_heard_is_not_taken_for_silent(run_node, database_url):
     node = run_node(
-        admit_unknown="true", ping_interval="1", pong_timeout="1", max_waiting_calls="1"
+        admit_unknown="true",
+        ping_interval="1",
+        pong_timeout="1",
+        heartbeat_interval="1",
+        max_waiting_calls="1",
     )
     flooder = Raw(node.port, path="/FLOODER")
     flooder.send(frame(TEXT, BOOT))
@@ -260,6 +307,7 @@ def test_who_says_more_than_is_heard_is_not_taken_for_silent(run_node, database_
         )
         # Whoever comes now and is silent is dropped; the flooder, longer unheard, is not.
         silent = Raw(node.port, path="/SILENT")
+        silent.send(frame(PONG))  # it can answer pings
         assert silent.ended()
     answers = []
     while len(answers) < 5:

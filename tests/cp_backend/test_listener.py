@@ -2,7 +2,6 @@
 
 import resource
 import socket
-import urllib.error
 import urllib.request
 
 import pytest
@@ -61,6 +60,11 @@ def test_bad_credentials_are_told_401_on_the_upgrade(strict, options):
     assert response.headers["WWW-Authenticate"].startswith("Basic")
 
 
+OPENING = (
+    b"GET /CP1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
+)
 BASIC = b"Authorization: Basic Q1AxOnB3\r\n"
 
 
@@ -69,7 +73,7 @@ BASIC = b"Authorization: Basic Q1AxOnB3\r\n"
     [(b"Authorization: Basic \xff\r\n", b"401"), (BASIC + BASIC, b"400")],
 )
 def test_odd_credentials_are_answered_at_once(strict, headers, status):
-    request = b"GET /CP1 HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n"
+    request = OPENING.removesuffix(b"\r\n") + headers + b"\r\n"
     with socket.create_connection(("127.0.0.1", strict.port), timeout=5) as client:
         client.sendall(request)
         assert client.recv(1000).startswith(b"HTTP/1.1 " + status)
@@ -83,8 +87,19 @@ def test_odd_credentials_are_answered_at_once(strict, headers, status):
         ("/CP1", "CP1"),
         ("/ocpp/v16/CP1", "CP1"),
         ("/CP1/", "CP1"),
+        ("/ocpp/CP1//", "CP1"),
         ("/CP%201", "CP 1"),
+        ("/CP1%20", "CP1"),
         ("/CP1?x=/y", "CP1"),
+        ("/CP1/?x=/y", "CP1"),
+        ("/a1:b2:c3:d4:e5:f6", "a1:b2:c3:d4:e5:f6"),
+        ("/a%3Ab", "a:b"),
+        ("/~CP,(1)", "~CP,(1)"),
+        ("/CP%2F1", "CP/1"),
+        ("/S%C3%A4ule%201", "Säule 1"),
+        ("/Sa%CC%88ule", "Säule"),
+        ("/CP%221%22'$&;!", 'CP"1"\'$&;!'),
+        ("/" + "x" * 48, "x" * 48),
     ],
 )
 def test_the_identity_is_the_last_segment_of_the_path(node, database, path, identity):
@@ -94,7 +109,22 @@ def test_the_identity_is_the_last_segment_of_the_path(node, database, path, iden
     assert names == [(identity,)]
 
 
-@pytest.mark.parametrize("path", ["/", "/CP1//", "/a%3Ab", "/%FF", "/" + "x" * 49])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "//",
+        "/%FF",
+        "/CP%00",
+        "/CP%0A1",
+        "/" + "x" * 49,
+        "/*",
+        "/.",
+        "/..",
+        "/health",
+        "/health/CP1",
+    ],
+)
 def test_a_path_without_an_identity_is_told_404(node, path):
     assert refused(node.port, path=path).status_code == 404
 
@@ -218,18 +248,115 @@ def test_a_slow_handshake_is_cut_off(run_node):
         b"GET /CP1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"GET /\xff HTTP/1.1\r\n\r\n",
         b"GET /CP1 HTTP/1.1\nHost: x\r\n\r\n",
+        b"GET /CP1 HTTP/1.1\nHost: x\n\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"nonsense\n",
+        OPENING.replace(b"Host: x\r\n", b""),
+        OPENING.replace(b"Host: x\r\n", b"Host: x\r\nHost: x\r\n"),
+        OPENING.replace(b"Host: x", b"Host: x y"),
     ],
 )
-def test_what_is_no_handshake_is_refused(node, request_):
+def test_what_is_no_handshake_is_refused_at_once(node, request_):
     with socket.create_connection(("127.0.0.1", node.port), timeout=10) as client:
         client.sendall(request_)
         assert client.recv(1000).startswith(b"HTTP/1.1 4")
 
 
-def test_a_plain_request_for_a_charging_point_is_told_to_upgrade(node):
-    with pytest.raises(urllib.error.HTTPError) as error:
-        urllib.request.urlopen(f"http://127.0.0.1:{node.port}/CP1", timeout=10)
-    assert error.value.code == 426
+def answer_to(node, request):
+    """The status, headers and body that a request is answered with before the socket ends."""
+    with socket.create_connection(("127.0.0.1", node.port), timeout=10) as client:
+        client.sendall(request)
+        text = b""
+        while data := client.recv(4096):
+            text += data
+    head, _, body = text.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    return int(status.split(" ")[1]), headers, body
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "header"),
+    [
+        (b"GET /CP1 HTTP/1.1\r\nHost: x\r\n\r\n", 426, ("Upgrade", "websocket")),
+        (b"HEAD /CP1 HTTP/1.1\r\nHost: x\r\n\r\n", 426, ("Upgrade", "websocket")),
+        (OPENING.replace(b"websocket", b"h2c"), 426, ("Upgrade", "websocket")),
+        (OPENING.replace(b"GET", b"POST"), 405, ("Allow", "GET, HEAD")),
+        (b"DELETE /health/live HTTP/1.1\r\nHost: x\r\n\r\n", 404, ("Connection", "close")),
+        (OPENING.replace(b"n: 13", b"n: 8"), 400, ("Sec-WebSocket-Version", "13")),
+        (
+            OPENING.replace(b"Sec-WebSocket-Version: 13\r\n", b""),
+            400,
+            ("Sec-WebSocket-Version", "13"),
+        ),
+        (OPENING.replace(b"dGhl", b""), 400, ("Connection", "close")),
+    ],
+)
+def test_answers_carry_the_headers_that_the_standards_ask_for(node, request_, status, header):
+    answered, headers, body = answer_to(node, request_)
+    assert answered == status
+    assert header in headers.items()
+    assert (body == b"") == request_.startswith(b"HEAD")
+    assert "Date" in headers
+
+
+@pytest.mark.parametrize("end", ["", "/", "//", "?x=y"])
+def test_health_answers_head_without_a_body_and_with_slashes_behind(node, end):
+    for version in ("1.1", "1.0"):
+        request = f"HEAD /health/live{end} HTTP/{version}\r\nHost: x\r\n\r\n".encode()
+        assert answer_to(node, request)[::2] == (200, b"")
+        assert answer_to(node, request.replace(b"HEAD", b"GET"))[::2] == (200, b"ok\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "header"),
+    [
+        (b"Connection: Upgrade\r\n", b"", "Connection"),
+        (b"Connection: Upgrade", b"Connection: keep-alive", "Connection"),
+        (b"Connection: Upgrade", b'Connection: "keep-alive", "upgrade"', None),
+        (b"Upgrade: websocket\r\n", b"", "Upgrade"),
+        (b"Upgrade: websocket", b'Upgrade: "WebSocket"', "Upgrade"),
+        (b"Upgrade: websocket", b"Upgrade: h2c, websocket/13", "Upgrade"),
+        (b"Version: 13", b"Version: 13, 8", "Sec-WebSocket-Version"),
+        (b"Version: 13", b'Version: "13"', "Sec-WebSocket-Version"),
+        (b"ocpp1.6", b'"ocpp1.6"', "Sec-WebSocket-Protocol"),
+        (b"ocpp1.6", b"OCPP1.6", "Sec-WebSocket-Protocol"),
+        (b"ocpp1.6", b",ocpp0.9;;ocpp1.6,", "Sec-WebSocket-Protocol"),
+        (
+            b"Sec-WebSocket-Protocol: ocpp1.6",
+            b"Sec-WebSocket-Protocol:\r\nSec-WebSocket-Protocol: ocpp1.6",
+            "Sec-WebSocket-Protocol",
+        ),
+        (b"Host: x", b"Host: x\r\nSec-WebSocket-Extensions:", None),
+        (b"Host: x", b'Host: x\r\nSec-WebSocket-Extensions: ="nonsense', None),
+        (b"Host: x", b"Host: x\r\nOrigin: null", None),
+        (b"GET /CP1", b"GET ws://x/ocpp/CP1", None),
+        (b"GET /CP1", b"\r\n\r\nGET /CP1", None),
+    ],
+)
+def test_an_odd_handshake_opens(node, database, old, new, header):
+    request = OPENING.replace(old, new)
+    assert request != OPENING
+    with socket.create_connection(("127.0.0.1", node.port), timeout=10) as client:
+        client.sendall(request)
+        head = client.recv(4096)
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in head
+        assert b"Sec-WebSocket-Protocol: ocpp1.6\r\n" in head.replace(b"OCPP", b"ocpp")
+        eventually(lambda: database.execute("SELECT 1 FROM connections").fetchone())
+    if header is not None:
+        row = eventually(
+            lambda: database.execute("SELECT action, path, repair FROM deviations").fetchone()
+        )
+        assert row == ("handshake", header, "header")
+
+
+def test_a_password_may_follow_an_identity_with_colons(run_node, database):
+    register(database, "a1:b2:c3", "correct: horse")
+    node = run_node()
+    with Station(node.port, "a1:b2:c3", password="correct: horse") as station:
+        assert station.boot()["status"] == "Accepted"
+    assert refused(node.port, "a1:b2:c3", password="horse").status_code == 401
 
 
 @pytest.mark.parametrize("path", ["live", "ready"])
