@@ -54,6 +54,8 @@ class Report:
     """What of the backend's messages was against the standard → how often."""
     connections: int = 0
     reconnects: int = 0
+    closes: Counter[str] = field(default_factory=Counter)
+    """How the backend ended connections (a close code, or `cut` without one) → how often."""
     seconds: float = 0.0
 
     def latency(self, action: str, seconds: float) -> None:
@@ -85,6 +87,7 @@ class Report:
             "violations": dict(self.violations),
             "connections": self.connections,
             "reconnects": self.reconnects,
+            "closes": dict(self.closes),
             "seconds": round(self.seconds, 3),
             "latency_ms": {
                 action: _percentiles(values) for action, values in sorted(self.latencies.items())

@@ -137,6 +137,8 @@ class Runner:
                 continue
             point.report.connections += 1
             await self._speak(connection)
+            close = connection.protocol.close_rcvd
+            point.report.closes[str(close.code) if close else "cut"] += 1
             if point.calls.accepted:
                 backoff.reset()
                 lost_at = time.monotonic()

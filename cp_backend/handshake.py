@@ -62,8 +62,9 @@ class Handshakes:
     """What the handshakes of a node share, and how many are under way.
 
     subprotocols: which may be spoken with a charging point, given the look-up's result.
-    compressed: those in which compression may be agreed on. make_conversation: None where no subprotocol is shared. ready: whether this node can serve
-    (asked by the ready path).
+    compressed: those in which compression may be agreed on. make_conversation: None where no
+    subprotocol is shared. ready: whether this node can serve (asked by the ready path). draining:
+    whether it sends its charging points elsewhere.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Handshakes:
         make_conversation: Callable[[Accepted], Conversation | None],
         ready: Callable[[], bool],
         compressed: Sequence[str] = (),
+        draining: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -88,6 +90,7 @@ class Handshakes:
         self.compressed = compressed
         self.make_conversation = make_conversation
         self.ready = ready
+        self.draining = draining
         self.connection_limit = settings.connection_limit()
         self.under_way = 0
 
@@ -209,6 +212,8 @@ class Handshake:
 
     def _check_room(self) -> None:
         shared = self._shared
+        if shared.draining():
+            raise self._busy("draining", "this node is about to stop")
         if len(shared.registry) + shared.under_way > shared.connection_limit:
             raise self._busy("full", "this node holds all the connections it can")
         if shared.under_way > shared.settings.max_handshakes:
@@ -291,7 +296,7 @@ class Handshake:
         self.abort("bad request")
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._count_refusal(refusal.cause)
+        self._count_refusal(refusal.cause, refusal.status)
         log.info(
             "handshake refused",
             extra={
@@ -306,7 +311,9 @@ class Handshake:
         )
         self.abort(refusal.cause)
 
-    def _count_refusal(self, cause: str) -> None:
+    def _count_refusal(self, cause: str, status: int = 0) -> None:
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self._shared.metrics.count("HandshakesPutOff", cause)
         self._shared.metrics.count("HandshakesRefused", cause)
 
     def _write(self, data: bytes) -> bool:

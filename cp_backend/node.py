@@ -40,6 +40,7 @@ from cp_backend.registry import Registry
 from cp_backend.settings import Settings
 from cp_backend.store.admission import Admitted
 from cp_backend.store.store import Store
+from cp_backend.target import target_from, watch
 from cp_backend.telemetry import Metrics
 from cp_backend.tls import TlsListener
 
@@ -83,7 +84,7 @@ class Node:
             self.wheel,
             self.message_log,
             self.metrics,
-            draining=lambda: self._stop.is_set(),
+            draining=lambda: self.draining,
             on_beat=self._look_for_parent,
         )
         self.poller = Poller(asyncio.get_running_loop())
@@ -97,6 +98,7 @@ class Node:
             make_conversation=self._make_conversation,
             ready=lambda: self.ready,
             compressed=[*(d.subprotocol for d in self._dialects if d.compressed), HELLO],
+            draining=lambda: self.draining,
         )
         self.listener = Listener(self.handshakes)
         self.dispatcher = Dispatcher(
@@ -113,11 +115,29 @@ class Node:
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
         self._drain_seconds = settings.drain_time
+        self._target_drain: asyncio.Task[int] | None = None
+
+    @property
+    def draining(self) -> bool:
+        """Whether this node sends its charging points away: it stops, or its target is drained."""
+        return self._stop.is_set() or self._target_drain is not None
 
     @property
     def ready(self) -> bool:
         """Whether new charging points should be sent here."""
-        return self.store.healthy and not self._stop.is_set()
+        return self.store.healthy and not self.draining
+
+    def on_target_draining(self, draining: bool) -> None:
+        """Close all connections within the deregistration delay, or take new ones again."""
+        if draining and not self.draining:
+            self._target_drain = asyncio.create_task(
+                drain(self.registry, self.settings.drain_time, self.settings.close_timeout),
+                name="drain of the target",
+            )
+        elif not draining and self._target_drain is not None:
+            self._target_drain.cancel()
+            self._target_drain = None
+        self.presence.report()
 
     def stop(self, drain_seconds: float) -> None:
         """Begin to stop; a second call stops at once, without draining."""
@@ -152,6 +172,8 @@ class Node:
             asyncio.create_task(self._tick(), name="tick"),
             asyncio.create_task(self._measure(), name="measure"),
         ]
+        if (target := target_from(port=port)) is not None:
+            tasks.append(asyncio.create_task(watch(target, self.on_target_draining), name="target"))
         tls = TlsListener(self.settings, self.listener) if self.settings.tls_certificate else None
         if tls is None:
             self.listener.listen(sock)
@@ -183,6 +205,9 @@ class Node:
         # A refused health check says as well as a 503 that we are not ready, and on a port that
         # several nodes share the others go on answering.
         self.listener.stop()
+        if self._target_drain is not None:
+            self._target_drain.cancel()
+            await asyncio.gather(self._target_drain, return_exceptions=True)
         draining = asyncio.create_task(
             drain(self.registry, self._drain_seconds, self.settings.close_timeout)
         )
@@ -284,7 +309,7 @@ class Node:
         if self._port is None or self.settings.tls_certificate:
             return
         rooms, place, listener = self._port.rooms, self._port.place, self.listener
-        if self._stop.is_set():
+        if self.draining:
             rooms.publish(place, 0)
             return
         limit = self.handshakes.connection_limit

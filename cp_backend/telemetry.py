@@ -21,6 +21,7 @@ METRICS: dict[str, str] = {
     # counters
     "HandshakesAccepted": "Count",
     "HandshakesRefused": "Count",
+    "HandshakesPutOff": "Count",
     "ConnectionsClosed": "Count",
     "MessagesReceived": "Count",
     "CallErrorsSent": "Count",

@@ -126,7 +126,7 @@ def _charging_points(template: Template) -> Live:
         ),
         # 503 with Retry-After, of a node that is full or has no database: a storm brings many, and
         # the storm that a deployment makes must not take that deployment back.
-        refusals={"refused": own(CHARGING_POINT_METRICS, "HandshakesRefused")},
+        refusals={"refused": own(CHARGING_POINT_METRICS, "HandshakesPutOff")},
         settings=program.settings(
             Ref("Environment"),
             PROCESSES=FindInMap("Nodes", Ref("ChargingPointCpu"), "Count"),
@@ -319,7 +319,9 @@ def _add_alarms(
             expression="FILL(tasks, 0) + FILL(balancer, 0)"
             + "".join(f" - FILL({refused}, 0)" for refused in live.refusals),
             period=FIVE_MINUTES,
-            periods=1,
+            # A node counts its refusals a minute later than the load balancer its answers: of a
+            # burst at the end of a period they would be missing in it.
+            periods=2 if live.refusals else 1,
         ),
     ]
 

@@ -259,6 +259,9 @@ async def emulator(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["path"] == "/_recorded":
             await _answer(send, list(RECORDS.values()))
             return
+        if surroundings := surroundings_of_a_task(scope["path"]):
+            await _answer(send, surroundings)
+            return
         if scope["path"] == "/_quotas":
             QUOTAS.update(json.loads(await _body(receive)))
             await _answer(send, {})
@@ -276,6 +279,21 @@ async def emulator(scope: dict[str, Any], receive: Any, send: Any) -> None:
             await _answer(send, describe_scaling(action))
             return
     await _ministack(scope, receive, send)
+
+
+def surroundings_of_a_task(path: str) -> dict[str, Any] | None:
+    """Answer what Fargate answers inside a task; None for other paths.
+
+    /_task/ADDRESS/task: the metadata of a task of that address. /_credentials/ACCOUNT: credentials
+    of a role of that account.
+    """
+    match path.split("/"):
+        case ["", "_task", address, "task"]:
+            networks = [{"NetworkMode": "awsvpc", "IPv4Addresses": [address]}]
+            return {"Containers": [{"Name": "charging-point", "Networks": networks}]}
+        case ["", "_credentials", account]:
+            return {"AccessKeyId": account, "SecretAccessKey": "none", "Token": "none"}
+    return None
 
 
 def scan_findings(asked: dict[str, Any]) -> dict[str, Any]:

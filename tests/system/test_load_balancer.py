@@ -1,35 +1,24 @@
-"""Behind a load balancer: nginx does what the ALB of templates/services.py does.
-
-It ends TLS with a certificate of the authority of `make create-certificates`, hands WebSockets on,
-appends the caller to X-Forwarded-For, and cuts off what is silent for too long.
-"""
+"""Behind a load balancer: nginx does what the ALB of templates/stacks/services.py does."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
-import ssl
-import subprocess
-from dataclasses import dataclass
 
 import httpx
 import pytest
-from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from cp_backend.settings import Settings
-from scripts.cloud.certificates import Authority, own_names
+from scripts.cloud.certificates import own_names
 from scripts.programs import Program, free_port
 from templates.stacks.services import REQUEST_IDLE_SECONDS, WEBSOCKET_IDLE_SECONDS
 from tests.books import recorded, reported
+from tests.load_balancer import NGINX, NO_NGINX, LoadBalancer, issue_certificate
 from tests.waiting import eventually
 from third_party_backend.server import Server
 from third_party_backend.settings import Settings as ThirdPartySettings
 
-# Debian puts it where not everybody looks.
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 ENVIRONMENT = "staging"
 HUB = "127.0.0.8"
 SESSION = "b2688855-7f00-0002-6d8e-48d883f6abb6"
@@ -42,44 +31,14 @@ BEHIND_ONE = {
 }
 FAST = ("--duration", "120", "--meter-values-interval", "30", "--time-compression", "100")
 
-pytestmark = pytest.mark.skipif(
-    NGINX is None, reason="nginx is not installed; on Debian: apt-get install nginx-light"
-)
-
-
-@dataclass
-class LoadBalancer:
-    """A running nginx. ca: what clients trust."""
-
-    port: int
-    ca: str
-    name: str
-
-    def context(self):
-        return ssl.create_default_context(cafile=self.ca)
-
-    def connect(self, identity="CP1", *, source="127.0.0.1", **options):
-        """Open a WebSocket to it from an address of this machine: an async context manager."""
-        return connect(
-            f"wss://127.0.0.1:{self.port}/{identity}",
-            ssl=self.context(),
-            server_hostname=self.name,
-            local_addr=(source, 0),
-            subprotocols=["ocpp1.6"],
-            proxy=None,
-            **options,
-        )
+pytestmark = pytest.mark.skipif(NGINX is None, reason=NO_NGINX)
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """The authority's certificate, and what the load balancers have: chain and key."""
-    authority = Authority.new(ENVIRONMENT)
-    chain, key = authority.issue(own_names(ENVIRONMENT))
     directory = tmp_path_factory.mktemp("certificates")
-    for name, content in (("ca.pem", authority.pem), ("chain.pem", chain), ("key.pem", key)):
-        (directory / name).write_bytes(content)
-    return directory
+    return issue_certificate(directory, ENVIRONMENT, own_names(ENVIRONMENT))
 
 
 @pytest.fixture
@@ -88,60 +47,14 @@ def balance(certificate, tmp_path):
     running = []
 
     def start(target, idle_seconds=WEBSOCKET_IDLE_SECONDS, name=CHARGING_POINT_NAME):
-        port = free_port()
-        home = tmp_path / f"nginx{port}"
-        home.mkdir()
-        configuration = home / "nginx.conf"
-        configuration.write_text(f"""
-            daemon off;
-            pid {home}/pid;
-            error_log stderr notice;
-            worker_processes 1;
-            events {{ worker_connections 1024; }}
-            http {{
-                access_log off;
-                client_body_temp_path {home}/body;
-                proxy_temp_path {home}/proxy;
-                fastcgi_temp_path {home}/fastcgi;
-                uwsgi_temp_path {home}/uwsgi;
-                scgi_temp_path {home}/scgi;
-                # A plain request keeps its connection, as the ALB's does.
-                map $http_upgrade $connection_header {{ default upgrade; "" ""; }}
-                server {{
-                    listen 127.0.0.1:{port} ssl;
-                    ssl_certificate {certificate}/chain.pem;
-                    ssl_certificate_key {certificate}/key.pem;
-                    ssl_protocols TLSv1.2 TLSv1.3;
-                    location / {{
-                        proxy_pass http://127.0.0.1:{target};
-                        proxy_http_version 1.1;
-                        proxy_set_header Host $http_host;
-                        proxy_set_header Upgrade $http_upgrade;
-                        proxy_set_header Connection $connection_header;
-                        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-                        proxy_set_header X-Forwarded-Proto https;
-                        proxy_read_timeout {idle_seconds}s;
-                        proxy_send_timeout {idle_seconds}s;
-                    }}
-                }}
-            }}
-            """)
-        log = home / "log"
-        with log.open("wb") as output:
-            nginx = subprocess.Popen(
-                [NGINX, "-p", str(home), "-c", str(configuration), "-e", "stderr"],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        running.append(nginx)
-        eventually(lambda: "start worker process " in log.read_text() or nginx.poll() is not None)
-        assert nginx.poll() is None, log.read_text()
-        return LoadBalancer(port, str(certificate / "ca.pem"), name)
+        running.append(
+            LoadBalancer(tmp_path, certificate, target, idle_seconds=idle_seconds, name=name)
+        )
+        return running[-1]
 
     yield start
-    for nginx in running:
-        nginx.terminate()
-        nginx.wait(10)
+    for balancer in running:
+        balancer.stop()
 
 
 def test_the_simulator_charges_through_it(run_node, balance, database, simulate):

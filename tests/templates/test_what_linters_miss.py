@@ -144,7 +144,7 @@ def test_refusals_by_design_take_no_deployment_back():
     expression, *metrics = alarm["Metrics"]
     assert expression["Expression"].endswith("- FILL(refused, 0)")
     names = {m["Id"]: m["MetricStat"]["Metric"]["MetricName"] for m in metrics}
-    assert names["refused"] == "HandshakesRefused"
+    assert names["refused"] == "HandshakesPutOff"
 
 
 def test_no_capacity_is_reserved_by_default():
