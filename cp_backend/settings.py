@@ -55,6 +55,16 @@ class Settings:
     boot_retry_interval: int = setting(
         60, "seconds until a charging point that is pending or rejected boots again", 1
     )
+    settle_time: float = setting(
+        2,
+        "seconds after the answer to a boot, and after a connection until its first message, in"
+        " which nothing is asked of a charging point",
+    )
+    boot_wait: float = setting(
+        10,
+        "seconds until a charging point that has never booted here is asked to, once a day; 0:"
+        " never",
+    )
     ping_interval: float = setting(60, "seconds of silence before a ping", 1)
     pong_timeout: float = setting(20, "seconds a ping may stay unanswered", 1)
     handshake_timeout: float = setting(20, "seconds from accept to the end of the handshake", 1)

@@ -103,6 +103,7 @@ def run_node(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Node]]
     nodes: list[Node] = []
 
     def run(*words: str, **settings: str) -> Node:
+        settings.setdefault("settle_time", "0")
         node = Node(database_url, tmp_path / f"node{len(nodes)}.log", words, settings)
         nodes.append(node)
         node.wait_until_ready()

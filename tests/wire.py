@@ -75,7 +75,7 @@ class _Subject:
 def context(**settings: Any) -> Any:
     """A node's context whose store waits for the test to give results."""
     store: Any = GivenResults()
-    chosen = Settings(**settings)
+    chosen = Settings(**{"settle_time": 0, **settings})
     metrics = Metrics()
     # Without a database the log keeps nothing.
     log = MessageLog("", metrics)

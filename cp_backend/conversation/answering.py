@@ -7,6 +7,7 @@ is not read while too many wait.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from datetime import UTC, datetime, timedelta
@@ -34,11 +35,24 @@ log = logging.getLogger(__name__)
 class Answering:
     """Answers the calls of one charging point.
 
-    registration: what its last boot was answered, on whatever connection; None: it never booted.
-    tolerance: how what deviates from the standard is read.
+    registration: what its last boot was answered, on whatever connection; None: it never booted,
+    and is served all the same, since it may have moved here without a restart. tolerance: how what
+    deviates from the standard is read. quiet_until: the wire's time until which nothing is asked
+    of it: some charging points hang up when they are, before or just after their boot is answered.
     """
 
-    __slots__ = ("_reply", "_waiting", "context", "dialect", "registration", "tolerance", "wire")
+    __slots__ = (
+        "_booting",
+        "_heard",
+        "_reply",
+        "_waiting",
+        "context",
+        "dialect",
+        "quiet_until",
+        "registration",
+        "tolerance",
+        "wire",
+    )
 
     def __init__(
         self,
@@ -53,6 +67,9 @@ class Answering:
         self.dialect = dialect
         self.registration = registration
         self.tolerance = tolerance
+        self.quiet_until: float = wire.now + context.settings.settle_time
+        self._booting = False
+        self._heard = False
         self._reply: Reply | None = None
         self._waiting: deque[Call] | None = None
 
@@ -114,13 +131,15 @@ class Answering:
         )
         incoming = dialect.incoming.get(action)
         self._reply = reply = Reply(self, call, incoming)
+        if action in dialect.before_boot:
+            self._booting, self.quiet_until = True, math.inf
+        elif not self._heard:
+            self.quiet_until = 0
+            self.on_quiet_changed()
+        self._heard = True
         try:
-            if (
-                self.registration is not Registration.ACCEPTED
-                and action not in dialect.before_boot
-                and action in schemas.actions
-            ):
-                raise CallRefusedError(ErrorCode.SECURITY_ERROR, "the boot has not been accepted")
+            if self.registration is not Registration.ACCEPTED:
+                self._check_registration(action)
             as_written = action == call.action and not call.repairs
             if as_written and schemas.accepts_request(action, call.payload):
                 message = self._read(action, incoming, call.payload)
@@ -132,6 +151,23 @@ class Answering:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             # A defect ends this message; the charging point may try again, others go on.
             reply.fail(error)
+
+    def on_quiet_changed(self) -> None:
+        """Note that `quiet_until` has changed."""
+
+    def _check_registration(self, action: str) -> None:
+        """Refuse what must wait for a boot that is accepted.
+
+        Facts of sessions are kept in any case: they are somebody's money.
+        """
+        dialect = self.dialect
+        served = self.registration is None and not self.tolerance.strict
+        if (
+            not served
+            and action not in dialect.before_boot | dialect.always_kept
+            and action in dialect.schemas().actions
+        ):
+            raise CallRefusedError(ErrorCode.SECURITY_ERROR, "the boot has not been accepted")
 
     def _read(self, action: str, incoming: AnyIncoming | None, payload: JsonObject) -> Any:
         if incoming is None:
@@ -163,6 +199,10 @@ class Answering:
         self._reply = None
         try:
             self.wire.send_text(frame)
+            if self._booting:
+                self._booting = False
+                self.quiet_until = self.wire.now + self.context.settings.settle_time
+                self.on_quiet_changed()
             while self._waiting and self._reply is None:
                 call = self._waiting.popleft()
                 if not self._waiting:

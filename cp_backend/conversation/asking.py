@@ -7,6 +7,7 @@ and the other way round.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -81,11 +82,17 @@ class Command:
 class Asking:
     """Sends commands to one charging point, in the order in which they were asked."""
 
-    __slots__ = ("_commands", "_context", "_dialect", "_tolerance", "_wire")
+    __slots__ = ("_commands", "_context", "_dialect", "_quiet_until", "_tolerance", "_wire")
 
     def __init__(
-        self, wire: Wire, context: Context, dialect: Dialect, tolerance: Tolerance
+        self,
+        wire: Wire,
+        context: Context,
+        dialect: Dialect,
+        tolerance: Tolerance,
+        quiet_until: Callable[[], float],
     ) -> None:
+        self._quiet_until = quiet_until
         self._wire = wire
         self._context = context
         self._dialect = dialect
@@ -192,8 +199,11 @@ class Asking:
     def on_second(self, now: int) -> None:
         """Give up a call whose deadline has passed."""
         if self._commands and self._commands[0].deadline <= now:
-            self._finish(Outcome.TIMEOUT, "it did not answer in time")
-            self._send_next()
+            sent = self._commands[0].message_id
+            self._finish(
+                Outcome.TIMEOUT, "it did not answer in time" if sent else "its turn did not come"
+            )
+        self._send_next()
 
     def on_closed(self) -> None:
         """End all commands: the connection is gone."""
@@ -208,6 +218,11 @@ class Asking:
             if command.deadline <= self._wire.now:
                 self._finish(Outcome.TIMEOUT, "earlier commands took all the time")
                 continue
+            quiet_until = self._quiet_until()
+            if quiet_until > self._wire.now:
+                if quiet_until < math.inf:
+                    self._wire.call_in(quiet_until - self._wire.now)
+                return
             message_id = self._context.next_message_id()
             try:
                 text = frames.call(message_id, *command.call)

@@ -25,7 +25,7 @@ class OcppConversation(Answering):
     its own that exists while it is needed.
     """
 
-    __slots__ = ("_asking",)
+    __slots__ = ("_asking", "_boot_due")
 
     def __init__(
         self,
@@ -37,6 +37,10 @@ class OcppConversation(Answering):
     ) -> None:
         super().__init__(wire, context, dialect, registration, tolerance)
         self._asking: Asking | None = None
+        self._boot_due = 0.0
+        if registration is None and context.settings.boot_wait > 0:
+            self._boot_due = wire.now + context.settings.boot_wait
+            wire.call_in(context.settings.boot_wait)
 
     @property
     def version(self) -> str:
@@ -82,19 +86,31 @@ class OcppConversation(Answering):
 
         seconds: until nobody waits for the answer any more.
         """
-        if self.registration is not Registration.ACCEPTED:
+        if self.registration not in (Registration.ACCEPTED, None):
             # OCPP 1.6 section 4.2: no remote start or stop before the boot is accepted.
             on_result(CommandResult(Outcome.REJECTED, "its boot has not been accepted"))
             return
         if self._asking is None:
-            self._asking = Asking(self.wire, self.context, self.dialect, self.tolerance)
+            self._asking = Asking(
+                self.wire, self.context, self.dialect, self.tolerance, lambda: self.quiet_until
+            )
         self._asking.ask(kind, arguments, seconds, on_result)
         self._rest()
 
     def on_second(self, now: int) -> None:
-        """Look at deadlines."""
+        """Look at deadlines; ask for a boot that does not come."""
+        if 0 < self._boot_due <= now:
+            self._boot_due = 0
+            if self.registration is None:
+                self.context.store.commands.ask_to_boot(self.wire.charging_point_id, _asked_to_boot)
         if self._asking is not None:
             self._asking.on_second(now)
+            self._rest()
+
+    def on_quiet_changed(self) -> None:
+        """Send what waited, now or when the time for it has come."""
+        if self._asking is not None:
+            self._asking.on_second(self.wire.now)
             self._rest()
 
     def on_closed(self) -> None:
@@ -120,3 +136,8 @@ class OcppConversation(Answering):
         else:
             extra["text"] = frame.text
         log.debug("frame received", extra=extra)
+
+
+def _asked_to_boot(result: Exception | None) -> None:
+    if result is not None:
+        log.warning("not asked to boot", extra={"error": str(result)[:300]})

@@ -27,7 +27,8 @@ class Dialect:
     version: as settings and the database name it, such as ``1.6``. subprotocol: of the WebSocket.
     schemas: compiled when first asked for. incoming: what charging points call, by action.
     outgoing: what can be asked of them. before_boot: actions that are answered before a
-    BootNotification has been accepted. spelling: error codes that the version writes otherwise
+    BootNotification has been accepted. always_kept: those that tell of sessions, and are kept
+    whatever its boot was answered. spelling: error codes that the version writes otherwise
     than 1.6. read_error: the code of a CALLERROR to a command → its outcome. secrets: members of
     an action's payload that no log may hold, beside those that `redaction` knows of itself.
     compressed: whether compression may be agreed on; charging points of 1.6 that offer it are
@@ -40,6 +41,7 @@ class Dialect:
     incoming: Mapping[str, AnyIncoming]
     outgoing: Mapping[CommandKind, Outgoing]
     before_boot: frozenset[str]
+    always_kept: frozenset[str]
     spelling: Mapping[ErrorCode, str]
     read_error: Callable[[str], Outcome]
     secrets: Mapping[str, frozenset[str]]
@@ -64,6 +66,7 @@ V16 = Dialect(
     incoming=v16.INCOMING,
     outgoing=v16.OUTGOING,
     before_boot=frozenset({"BootNotification"}),
+    always_kept=frozenset({"StopTransaction", "MeterValues"}),
     spelling={},
     read_error=v16.read_error,
     secrets=v16.SECRETS,

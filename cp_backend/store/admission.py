@@ -80,8 +80,9 @@ class _Known(NamedTuple):
 
     def admitted(self) -> Admitted:
         boot_status = self.boot_status
-        if boot_status == Registration.ACCEPTED:
-            boot_status = self.registration  # an operator may since have taken it back
+        # An operator may have decided otherwise since, or before it ever booted.
+        if boot_status == Registration.ACCEPTED or self.registration != Registration.ACCEPTED:
+            boot_status = self.registration
         return Admitted(
             self.password_salt,
             self.password_hash,

@@ -39,12 +39,43 @@ class Commands:
         """Write a command's result → whether its asker still waited."""
         self._facts.submit(answer_commands, Answered(command_id, result), on_result)
 
+    def ask_to_boot(self, charging_point_id: str, on_result: OnResult[None]) -> None:
+        """Ask a charging point to boot, unless it has been asked within a day."""
+        self._lookups.submit(ask_to_boot, charging_point_id, on_result, key=charging_point_id)
+
     async def claim_commands(
         self, cursor: AsyncCursor, asked: Sequence[None]
     ) -> Sequence[list[Claimed]]:
         """Claim once, however often it is asked."""
         claimed = await commands.claim(cursor, self._node_id, self._kinds)
         return [claimed, *([] for _ in asked[1:])]
+
+
+_ASK_TO_BOOT = f"""
+WITH wanted AS (
+    SELECT charging_point_id, %(kind)s AS kind, '{{"message": "boot"}}'::jsonb AS arguments,
+           %(requested_by)s AS requested_by, 60::float AS seconds
+    FROM charging_points AS p
+    WHERE charging_point_id = ANY(%(ids)s) AND boot_status IS NULL
+      AND NOT EXISTS (SELECT FROM commands AS c
+                      WHERE c.charging_point_id = p.charging_point_id
+                        AND c.queued_at > now() - interval '1 day' AND c.kind = %(kind)s
+                        AND c.requested_by = %(requested_by)s)
+), {commands.QUEUED} {commands.WAKE}
+""".encode()
+
+
+async def ask_to_boot(cursor: AsyncCursor, charging_point_ids: Sequence[str]) -> Sequence[None]:
+    """Ask charging points to boot that never have."""
+    await cursor.execute(
+        _ASK_TO_BOOT,
+        {
+            "kind": CommandKind.TRIGGER.value,
+            "requested_by": "never booted",
+            "ids": list(charging_point_ids),
+        },
+    )
+    return [None] * len(charging_point_ids)
 
 
 async def answer_commands(cursor: AsyncCursor, answered: Sequence[Answered]) -> Sequence[bool]:

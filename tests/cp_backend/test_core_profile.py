@@ -66,7 +66,8 @@ def ready(node):
         return False
 
 
-def test_before_its_boot_a_charging_point_gets_a_security_error(node):
+def test_before_its_boot_a_strict_charging_point_gets_a_security_error(node, database):
+    database.execute("INSERT INTO charging_points (charging_point_id, strict) VALUES ('CP1', true)")
     with Station(node.port) as station:
         assert station.call("Heartbeat", {})[0] == "SecurityError"
 
@@ -80,6 +81,10 @@ def test_a_boot_is_answered_as_the_operator_decided(run_node, database, registra
         assert answer["status"] == registration
         assert 27 <= answer["interval"] <= 30
         assert station.start()[0] == "SecurityError"
+        assert station.stop(7, 100) == {}
+    assert database.execute("SELECT action FROM unassigned_facts").fetchall() == [
+        ("StopTransaction",)
+    ]
 
 
 def test_a_boot_outlives_its_connection(node):

@@ -5,6 +5,7 @@ it stands in the tables.
 """
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -143,6 +144,51 @@ def test_an_odd_boot_is_accepted(node, database, members, vendor, model):
     assert one(database, "SELECT vendor, model FROM charging_points") == (vendor, model)
     eventually(lambda: one(database, "SELECT count(*) FROM deviations") != (0,), seconds=15)
     assert one(database, "SELECT DISTINCT vendor, model FROM deviations") == (vendor, model)
+
+
+def test_who_never_booted_is_served_and_asked_to_boot_once(run_node, database):
+    node = run_node(admit_unknown="true", admit_unknown_tokens="true", boot_wait="1")
+    with Street(node.port) as station:
+        station.report("Available")
+        assert station.begin()["idTagInfo"]["status"] == "Accepted"
+        assert station.call("Authorize", {"idTag": "TAG"})["idTagInfo"]["status"] == "Accepted"
+        assert station.say(
+            '[2,"m","MeterValues",{"connectorId":1,"transactionId":"<tx>","meterValue":'
+            f"[{READING}]}}]"
+        ) == [3, "m", {}]
+        _, message_id, *asked = station.receive()
+        assert asked == ["TriggerMessage", {"requestedMessage": "BootNotification"}]
+        station.send([3, message_id, {"status": "Rejected"}])
+        assert station.stop(station.transaction, 1300) == {}
+    assert one(database, "SELECT state, status FROM evses") == ("available", "Available")
+    assert one(database, "SELECT energy_wh FROM sessions WHERE state = 'ended'") == (1200,)
+    with Street(node.port) as station:  # again, and not asked again today
+        assert "currentTime" in station.call("Heartbeat", {})
+        with pytest.raises(TimeoutError):
+            station.socket.recv(3)
+    assert one(database, "SELECT requested_by, outcome FROM commands") == (
+        *("never booted", "rejected"),
+    )
+
+
+def test_nothing_is_asked_until_some_time_after_the_boot_is_answered(run_node, database):
+    node = run_node(admit_unknown="true", settle_time="2")
+    with Street(node.port) as station:
+        insert(
+            database,
+            "commands",
+            charging_point_id="CP1",
+            kind="remote_stop",
+            arguments={"session_id": 1},
+            requested_by="test",
+            deadline=ago(seconds=-20),
+        )
+        database.execute("SELECT pg_notify('commands', 'CP1')")
+        eventually(lambda: one(database, "SELECT 1 FROM commands WHERE state = 'sent'"))
+        assert station.boot()["status"] == "Accepted"  # the answer comes first
+        before = time.monotonic()
+        assert station.receive()[2] == "RemoteStopTransaction"
+        assert time.monotonic() - before > 1
 
 
 # Times.
