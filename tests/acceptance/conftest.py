@@ -29,9 +29,9 @@ from charging.database.connection import connect
 from operations import charging_points, commands, evses, sessions, tokens
 from scripts.programs import Program
 from scripts.world import Node, World, write_credentials
+from tests.acceptance.driver import TOKEN
 from tests.waiting import eventually
 
-TOKEN = "ACCEPTANCE"
 BY = Asker("acceptance", "tests")
 HERE = "localhost"
 

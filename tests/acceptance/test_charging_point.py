@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.acceptance.conftest import TOKEN
+from tests.acceptance.driver import TOKEN
 from tests.waiting import eventually
 
 # Times are the car's: a session of three seconds, and one that lasts until it is stopped.

@@ -2,7 +2,7 @@
 
 import uuid
 
-from tests.acceptance.conftest import TOKEN
+from tests.acceptance.driver import TOKEN
 from tests.waiting import eventually
 
 PROVIDER = "DE-EMP"

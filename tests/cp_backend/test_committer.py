@@ -7,6 +7,7 @@ import pytest
 
 from cp_backend.committer import Committer, DatabaseAwayError
 from cp_backend.telemetry import Metrics
+from tests.waiting import eventually_async
 
 
 async def one(cursor, items):
@@ -66,11 +67,12 @@ async def test_beyond_its_depth_it_refuses_at_once(committer):
 async def test_it_survives_a_lost_connection(committer, database):
     assert await committer.ask(one, "x") == 1
     asked = asyncio.create_task(committer.ask(sleepy, "x"))
-    while not database.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE query = 'SELECT pg_sleep(20)' AND pid <> pg_backend_pid()"
-    ).fetchone():
-        await asyncio.sleep(0.01)
+    await eventually_async(
+        lambda: database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE query = 'SELECT pg_sleep(20)' AND pid <> pg_backend_pid()"
+        ).fetchone()
+    )
     with pytest.raises(DatabaseAwayError):
         await asked
     assert not committer.healthy
@@ -195,8 +197,6 @@ async def demote(cursor, items):
 async def test_a_database_that_does_not_answer_in_good_time_is_not_healthy(committer, database):
     assert await committer.ask(one, "x") == 1
     asked = asyncio.create_task(committer.ask(sleepy, "x"))
-    async with asyncio.timeout(10):
-        while committer.healthy:
-            await asyncio.sleep(0.05)
+    await eventually_async(lambda: not committer.healthy)
     assert not asked.done()
     asked.cancel()

@@ -16,6 +16,7 @@ from cp_backend.store.store import Store
 from cp_backend.telemetry import Metrics
 from cp_backend.vocabulary import Registration
 from tests.rows import add_charging_point, add_connection, add_node
+from tests.waiting import eventually_async
 from tests.wire import MemoryWire, context
 
 
@@ -71,7 +72,7 @@ def node_id(database):
 async def held(database, database_url, node_id):
     held = Held(database_url, node_id)
     # Nothing is lost of what is notified from now on.
-    await become(
+    await eventually_async(
         lambda: database.execute(
             "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
             " AND application_name = 'charging-point-backend dispatcher'"
@@ -83,13 +84,6 @@ async def held(database, database_url, node_id):
     for task in held.tasks:
         task.cancel()
     await asyncio.gather(*held.tasks, return_exceptions=True)
-
-
-async def become(look, seconds=10):
-    async with asyncio.timeout(seconds):
-        while not (value := look()):
-            await asyncio.sleep(0.01)
-    return value
 
 
 def stop(database, name, kind=CommandKind.REMOTE_STOP, seconds=30):
@@ -113,7 +107,7 @@ async def test_a_command_reaches_its_charging_point_and_the_answer_its_asker(
     wire = AcceptingWire("CP1", context())
     held.registry.add(wire)
     command = stop(database, "CP1")
-    result = await become(lambda: result_of(database, command))
+    result = await eventually_async(lambda: result_of(database, command))
     assert result.outcome == "accepted"
     assert [frame[2:] for frame in wire.sent] == [["RemoteStopTransaction", {"transactionId": 7}]]
 
@@ -126,10 +120,10 @@ async def test_one_that_cannot_be_sent_keeps_no_other_waiting(held, connect, dat
     held.registry.add(broken)
     held.registry.add(AcceptingWire("CP3", context()))
     gone, bad, good = (stop(database, name) for name in ("CP1", "CP2", "CP3"))
-    assert (await become(lambda: result_of(database, good))).outcome == "accepted"
+    assert (await eventually_async(lambda: result_of(database, good))).outcome == "accepted"
     # The row says that this node holds it, and its socket has just ended.
-    assert (await become(lambda: result_of(database, gone))).outcome == "offline"
-    assert (await become(lambda: result_of(database, bad))).outcome == "failed"
+    assert (await eventually_async(lambda: result_of(database, gone))).outcome == "offline"
+    assert (await eventually_async(lambda: result_of(database, bad))).outcome == "failed"
     assert not any(task.done() for task in held.tasks)
 
 
@@ -141,7 +135,7 @@ async def test_what_another_node_holds_or_this_one_cannot_do_is_left(held, conne
     unknown = stop(database, "CP1", CommandKind.UNLOCK)
     elsewhere = stop(database, "CP2")
     ours = stop(database, "CP1")
-    await become(lambda: result_of(database, ours))
+    await eventually_async(lambda: result_of(database, ours))
     states = database.execute(
         "SELECT state FROM commands WHERE command_id = ANY(%s)", [[unknown, elsewhere]]
     ).fetchall()
@@ -159,14 +153,14 @@ async def test_a_lost_notification_costs_a_poll_interval_and_never_a_command(
         " VALUES ('CP1', 'remote_stop', '{\"session_id\": 7}', 'test', now() + '1 minute')"
         " RETURNING command_id"
     ).fetchone()
-    result = await become(lambda: result_of(database, row[0]), POLL_SECONDS + 10)
+    result = await eventually_async(lambda: result_of(database, row[0]), POLL_SECONDS + 10)
     assert result.outcome == "accepted"
 
 
 async def test_notifications_go_to_those_who_wait_for_them(held, database, node_id):
     database.execute("SELECT pg_notify(%s, E'CP1\\nCP2')", [f"node_{node_id.hex}"])
     database.execute("SELECT pg_notify('authorization_answers', '7')")
-    await become(lambda: held.authorized)
+    await eventually_async(lambda: held.authorized)
     assert held.displaced == [["CP1", "CP2"]]
     assert held.authorized == ["7"]
 
@@ -181,4 +175,4 @@ async def test_it_listens_again_when_its_connection_was_lost(held, database):
         database.execute("SELECT pg_notify('authorization_answers', '8')")
         return held.authorized
 
-    await become(heard)
+    await eventually_async(heard)

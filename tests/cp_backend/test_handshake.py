@@ -13,6 +13,7 @@ from cp_backend.registry import Registry
 from cp_backend.settings import Settings
 from cp_backend.store.admission import Admitted
 from cp_backend.telemetry import Metrics
+from tests.waiting import eventually_async
 from tests.wire import GivenResults
 
 REQUEST = (
@@ -57,9 +58,7 @@ class World:
     async def ask(self):
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(self.client, REQUEST)
-        async with asyncio.timeout(10):
-            while not self.store.asked:
-                await asyncio.sleep(0.01)
+        await eventually_async(lambda: self.store.asked)
 
     async def read(self):
         """All that is answered, until the end of the stream."""

@@ -20,11 +20,11 @@ FUNCTION_LINES = 60
 MODULE_LINES = 500
 # Longer than that today, each to be divided; the lists may only become shorter.
 LONG_FUNCTIONS: set[str] = {
-FUNCS
+    "scripts/cloud/environment.py:deploy",
+    "tests/templates/test_access.py:cases",
+    "third_party_backend/relay/authorizer.py:_open_session",
 }
-LONG_MODULES: set[str] = {
-MODS
-}
+LONG_MODULES: set[str] = set()
 
 
 def functions(file):
@@ -102,9 +102,13 @@ def test_only_settings_read_the_environment():
 def test_a_name_says_what_is_in_it():
     vague = re.compile(r"(^|_)(utils?|helpers?|common|base|managers?|misc)(_|$)")
     places = {part for file in FILES for part in (file.stem, *file.relative_to(ROOT).parts[:-1])}
-    assert {place for place in places if vague.search(place)} == set()
+    # An image's base is a term of the trade.
+    assert {place for place in places if vague.search(place)} == {"make_base_image"}
     classes = {
-        node.name for file in MODULES for node in ast.walk(parsed(file)) if isinstance(node, ast.ClassDef)
+        node.name
+        for file in MODULES
+        for node in ast.walk(parsed(file))
+        if isinstance(node, ast.ClassDef)
     }
     assert {name for name in classes if re.search(r"(Manager|Helper|Utils?)$", name)} == set()
 

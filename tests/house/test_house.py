@@ -170,25 +170,6 @@ def test_every_makefile_target_that_documents_name_exists():
             assert target in targets, f"{relative(document)}: make {target}"
 
 
-def test_tests_neither_sleep_nor_mock_our_own_code():
-    forbidden = re.compile(r"time\.sleep\(|unittest\.mock|MagicMock|mocker|monkeypatch\.setattr")
-    for file in TESTS:
-        if file != Path(__file__):
-            assert not forbidden.search(file.read_text()), relative(file)
-
-
-def test_no_two_test_modules_have_one_name():
-    """pytest takes the second for the first, and stops."""
-    names = [file.name for file in TESTS if file.name.startswith("test_")]
-    assert sorted(set(names)) == sorted(names)
-
-
-def test_every_module_says_what_it_is():
-    for file in FILES:
-        if file.suffix == ".py" and file.stat().st_size:
-            assert re.match(r'(#!.*\n)?[rf]?"""\S', file.read_text()), relative(file)
-
-
 def test_generated_templates_are_fresh():
     run = subprocess.run(
         [sys.executable, "-m", "templates", "--check"],

@@ -2,8 +2,8 @@
 
 import json
 
+from tests.rows import EVSE
 from tests.station import ago, iso
-from tests.third_party_backend.conftest import EVSE
 from tests.waiting import eventually
 
 

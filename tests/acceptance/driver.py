@@ -1,0 +1,3 @@
+"""The driver who charges in the tests of a deployed environment."""
+
+TOKEN = "ACCEPTANCE"
