@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Set
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 import psycopg
 
@@ -78,7 +77,7 @@ class MessageLog:
         message_id: str = "",
         outcome: str = "",
         latency_milliseconds: float | None = None,
-        payload: Any = None,
+        payload: object = None,
         secrets: Set[str] = frozenset(),
     ) -> None:
         """Keep a message. at: None for now; payload: JSON value, or text as it came; secrets: as

@@ -7,13 +7,14 @@ OCPP-J 1.6 section 4.2.
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeGuard, cast
 
 import orjson
 
 from cp_backend.ocpp import lenient_json
 from cp_backend.ocpp.lenient_json import MAX_DEPTH
 from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
+from cp_backend.vocabulary import JsonObject
 
 CALL = 2
 CALL_RESULT = 3
@@ -29,7 +30,7 @@ MAX_UNREADABLE_LENGTH = 500
 
 _NUL = b"\\u0000"  # as JSON writes it; PostgreSQL's texts cannot hold the character
 
-_TYPES: dict[Any, int] = {
+_TYPES: dict[object, int] = {
     CALL: CALL,
     CALL_RESULT: CALL_RESULT,
     CALL_ERROR: CALL_ERROR,
@@ -54,7 +55,7 @@ class Call(NamedTuple):
 
     message_id: MessageId
     action: str
-    payload: dict[str, Any]
+    payload: JsonObject
     repairs: tuple[Repair, ...] = ()
 
 
@@ -62,7 +63,7 @@ class CallResult(NamedTuple):
     """The answer to a request of ours. repairs: like a Call's; their action is empty."""
 
     message_id: str
-    payload: dict[str, Any]
+    payload: JsonObject
     repairs: tuple[Repair, ...] = ()
 
 
@@ -157,17 +158,17 @@ def _text(text: bytes) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in decoded[:MAX_UNREADABLE_LENGTH])
 
 
-def _type_of(element: Any) -> int | None:
+def _type_of(element: object) -> int | None:
     return _TYPES.get(element) if isinstance(element, (int, float, str)) else None
 
 
-def _is_message_id(element: Any) -> bool:
+def _is_message_id(element: object) -> TypeGuard[MessageId]:
     if isinstance(element, str):
         return len(element) <= MAX_ODD_MESSAGE_ID_LENGTH
     return element is None or (isinstance(element, (int, float)) and element is not True)
 
 
-def _parse_carefully(frame: Any, text: bytes, kinds: list[RepairKind]) -> Frame:
+def _parse_carefully(frame: object, text: bytes, kinds: list[RepairKind]) -> Frame:
     if not isinstance(frame, list) or len(frame) < 2:
         raise FrameError("a frame is a JSON array of three to five elements")
     kind, message_id = _type_of(frame[0]), frame[1]
@@ -178,7 +179,7 @@ def _parse_carefully(frame: Any, text: bytes, kinds: list[RepairKind]) -> Frame:
     if frame[0] != kind:
         kinds.append(RepairKind.ELEMENTS)
     if kind == CALL:
-        return _read_call(frame, text, kinds)
+        return _read_call(frame, message_id, text, kinds)
     if not isinstance(message_id, str):
         raise FrameError("the answer to a call of nobody")
     if kind == CALL_ERROR:
@@ -186,8 +187,8 @@ def _parse_carefully(frame: Any, text: bytes, kinds: list[RepairKind]) -> Frame:
         code, description = (*frame[2:4], None, None)[:2]
         return CallError(
             message_id,
-            _without_nul(code) if isinstance(code, str) else "",
-            _without_nul(description) if isinstance(description, str) else "",
+            code.replace("\x00", "") if isinstance(code, str) else "",
+            description.replace("\x00", "") if isinstance(description, str) else "",
         )
     payload = _payload(frame, 2, kinds)
     if payload is None:
@@ -199,8 +200,10 @@ def _parse_carefully(frame: Any, text: bytes, kinds: list[RepairKind]) -> Frame:
     )
 
 
-def _read_call(frame: list[Any], text: bytes, kinds: list[RepairKind]) -> Call:
-    message_id, action = frame[1], frame[2] if len(frame) > 2 else None
+def _read_call(
+    frame: list[object], message_id: MessageId, text: bytes, kinds: list[RepairKind]
+) -> Call:
+    action = frame[2] if len(frame) > 2 else None
     if not isinstance(action, str):
         raise FrameError("a CALL is [2, id, action, payload]", message_id)
     if not isinstance(message_id, str) or not 0 < len(message_id) <= MAX_MESSAGE_ID_LENGTH:
@@ -209,7 +212,7 @@ def _read_call(frame: list[Any], text: bytes, kinds: list[RepairKind]) -> Call:
     if payload is None:
         raise FrameError("a payload is a JSON object", message_id)
     payload = _cleaned(payload, text, kinds, message_id)
-    action = _without_nul(action)
+    action = action.replace("\x00", "")
     repairs = tuple(
         Repair(
             action[:50],
@@ -222,7 +225,7 @@ def _read_call(frame: list[Any], text: bytes, kinds: list[RepairKind]) -> Call:
     return Call(message_id, action, payload, repairs)
 
 
-def _payload(frame: list[Any], place: int, kinds: list[RepairKind]) -> dict[str, Any] | None:
+def _payload(frame: list[object], place: int, kinds: list[RepairKind]) -> JsonObject | None:
     """Return the payload of a frame, None where there is none to be found.
 
     Nothing and null are an empty one; a list of one object is that object; JSON within a text
@@ -239,19 +242,19 @@ def _payload(frame: list[Any], place: int, kinds: list[RepairKind]) -> dict[str,
             payload = orjson.loads(payload) if payload.strip() else None
         except orjson.JSONDecodeError:
             return None
-    if isinstance(payload, list):
-        payload = payload[0] if len(payload) == 1 else (payload or None)
+    if isinstance(payload, list) and len(payload) <= 1:
+        payload = payload[0] if payload else None
     return {} if payload is None else payload if isinstance(payload, dict) else None
 
 
 def _cleaned(
-    payload: dict[str, Any], text: bytes, kinds: list[RepairKind], message_id: MessageId
-) -> dict[str, Any]:
+    payload: JsonObject, text: bytes, kinds: list[RepairKind], message_id: MessageId
+) -> JsonObject:
     """Return the payload without NUL; its escape in the text may be a backslash's instead."""
     if _NUL not in text:
         return payload
     try:
-        cleaned: dict[str, Any] = _without_nul(payload)
+        cleaned = cast("JsonObject", _without_nul(payload))
     except RecursionError:
         raise FrameError("nested too deep", message_id) from None
     if cleaned != payload:
@@ -259,7 +262,7 @@ def _cleaned(
     return cleaned
 
 
-def _without_nul(value: Any, depth: int = 0) -> Any:
+def _without_nul(value: object, depth: int = 0) -> object:
     """Return a JSON value without NUL in its texts. Raises RecursionError beyond MAX_DEPTH."""
     if isinstance(value, str):
         return value.replace("\x00", "")
@@ -274,12 +277,12 @@ def _without_nul(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def call(message_id: str, action: str, payload: dict[str, Any]) -> bytes:
+def call(message_id: str, action: str, payload: JsonObject) -> bytes:
     """Write a CALL."""
     return orjson.dumps([CALL, message_id, action, payload])
 
 
-def call_result(message_id: MessageId, payload: dict[str, Any]) -> bytes:
+def call_result(message_id: MessageId, payload: JsonObject) -> bytes:
     """Write a CALLRESULT."""
     return orjson.dumps([CALL_RESULT, message_id, payload])
 

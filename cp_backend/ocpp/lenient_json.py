@@ -7,7 +7,7 @@ writes JSON; its bounds do: MAX_BYTES and MAX_DEPTH hold whatever comes.
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -60,7 +60,7 @@ _CLOSING = {b"[": b"]", b"{": b"}"}
 class Mended(NamedTuple):
     """value: what was read. kinds: what had to be mended. cut: the text ended too early."""
 
-    value: Any
+    value: object
     kinds: tuple[RepairKind, ...]
     cut: bool
 
@@ -106,6 +106,21 @@ def load(text: bytes) -> Mended:
     elif writer.mended or not kinds:
         kinds.append(RepairKind.JSON)
     return Mended(value, tuple(kinds), writer.cut)
+
+
+def is_deeper(value: object, levels: int) -> bool:
+    """Return whether a JSON value has more levels of lists and objects than that."""
+    row = [value]
+    for _ in range(levels + 1):
+        row = [
+            inner
+            for each in row
+            if isinstance(each, (dict, list))
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not row:
+            return False
+    return True
 
 
 class _Writer:

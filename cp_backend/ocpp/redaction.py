@@ -6,9 +6,10 @@ import hashlib
 import json
 import re
 from collections.abc import Set
-from typing import Any
 
 import orjson
+
+from cp_backend.vocabulary import JsonObject
 
 QUIET = frozenset({"Heartbeat", "MeterValues"})
 """Actions that come often and tell little: the message log keeps them under a lens only."""
@@ -40,7 +41,7 @@ def hash_token(token: str, key: bytes) -> str:
     return TOKEN_PREFIX + digest.hexdigest()
 
 
-def redact(payload: Any, key: bytes, secrets: Set[str] = frozenset()) -> Any:
+def redact(payload: object, key: bytes, secrets: Set[str] = frozenset()) -> object:
     """Return a payload without secrets and with hashed tokens; the one given stays as it is.
 
     secrets: names of further members to cut, of the action at hand.
@@ -52,7 +53,7 @@ def redact(payload: Any, key: bytes, secrets: Set[str] = frozenset()) -> Any:
     cut = secrets | _SECRETS
     if _names_secret_setting(payload):
         cut = cut | {"value", "attributeValue"}
-    redacted: dict[str, Any] = {}
+    redacted: JsonObject = {}
     for name, value in payload.items():
         if name in cut:
             redacted[name] = CUT
@@ -63,7 +64,7 @@ def redact(payload: Any, key: bytes, secrets: Set[str] = frozenset()) -> Any:
     return redacted
 
 
-def redacted_json(payload: Any, key: bytes, secrets: Set[str] = frozenset()) -> str:
+def redacted_json(payload: object, key: bytes, secrets: Set[str] = frozenset()) -> str:
     """Return a payload as the JSON text that the log keeps."""
     text = _dump(payload)
     # Most messages hold nothing of the kind; a search is a fraction of a walk.
@@ -73,7 +74,7 @@ def redacted_json(payload: Any, key: bytes, secrets: Set[str] = frozenset()) -> 
     return _dump(redact(payload, key, secrets))
 
 
-def _dump(payload: Any) -> str:
+def _dump(payload: object) -> str:
     try:
         return orjson.dumps(payload).decode()
     except TypeError:  # a number of more than 64 bits, a lone surrogate
@@ -86,8 +87,8 @@ def redact_text(text: str, key: bytes) -> str:
     return _SECRET_IN_TEXT.sub(rf"\1{CUT}", text)
 
 
-def _names_secret_setting(payload: dict[str, Any]) -> bool:
-    name: Any = payload.get("key")
+def _names_secret_setting(payload: JsonObject) -> bool:
+    name: object = payload.get("key")
     variable = payload.get("variable")
     if isinstance(variable, dict):
         name = variable.get("name")

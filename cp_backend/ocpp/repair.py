@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 MAX_SAMPLE_LENGTH = 100
 """Characters of a deviating value that are kept for a person to look at."""
@@ -71,7 +71,7 @@ class Repair(NamedTuple):
     sample: str
 
 
-def sample_of(name: str, value: Any) -> str:
+def sample_of(name: str, value: object) -> str:
     """Return a deviating value for a person to look at, at most 100 characters.
 
     name: of the member that holds it; a token's value is a key to someone's money and is

@@ -15,7 +15,8 @@ from typing import Any
 import jsonschema_rs
 
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
-from cp_backend.ocpp.tolerance import Form, letters
+from cp_backend.ocpp.spellings import letters
+from cp_backend.ocpp.tolerance import Form
 from cp_backend.vocabulary import JsonObject
 
 _CODES = {

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
-from typing import Any
 from zoneinfo import ZoneInfo
 
 _MAX_LENGTH = 64
@@ -66,7 +65,7 @@ def zone_of(name: str) -> tzinfo:
         return UTC
 
 
-def read_time(value: Any, near: datetime, zone: tzinfo = UTC) -> datetime | None:
+def read_time(value: object, near: datetime, zone: tzinfo = UTC) -> datetime | None:
     """Read a time in whatever notation; None for what is none.
 
     value: text, or seconds, milliseconds, microseconds or nanoseconds since 1970.

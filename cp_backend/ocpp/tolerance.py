@@ -16,21 +16,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from typing import Any, NamedTuple
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import NamedTuple, cast
 
 import jsonschema_rs
 import orjson
 
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
-from cp_backend.ocpp.lenient_json import MAX_DEPTH
+from cp_backend.ocpp.lenient_json import MAX_DEPTH, is_deeper
+from cp_backend.ocpp.relaxed_schemas import OPTIONAL, relaxed
 from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
+from cp_backend.ocpp.spellings import (
+    MAX_KEPT_LENGTH,
+    NAMES,
+    SPELLINGS,
+    TRUTH,
+    letters,
+    read_decimal,
+)
 from cp_backend.ocpp.times import read_time, write_time
+from cp_backend.vocabulary import JsonObject
 
 MAX_REPAIRS = 32
 """Records a message; what a charging point does wrong more often than that is clear by then."""
-MAX_KEPT_LENGTH = 255
-"""Characters of a text that are kept where the standard allows fewer."""
 
 _MAX_INT32 = 2**31 - 1
 _MAX_INT64 = 2**63 - 1
@@ -39,64 +47,10 @@ _MAX_INT64 = 2**63 - 1
 _RANGES = {"connectorId": (0, _MAX_INT32), "meterStart": None, "meterStop": None}
 _REGISTER_RANGE = (-(10**10), 10**10)  # Wh; beyond 10 GWh a register is noise
 
-# Names of other versions and generations, in small letters, where the right one is absent.
-_NAMES = {
-    "values": "meterValue",
-    "metervalues": "meterValue",
-    "sampledvalues": "sampledValue",
-    "idtoken": "idTag",
-    "tagid": "idTag",
-    "connector": "connectorId",
-    "evseid": "connectorId",
-    "transaction": "transactionId",
-    "vendor": "chargePointVendor",
-    "vendorname": "chargePointVendor",
-    "model": "chargePointModel",
-    "serialnumber": "chargePointSerialNumber",
-}
-
-# Spellings of the standard's words that more than letters tell from them, as `letters` has them.
-_SPELLINGS = {
-    "%": "Percent",
-    "percentage": "Percent",
-    "c": "Celsius",
-    "°c": "Celsius",
-    "degc": "Celsius",
-    "f": "Fahrenheit",
-    "°f": "Fahrenheit",
-    "volt": "V",
-    "volts": "V",
-    "amp": "A",
-    "amps": "A",
-    "ampere": "A",
-    "watt": "W",
-    "watts": "W",
-    "watthour": "Wh",
-    "watthours": "Wh",
-    "kilowatthour": "kWh",
-    "kilowatthours": "kWh",
-    "sample": "Sample.Periodic",
-    "periodic": "Sample.Periodic",
-    "begin": "Transaction.Begin",
-    "end": "Transaction.End",
-    "energy": "Energy.Active.Import.Register",
-    "stateofcharge": "SoC",
-    "evdisconnect": "EVDisconnected",
-    "deauthorised": "DeAuthorized",
-    "noerrors": "NoError",
-}
-
-# Members that the relaxed schemas do without: a wrong register would be a wrong bill, so none is
-# made up; the reader says that it is unknown.
-_OPTIONAL: dict[str, set[str]] = {
-    "StartTransaction": {"meterStart"},
-    "StopTransaction": {"meterStop"},
-}
-
 # A boot says something by being one; an empty list of readings is answered and forgotten.
 _ALWAYS_A_FACT = frozenset({"BootNotification", "MeterValues"})
 
-_NOTHING: Any = object()
+_NOTHING = object()
 
 
 class Tolerance(NamedTuple):
@@ -112,7 +66,7 @@ TOLERANT = Tolerance()
 class Repaired(NamedTuple):
     """payload: fits the relaxed schema. repairs: at least one, one for a place and kind."""
 
-    payload: dict[str, Any]
+    payload: JsonObject
     repairs: list[Repair]
 
 
@@ -124,13 +78,13 @@ class Form:
 
     __slots__ = ("_action", "_answer", "_relaxed", "_root")
 
-    def __init__(self, action: str, document: dict[str, Any], *, answer: bool = False) -> None:
+    def __init__(self, action: str, document: JsonObject, *, answer: bool = False) -> None:
         self._action = action
         self._answer = answer
         self._relaxed = jsonschema_rs.validator_for(relaxed(action, document))
         self._root = _object(document, document, "")
 
-    def fits(self, payload: dict[str, Any]) -> bool:
+    def fits(self, payload: JsonObject) -> bool:
         """Return whether a payload fits the relaxed schema."""
         try:
             return bool(self._relaxed.is_valid(payload))
@@ -139,7 +93,7 @@ class Form:
 
     def repair(
         self,
-        payload: dict[str, Any],
+        payload: JsonObject,
         received_at: datetime,
         zone: tzinfo = UTC,
         *,
@@ -164,34 +118,10 @@ class Form:
                 ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION,
                 f"nothing can be read as {missing}",
             )
-        if not self.fits(mended):
+        result = cast("JsonObject", mended)  # an object's place mends to an object
+        if not self.fits(result):
             raise CallRefusedError(ErrorCode.FORMATION_VIOLATION, "the payload makes no sense")
-        return Repaired(mended, list(walk.repairs.values()))
-
-
-def relaxed(action: str, schema: Any) -> Any:
-    """Return a schema without the limits that are of no use in what is only read."""
-    document = _relaxed(schema)
-    without = _OPTIONAL.get(action, set())
-    if without & set(document.get("required", ())):
-        document["required"] = [name for name in document["required"] if name not in without]
-    return document
-
-
-def _relaxed(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_relaxed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    loose = {
-        name: _relaxed(value) for name, value in schema.items() if name not in ("enum", "minItems")
-    }
-    for name in ("properties", "definitions", "$defs"):
-        if isinstance(schema.get(name), dict):  # members may be called like keywords
-            loose[name] = {member: _relaxed(value) for member, value in schema[name].items()}
-    if isinstance(loose.get("maxLength"), int):
-        loose["maxLength"] = max(loose["maxLength"], MAX_KEPT_LENGTH)
-    return loose
+        return Repaired(result, list(walk.repairs.values()))
 
 
 class _Walk:
@@ -220,7 +150,7 @@ class _Walk:
         self.missing: list[str] = []
         self.repairs: dict[tuple[str, RepairKind], Repair] = {}
 
-    def note(self, path: str, kind: RepairKind, value: Any) -> None:
+    def note(self, path: str, kind: RepairKind, value: object) -> None:
         key = path, kind
         if key not in self.repairs and len(self.repairs) < MAX_REPAIRS:
             sample = sample_of(path.rpartition("/")[2], value)
@@ -238,7 +168,7 @@ class _Node:
         self.words: dict[str, str] | None = None
         self.limit: int | None = None
 
-    def mend(self, value: Any, walk: _Walk) -> Any:
+    def mend(self, value: object, walk: _Walk) -> object:
         return value
 
 
@@ -256,12 +186,13 @@ class _Object(_Node):
         self.open = False
         self.item = path.endswith("*")
 
-    def mend(self, value: Any, walk: _Walk) -> Any:
-        if type(value) is not dict:
-            value = self._find(value, walk)
-            if value is _NOTHING:
+    def mend(self, value: object, walk: _Walk) -> object:
+        if not isinstance(value, dict):
+            found = self._find(value, walk)
+            if found is None:
                 return _NOTHING
-        out: dict[str, Any] = {}
+            value = found
+        out: JsonObject = {}
         unknown: list[str] = []
         members = self.members
         for name, member in value.items():
@@ -269,7 +200,7 @@ class _Object(_Node):
             if node is None:
                 unknown.append(name)
                 continue
-            kind: Any = type(member)
+            kind: object = type(member)
             if kind is node.quick:
                 words, limit = node.words, node.limit
                 if (words is None or member in words) and (limit is None or len(member) <= limit):
@@ -286,13 +217,13 @@ class _Object(_Node):
                     return _NOTHING
         return out
 
-    def _find(self, value: Any, walk: _Walk) -> Any:
+    def _find(self, value: object, walk: _Walk) -> JsonObject | None:
         walk.note(self.path, RepairKind.TYPE, value)
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
             return value[0]
-        return _NOTHING
+        return None
 
-    def _take(self, name: str, node: _Node, member: Any, out: dict[str, Any], walk: _Walk) -> None:
+    def _take(self, name: str, node: _Node, member: object, out: JsonObject, walk: _Walk) -> None:
         free_text = node.quick is str and node.words is None  # which may be empty
         if member is None or (member == "" and not free_text):
             walk.note(node.path, RepairKind.NULL, member)
@@ -303,14 +234,12 @@ class _Object(_Node):
         else:
             out[name] = mended
 
-    def _take_unknown(
-        self, name: str, value: dict[str, Any], out: dict[str, Any], walk: _Walk
-    ) -> None:
+    def _take_unknown(self, name: str, value: JsonObject, out: JsonObject, walk: _Walk) -> None:
         if self.open:
             out[name] = value[name]
             return
         spelled = letters(name)
-        right = self.names.get(spelled) or self.names.get(letters(_NAMES.get(spelled, "")))
+        right = self.names.get(spelled) or self.names.get(letters(NAMES.get(spelled, "")))
         if right is not None and right not in value and right not in out:
             walk.note(self.members[right].path, RepairKind.NAME, name)
             self._take(right, self.members[right], value[name], out, walk)
@@ -318,9 +247,9 @@ class _Object(_Node):
         path = f"{self.path}/{name[:50]}" if self.path else name[:50]
         walk.note(path, RepairKind.UNKNOWN, value[name])
 
-    def _complete(self, out: dict[str, Any], walk: _Walk) -> bool:
+    def _complete(self, out: JsonObject, walk: _Walk) -> bool:
         """Fill in what is missing; False where that cannot be."""
-        optional = _OPTIONAL.get(walk.action, set()) if not self.path else set()
+        optional = OPTIONAL.get(walk.action, set()) if not self.path else set()
         for name in sorted(self.required - out.keys()):
             node = self.members[name]
             filler = _FILLERS.get((walk.action, name)) or _FILLERS.get(("", name))
@@ -346,7 +275,7 @@ class _List(_Node):
         self.item = item
         self.most = most
 
-    def mend(self, value: Any, walk: _Walk) -> Any:
+    def mend(self, value: object, walk: _Walk) -> object:
         if not isinstance(value, list):
             walk.note(self.path, RepairKind.TYPE, value)
             value = [value]
@@ -379,16 +308,17 @@ class _Text(_Node):
             self.words = {word: word for word in words}
             self.kept = MAX_KEPT_LENGTH
             self.spelled = {letters(word): word for word in words}
-            for spelling, word in _SPELLINGS.items():
+            for spelling, word in SPELLINGS.items():
                 if word in self.words:
                     self.spelled.setdefault(spelling, word)
 
-    def mend(self, value: Any, walk: _Walk) -> Any:
+    def mend(self, value: object, walk: _Walk) -> object:
         if not isinstance(value, str):
             walk.note(self.path, RepairKind.TYPE, value)
-            value = self._text(value)
-            if value is _NOTHING:
+            written = self._text(value)
+            if written is None:
                 return _NOTHING
+            value = written
         if self.words is not None and value not in self.words:
             assert self.spelled is not None
             walk.note(self.path, RepairKind.WORD, value)
@@ -399,7 +329,7 @@ class _Text(_Node):
             walk.note(self.path, RepairKind.LENGTH, value)
         return value if self.kept is None else value[: self.kept]
 
-    def _text(self, value: Any) -> Any:
+    def _text(self, value: object) -> str | None:
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, (int, float)):
@@ -407,33 +337,18 @@ class _Text(_Node):
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], (str, int, float)):
             return value[0] if isinstance(value[0], str) else self._text(value[0])
         if self.kept is None:  # free text of any length: what was meant is whole in it
-            if _is_deeper(value, MAX_DEPTH):
+            if is_deeper(value, MAX_DEPTH):
                 raise CallRefusedError(
                     ErrorCode.FORMATION_VIOLATION, f"{self.path}: nested too deep"
                 )
             return orjson.dumps(value).decode()
-        return _NOTHING
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Return whether a JSON value has more levels of lists and objects than that."""
-    row = [value]
-    for _ in range(levels + 1):
-        row = [
-            inner
-            for each in row
-            if isinstance(each, (dict, list))
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not row:
-            return False
-    return True
+        return None
 
 
 class _Time(_Node):
     __slots__ = ()
 
-    def mend(self, value: Any, walk: _Walk) -> Any:
+    def mend(self, value: object, walk: _Walk) -> object:
         if isinstance(value, str) and _RFC_3339.fullmatch(value):
             try:
                 datetime.fromisoformat(value)
@@ -466,11 +381,11 @@ class _Number(_Node):
         # A list or text has no place here, so the quick look needs no bounds of its own.
         self.quick = int if whole and self.range is None else None
 
-    def mend(self, value: Any, walk: _Walk) -> Any:
+    def mend(self, value: object, walk: _Walk) -> object:
         least, most = self.range or (-_MAX_INT64, _MAX_INT64)
         if type(value) is int and self.whole and least <= value <= most:
             return value
-        number = _decimal(value, register=self.register)
+        number = read_decimal(value, register=self.register)
         if number is None:
             walk.note(self.path, RepairKind.TYPE, value)
             return _NOTHING
@@ -498,68 +413,31 @@ class _Boolean(_Node):
         super().__init__(path)
         self.quick = bool
 
-    def mend(self, value: Any, walk: _Walk) -> Any:
+    def mend(self, value: object, walk: _Walk) -> object:
         if value is True or value is False:
             return value
         walk.note(self.path, RepairKind.TYPE, value)
         word = str(value).strip().lower() if isinstance(value, (str, int, float)) else ""
-        return _TRUTH.get(word, _NOTHING)
-
-
-_TRUTH = {
-    **dict.fromkeys(("true", "1", "1.0", "yes", "on", "y", "t", "enabled"), True),
-    **dict.fromkeys(("false", "0", "0.0", "no", "off", "n", "f", "disabled"), False),
-}
-_WRITTEN_NUMBER = re.compile(r"([+-]?\d{1,30}(?:[.,]\d{0,20})?|[+-]?[.,]\d{1,20})\s*(k?wh)?", re.I)
-
-
-def _decimal(value: Any, *, register: bool) -> Decimal | None:
-    """Return a number however it is written; a register may have its unit behind it."""
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return Decimal(value)
-    if isinstance(value, float):
-        return Decimal(repr(value))
-    if not isinstance(value, str) or len(value) > 60:
-        return None
-    match = _WRITTEN_NUMBER.fullmatch(value.strip())
-    if match is None or (match[2] and not register):
-        return None
-    try:
-        number = Decimal(match[1].replace(",", "."))
-    except InvalidOperation:
-        return None
-    return number * 1000 if match[2] and match[2].lower() == "kwh" else number
-
-
-def letters(word: str) -> str:
-    """Return what spellings of a word have in common."""
-    return _BETWEEN.sub("", word[:MAX_KEPT_LENGTH].casefold())
-
-
-_BETWEEN = re.compile(r"[^0-9a-z%°]")
+        return TRUTH.get(word, _NOTHING)
 
 
 # What stands for a required member that did not come: of an action, or of any.
-_Filler = Callable[[dict[str, Any], _Walk], Any]
+_Filler = Callable[[JsonObject, _Walk], object]
 
 
-def _receipt(out: dict[str, Any], walk: _Walk) -> str:
+def _receipt(out: JsonObject, walk: _Walk) -> str:
     return write_time(walk.received_at)
 
 
-def _status(out: dict[str, Any], walk: _Walk) -> Any:
+def _status(out: JsonObject, walk: _Walk) -> object:
     return "Faulted" if out.get("errorCode", "NoError") != "NoError" else _NOTHING
 
 
-def _error_code(out: dict[str, Any], walk: _Walk) -> str:
+def _error_code(out: JsonObject, walk: _Walk) -> str:
     return "OtherError" if out.get("status") == "Faulted" else "NoError"
 
 
-def _constant(value: Any) -> _Filler:
+def _constant(value: object) -> _Filler:
     return lambda out, walk: value
 
 
@@ -580,10 +458,10 @@ _FILLERS: dict[tuple[str, str], _Filler] = {
 _FILLERS_OF_ANSWERS: dict[str, _Filler] = {"readonly": _constant(False)}
 
 
-def _node(schema: dict[str, Any], document: dict[str, Any], path: str) -> _Node:
+def _node(schema: JsonObject, document: JsonObject, path: str) -> _Node:
     """Return the place that a schema describes."""
     if (reference := schema.get("$ref")) is not None:
-        target: Any = document
+        target = document
         for part in str(reference).removeprefix("#/").split("/"):
             target = target[part]
         return _node(target, document, path)
@@ -606,7 +484,7 @@ def _node(schema: dict[str, Any], document: dict[str, Any], path: str) -> _Node:
             return _Node(path)
 
 
-def _object(schema: dict[str, Any], document: dict[str, Any], path: str) -> _Object:
+def _object(schema: JsonObject, document: JsonObject, path: str) -> _Object:
     place = _Object(path)
     for name, member in schema.get("properties", {}).items():
         place.members[name] = _node(member, document, f"{path}/{name}" if path else name)

@@ -24,7 +24,7 @@ LONG_FUNCTIONS: set[str] = {
     "tests/templates/test_access.py:cases",
     "third_party_backend/relay/authorizer.py:_open_session",
 }
-LONG_MODULES: set[str] = set()
+LONG_MODULES = {"charging/intents.py"}
 
 
 def functions(file):
@@ -37,7 +37,7 @@ def functions(file):
 
 
 def test_functions_and_modules_are_short():
-    """Templates are tables in the shape of code, and may be long."""
+    """Templates are tables in the shape of code and may be long, as tests' lists of cases may."""
     files = [file for file in MODULES if room(file) != "templates"]
     long_functions = {
         f"{relative(file)}:{name}"
@@ -46,10 +46,24 @@ def test_functions_and_modules_are_short():
         if lines > FUNCTION_LINES
     }
     long_modules = {
-        relative(file) for file in files if len(file.read_text().splitlines()) > MODULE_LINES
+        relative(file)
+        for file in CODE
+        if room(file) != "templates" and len(file.read_text().splitlines()) > MODULE_LINES
     }
     assert long_functions - LONG_FUNCTIONS == set()
     assert long_modules - LONG_MODULES == set()
+
+
+def test_a_misspelt_field_does_not_pass_as_any():
+    """Fewer than 5 in 1,000 lines: what may be anything is checked by nobody."""
+    files = [file for file in CODE if room(file) == "cp_backend"]
+    lines = sum(len(file.read_text().splitlines()) for file in files)
+    named = sum(
+        isinstance(node, ast.Name) and node.id == "Any"
+        for file in files
+        for node in ast.walk(parsed(file))
+    )
+    assert named / lines < 5 / 1000
 
 
 def attributes_read(package):
