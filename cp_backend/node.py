@@ -31,8 +31,7 @@ from cp_backend.message_log import MessageLog
 from cp_backend.ocpp.dialect import DIALECTS
 from cp_backend.ocpp.frames import MAX_FRAME_BYTES
 from cp_backend.ocpp.repair import Repair, RepairKind
-from cp_backend.ocpp.times import zone_of
-from cp_backend.ocpp.tolerance import Tolerance
+from cp_backend.ocpp.tolerance import tolerance_of
 from cp_backend.poller import Poller
 from cp_backend.port_sharing import SharedPort, should_listen
 from cp_backend.presence import Presence
@@ -259,7 +258,7 @@ class Node:
                     self.context,
                     dialect,
                     admitted.boot_status,
-                    Tolerance(admitted.strict, zone_of(admitted.time_zone)),
+                    tolerance_of(admitted.strict, admitted.time_zone),
                 )
                 connection.conversation = conversation
                 if accepted.odd:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cache
 from typing import NamedTuple, cast
 
 import jsonschema_rs
@@ -34,7 +35,7 @@ from cp_backend.ocpp.spellings import (
     letters,
     read_decimal,
 )
-from cp_backend.ocpp.times import read_time, write_time
+from cp_backend.ocpp.times import read_time, write_time, zone_of
 from cp_backend.vocabulary import JsonObject
 
 MAX_REPAIRS = 32
@@ -61,6 +62,15 @@ class Tolerance(NamedTuple):
 
 
 TOLERANT = Tolerance()
+
+
+@cache
+def tolerance_of(strict: bool, zone: str) -> Tolerance:
+    """Return how a charging point is read: one object for all that are read alike.
+
+    zone: a name of the IANA database; UTC for an unknown one.
+    """
+    return Tolerance(strict, zone_of(zone))
 
 
 class Repaired(NamedTuple):
@@ -127,16 +137,7 @@ class Form:
 class _Walk:
     """What one walk along a schema has found."""
 
-    __slots__ = (
-        "action",
-        "answer",
-        "fill",
-        "filled",
-        "missing",
-        "received_at",
-        "repairs",
-        "zone",
-    )
+    __slots__ = ("action", "answer", "fill", "filled", "missing", "received_at", "repairs", "zone")
 
     def __init__(
         self, action: str, received_at: datetime, zone: tzinfo, *, fill: bool, answer: bool
