@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from scripts.cloud.certificates import own_names
 from templates.stacks.services import WEBSOCKET_IDLE_SECONDS
 from tests.load_balancer import NGINX, NO_NGINX, LoadBalancer, issue_certificate
-from tests.waiting import eventually
+from tests.waiting import eventually, eventually_async
 
 CHARGING_POINTS, DRAIN_SECONDS, DELAY_SECONDS = 60, 4, 10
 ADDRESS = "10.40.0.7"
@@ -107,7 +107,7 @@ async def drained(account, group, run_node, balance, ask):
     await asyncio.to_thread(balancer.deregister, new.port)
     account.client("elbv2").deregister_targets(TargetGroupArn=group, Targets=[{"Id": ADDRESS}])
     # Some stay open at the old node until the delay ends; then ECS sends SIGTERM.
-    await asyncio.sleep(max(0, began + DELAY_SECONDS + 1 - loop.time()))
+    await eventually_async(lambda: loop.time() > began + DELAY_SECONDS + 1, DELAY_SECONDS + 10)
     old.program.process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(30):
         again = await asyncio.gather(*holding)

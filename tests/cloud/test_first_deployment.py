@@ -8,7 +8,6 @@ from scripts.cloud import preflight
 from scripts.cloud.aws import Aws
 from scripts.cloud.inputs import Target
 from templates.environments import sizes
-from tests.cloud.conftest import REGION
 
 HERE = {"ENVIRONMENT": "staging", "WHITELIST_IP": "203.0.113.7"}
 PLENTY = {"L_3032A538": 64, "L_0263D0A3": 64}
@@ -61,7 +60,7 @@ def test_whoever_lacks_rights_hears_which(account, monkeypatch):
             monkeypatch.setenv(name, value)
     aws = Aws(Target("tests", account.number, "staging"))
     lacking = list(preflight.rights(aws, f"arn:aws:iam::{account.number}:user/ada"))
-    assert f"your right to ecs:CreateCluster at arn:aws:ecs:{REGION}:{account.number}" in str(
+    assert f"your right to ecs:CreateCluster at arn:aws:ecs:eu-central-1:{account.number}" in str(
         lacking
     )
     assert "your right to iam:CreateRole at " in str(lacking)

@@ -15,6 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
 from cp_backend.target import Credentials, Target, signed, state_in, target_from, watch
+from tests.waiting import eventually_async
 
 GROUP = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/vni/0123456789abcdef"
 CREDENTIALS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "a/token==")
@@ -156,9 +157,7 @@ async def test_what_it_makes_of_states(surroundings, states, seen):
     server, target = surroundings(*states)
     called = []
     watching = asyncio.create_task(watch(target, called.append))
-    async with asyncio.timeout(20):
-        while len(server.asked) < len(states) + 3:
-            await asyncio.sleep(0.01)
+    await eventually_async(lambda: len(server.asked) >= len(states) + 3, 20)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
     assert called == seen
