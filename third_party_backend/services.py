@@ -11,6 +11,7 @@ from charging.database.commands import Answers
 from charging.database.connection import Connection, Limits, parameters
 from charging.service.telemetry import Metrics
 from third_party_backend.deadlines import RequestConnection
+from third_party_backend.partners.evses import Evses
 from third_party_backend.partners.remote_sessions import RemoteSessions
 from third_party_backend.partners.reservations import Reservations
 from third_party_backend.settings import Settings
@@ -50,11 +51,12 @@ class Services:
             open=True,
         )
         metrics = web_metrics()
+        evses = Evses(settings.presence_timeout, settings.start_timeout)
         return cls(
             settings,
             pool,
-            RemoteSessions(pool, settings.presence_timeout),
-            Reservations(pool, settings.presence_timeout),
+            RemoteSessions(pool, evses),
+            Reservations(pool, evses),
             Answers(database_url, f"{name} answers", pool.connection),
             metrics,
             Reporter(metrics, settings.environment, settings.metrics_interval),

@@ -40,6 +40,16 @@ def background():
         yield pool
 
 
+REMOTE = {"RemoteIdentification": {"EvcoID": "DE-DCB-C12345678-X"}}
+
+
+def nested(depth):
+    value = {}
+    for _ in range(depth):
+        value = {"deeper": value}
+    return value
+
+
 def code(answer):
     assert answer["Result"] == (answer["StatusCode"]["Code"] == "000")
     return answer["StatusCode"]["Code"]
@@ -226,6 +236,12 @@ def test_another_providers_repetition_learns_nothing(hub, station, background):
         ({"EvseID": "nonsense"}, "022"),
         ({"Identification": {}}, "022"),
         ({"EMPPartnerSessionID": "x" * 251}, "022"),
+        ({"EMPPartnerSessionID": "a\0b"}, "022"),
+        ({"EMPPartnerSessionID": "\ud800"}, "022"),
+        ({"PartnerProductID": "x" * 101}, "022"),
+        ({"SessionID": None}, "022"),
+        ({"Surplus": nested(500)}, "603"),
+        (b'{"Surplus": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", "022"),
     ],
 )
 def test_what_cannot_be_read_is_still_answered(hub, body, expected):
@@ -234,7 +250,7 @@ def test_what_cannot_be_read_is_still_answered(hub, body, expected):
             "SessionID": str(uuid.uuid4()),
             "EvseID": "DE*VNI*E404",
             "ProviderID": "DE*DCB",
-            "Identification": {"QRCodeIdentification": {"EvcoID": "DE-DCB-C12345678-X"}},
+            "Identification": REMOTE,
             **body,
         }
     assert code(hub.post("start", body)) == expected
@@ -244,9 +260,135 @@ def test_the_provider_may_stand_percent_encoded_in_the_path_only(hub):
     body = {
         "SessionID": str(uuid.uuid4()),
         "EvseID": "DE*VNI*E404",
-        "Identification": {"RFIDMifareFamilyIdentification": {"UID": "0A1B2C3D"}},
+        "Identification": REMOTE,
     }
     assert code(hub.post("start", body, provider="DE%2ADCB")) == "603"
+
+
+@pytest.mark.parametrize(
+    "identification",
+    [
+        {"RemoteIdentification": {}},
+        {"RemoteIdentification": "x"},
+        {"RemoteIdentification": {"EvcoID": "RUBBISH"}},
+        {"RemoteIdentification": {"EvcoID": "DE-DCB-C12345678-X\0"}},
+        {"RemoteIdentification": {"EvcoID": 5}},
+        {"RemoteIdentification": {"EvcoID": None}},
+        {"Foo": {}},
+        {"RFIDMifareFamilyIdentification": {"UID": "0A1B2C3D"}},
+        {"RFIDIdentification": {"UID": "0A1B2C3D", "RFID": "mifareCls"}},
+        {"QRCodeIdentification": {"EvcoID": "DE-DCB-C12345678-X", "PIN": "1234"}},
+        {"PlugAndChargeIdentification": {"EvcoID": "DE-DCB-C12345678-X"}},
+        {**REMOTE, "QRCodeIdentification": {"EvcoID": "DE-DCB-C12345678-X"}},
+        [REMOTE],
+        "x",
+    ],
+)
+def test_a_remote_start_takes_the_remote_identification_alone(hub, identification):
+    assert code(hub.start("DE*VNI*E404", Identification=identification)) == "022"
+
+
+def test_a_session_id_is_equal_in_any_case_and_comes_back_as_it_was_written(
+    hub, station, background, database
+):
+    session = str(uuid.uuid4()).upper()
+    answer = background.submit(hub.start, session=session)
+    carry_out(station)
+    assert answer.result()["SessionID"] == session
+    assert code(hub.start(session=session.lower())) == "000"
+    assert code(hub.stop(session.lower())) == "000"
+    kept = database.execute("SELECT hub_session_id, hub_spelling FROM hub_sessions").fetchall()
+    assert kept == [(session.lower(), session)]
+
+
+def test_a_session_id_is_of_one_evse(hub, station, background, database):
+    add_evse(database, 2, "DE*VNI*E1*2", roaming=True)
+    session, _ = accepted(hub, station, background)
+    for elsewhere in ("DE*VNI*E1*2", "DE*VNI*E404"):
+        assert code(hub.start(elsewhere, session=session)) == "400"
+    assert code(hub.start(session=session)) == "000"
+    # Two at once: one begins, and the other is told so.
+    name = str(uuid.uuid4())
+    database.execute("UPDATE hub_sessions SET state = 'ended', ended_at = now()")
+    twins = [background.submit(hub.start, evse, name) for evse in (EVSE, "DE*VNI*E1*2")]
+    carry_out(station)
+    assert sorted(code(twin.result()) for twin in twins) == ["000", "400"]
+
+
+def test_a_session_that_is_over_cannot_be_started_again(hub, station, background, database):
+    session, _ = accepted(hub, station, background)
+    assert code(hub.stop(session)) == "000"
+    assert code(hub.start(session=session)) == "400"
+    # Nor one whose id a reservation had, or whose record is there.
+    for name, table, row in (
+        (str(uuid.uuid4()), "reservations", {"state": "cancelled", "expires_at": "now()"}),
+        (str(uuid.uuid4()), "deliveries", {}),
+    ):
+        if table == "reservations":
+            insert(
+                database, table, hub_session_id=name, provider_id="DE-DCB", charging_point_id="CP1",
+                evse_number=1, identification=REMOTE, id_tag="HUB1",
+                cpo_partner_session_id="ours", **row,
+            )  # fmt: skip
+        else:
+            insert(database, table, queue="charge-detail-record", key=name)
+        assert code(hub.start(session=name)) == "400"
+
+
+def test_a_start_that_was_stopped_before_its_answer_stays_stopped(
+    hub, station, background, database
+):
+    session = str(uuid.uuid4())
+    answer = background.submit(hub.start, session=session)
+    _, message_id, _, payload = station.receive()
+    assert code(hub.stop(session)) == "000"
+    station.send([3, message_id, {"status": "Accepted"}])
+    assert code(answer.result()) == "400"
+    assert database.execute("SELECT state FROM hub_sessions").fetchone() == ("ended",)
+    # The hub knows of no session, so no record is due.
+    assert database.execute("SELECT count(*) FROM events").fetchone() == (0,)
+    assert station.start(payload["idTag"])["idTagInfo"]["status"] == "Invalid"
+
+
+def test_a_session_with_the_starts_own_token_proves_the_start(hub, station, background, database):
+    answer = background.submit(hub.start)
+    _, _, _, payload = station.receive()
+    started = station.start(payload["idTag"])
+    assert started["idTagInfo"]["status"] == "Accepted"
+    # The answer to the command never comes.
+    assert code(answer.result()) == "000"
+    row = database.execute("SELECT state, session_id FROM hub_sessions").fetchone()
+    assert row == ("accepted", started["transactionId"])
+
+
+def test_while_the_first_driver_may_plug_in_a_second_is_kept_out(
+    hub, station, background, database
+):
+    accepted(hub, station, background)
+    database.execute("UPDATE hub_sessions SET created_at = now() - interval '5 minutes'")
+    other = {"RemoteIdentification": {"EvcoID": "DE-DCB-C87654321-X"}}
+    assert code(hub.start(Identification=other)) == "602"
+    # The same driver may try again.
+    accepted(hub, station, background)
+    database.execute("UPDATE hub_sessions SET created_at = now() - interval '11 minutes'")
+    answer = background.submit(hub.start, Identification=other)
+    carry_out(station)
+    assert code(answer.result()) == "000"
+
+
+def test_a_lost_stop_does_not_keep_an_evse_for_ever(hub, station, background, database):
+    add_session(database, state="charging")
+    assert code(hub.start()) == "602"
+    set_status(database, "Available")
+    accepted(hub, station, background)
+
+
+def test_the_product_of_the_driver_is_kept(hub, station, background, database):
+    answer = background.submit(hub.start, PartnerProductID="AC1")
+    carry_out(station)
+    assert code(answer.result()) == "000"
+    kept = database.execute("SELECT partner_product_id FROM hub_sessions").fetchone()
+    assert kept == ("AC1",)
 
 
 @pytest.fixture

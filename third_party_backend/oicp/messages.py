@@ -6,7 +6,9 @@ same as absent, because the hub sends both.
 
 from __future__ import annotations
 
+import json
 import re
+import unicodedata
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +24,7 @@ from pydantic import (
 )
 
 from charging.identity import parse_evse_id
-from third_party_backend.oicp.identification import uid_of
+from third_party_backend.oicp.identification import checked, uid_of
 from third_party_backend.oicp.status import DESCRIPTIONS, StatusCode
 from third_party_backend.partners.terms import (
     NO_REFERENCES,
@@ -32,7 +34,7 @@ from third_party_backend.partners.terms import (
     provider_key,
 )
 
-_SESSION_ID = re.compile(r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{12}")
+SESSION_ID = re.compile(r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{12}")
 _PROVIDER_ID = re.compile(r"[A-Za-z]{2}[*-]?[A-Za-z0-9]{3}")
 MAX_ADDITIONAL_INFO = 1000
 
@@ -47,9 +49,9 @@ class MessageError(ValueError):
 
 
 def _session_id(text: str) -> str:
-    if not _SESSION_ID.fullmatch(text):
+    if not SESSION_ID.fullmatch(text):
         raise ValueError("is no session id")
-    return text.lower()
+    return text
 
 
 def _provider_id(text: str) -> str:
@@ -58,16 +60,24 @@ def _provider_id(text: str) -> str:
     return text
 
 
+def _storable(text: str) -> str:
+    """Check text that is kept as it came: a database takes neither NUL nor half a character."""
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ValueError("has characters that are no text")
+    return text
+
+
 SessionId = Annotated[str, AfterValidator(_session_id)]
 ProviderId = Annotated[str, AfterValidator(_provider_id)]
 EvseId = Annotated[str, AfterValidator(parse_evse_id)]
-PartnerSessionId = Annotated[str, Field(max_length=250)]
+PartnerSessionId = Annotated[str, Field(max_length=250), AfterValidator(_storable)]
+ProductId = Annotated[str, Field(max_length=100), AfterValidator(_storable)]
 
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
-    hub_session_id: SessionId = Field(validation_alias="SessionID")
+    spelling: SessionId = Field(validation_alias="SessionID")
     provider_id: ProviderId = Field(validation_alias="ProviderID")
     evse_id: EvseId = Field(validation_alias="EvseID")
     cpo_partner_session_id: PartnerSessionId | None = Field(
@@ -77,38 +87,56 @@ class _Request(BaseModel):
         None, validation_alias=AliasChoices("EMPPartnerSessionID", "EMPPartnerSessionId")
     )
 
+    @property
+    def hub_session_id(self) -> str:
+        """The session, in the one spelling of those that are equal by which it is kept."""
+        return self.spelling.lower()
+
     def end_request(self) -> EndRequest:
         """Return what ends in no partner's words."""
-        return EndRequest(self.hub_session_id, self.provider_id)
+        return EndRequest(self.hub_session_id, self.spelling, self.provider_id)
 
 
-class RemoteStart(_Request):
-    """AuthorizeRemoteStart v2.1. identification: exactly one member, kept as it came."""
-
-    identification: Annotated[dict[str, Any], Field(min_length=1, max_length=1)] = Field(
+class _Start(_Request):
+    identification: Annotated[dict[str, Any], AfterValidator(checked)] = Field(
         validation_alias="Identification"
     )
+    partner_product_id: ProductId | None = Field(None, validation_alias="PartnerProductID")
 
     def request(self) -> Request:
         """Return it in no partner's words."""
         return Request(
             self.hub_session_id,
+            self.spelling,
             self.provider_id,
             self.evse_id,
             self.identification,
             uid_of(self.identification),
             self.emp_partner_session_id,
+            self.partner_product_id,
         )
+
+
+def _checked_remote(identification: dict[str, Any]) -> dict[str, Any]:
+    return checked(identification, remote=True)
+
+
+class RemoteStart(_Start):
+    """AuthorizeRemoteStart v2.1."""
+
+    identification: Annotated[dict[str, Any], AfterValidator(_checked_remote)] = Field(
+        validation_alias="Identification"
+    )
 
 
 class RemoteStop(_Request):
     """AuthorizeRemoteStop v2.1."""
 
 
-class ReservationStart(RemoteStart):
+class ReservationStart(_Start):
     """AuthorizeRemoteReservationStart v1.1. The hub may leave session and duration to us."""
 
-    hub_session_id: SessionId = Field(
+    spelling: SessionId = Field(
         default_factory=lambda: str(uuid.uuid4()), validation_alias="SessionID"
     )
     duration_minutes: Annotated[int, Field(ge=1, le=99)] | None = Field(
@@ -128,15 +156,19 @@ class ReservationStop(_Request):
 Message = TypeVar("Message", bound=_Request)
 
 
-def read(model: type[Message], body: Any, provider_id: str) -> Message:
+def read(model: type[Message], text: bytes, provider_id: str) -> Message:
     """Read a request.
 
-    body: the JSON value that came. provider_id: from the path; it stands in where the body has
+    text: the body, whatever it is. provider_id: from the path; it stands in where the body has
     none. Raises MessageError: 022 for what cannot be read, 017 for two different providers.
     """
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MessageError(StatusCode.DATA_ERROR, "the body is no JSON that can be read") from error
     if not isinstance(body, dict):
         raise MessageError(StatusCode.DATA_ERROR, "a JSON object is expected")
-    present = _without_nulls(body)
+    present = _without_nulls(body, _DEEPEST)
     present.setdefault("ProviderID", provider_id)
     try:
         message = model.model_validate(present)
@@ -152,9 +184,15 @@ def read(model: type[Message], body: Any, provider_id: str) -> Message:
     return message
 
 
-def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
+_DEEPEST = 3
+"""How deep a member of a request can stand that means something; what is deeper is not looked at."""
+
+
+def _without_nulls(value: dict[str, Any], depth: int) -> dict[str, Any]:
     return {
-        name: _without_nulls(member) if isinstance(member, dict) else member
+        name: _without_nulls(member, depth - 1)
+        if isinstance(member, dict) and depth > 1
+        else member
         for name, member in value.items()
         if member is not None
     }

@@ -5,11 +5,10 @@ from __future__ import annotations
 from charging.command import CommandKind, Outcome
 from charging.database import events
 from charging.database.connection import Connection
-from charging.database.presence import online
 from charging.event import EventKind
 from charging.hub_session import HubSessionState, NothingCharged
 from charging.identity import new_hub_token
-from charging.refusal import Refusal
+from charging.refusal import Refusal, refusal_of
 from third_party_backend.partners.evses import Evse, why_not_start
 from third_party_backend.partners.requests import Planned, Requests, Row
 from third_party_backend.partners.terms import (
@@ -20,9 +19,6 @@ from third_party_backend.partners.terms import (
     Refused,
     Request,
 )
-
-STOP_LATE_SECONDS = 30
-"""How long a charging point that carried out a refused start can be made to stop."""
 
 
 class RemoteSessions(Requests):
@@ -37,35 +33,42 @@ class RemoteSessions(Requests):
         reservation = evse.reservation
         if reservation is not None and not reservation.is_for(request):
             reservation = None
-        refused = why_not_start(evse, reserved=reservation is not None)
+        refused = why_not_start(evse, request, reserved=reservation is not None)
         if refused is not None:
             return refused
         # The charging point keeps a reserved EVSE for the token of its reservation.
         id_tag = new_hub_token() if reservation is None else reservation.id_tag
-        return Planned(id_tag, {"evse_id": request.evse_id})
+        return Planned(
+            id_tag, {"evse_id": request.evse_id, "partner_product_id": request.product_id}
+        )
+
+    def _is_used(self, connection: Connection, request: Request) -> bool:
+        # A reservation may become its session; one that is over has its record, or will.
+        row = connection.execute(
+            "SELECT 1 FROM reservations WHERE hub_session_id = %s"
+            " AND state IN ('used', 'cancelled', 'expired')",
+            [request.hub_session_id],
+        ).fetchone()
+        return row is not None
 
     def _arguments(self, row: Row) -> Json:
         return {"evse_number": row["evse_number"], "id_tag": row["id_tag"]}
 
-    def _answered(self, connection: Connection, row: Row, outcome: Outcome, *, first: bool) -> None:
-        """Stop a session that began while its start was given up.
+    def _decide(self, connection: Connection, row: Row, outcome: Outcome) -> Refusal | None:
+        """Return how a start is answered.
 
-        Once refused, the session's token starts nothing any more: a charging point that carries
-        out the start later is stopped by its node.
+        A session that began with the start's own token proves that the charging point carried it
+        out, whatever became of its answer. One that was stopped meanwhile stays stopped: its token
+        starts nothing any more, and what is started with it is stopped by its node.
         """
-        del outcome, first
-        if (
-            row["state"] == HubSessionState.REFUSED
-            and row["session_id"] is not None
-            and (_is_charging(connection, row["session_id"]))
-        ):
-            self._queue(
-                connection,
-                row,
-                CommandKind.REMOTE_STOP,
-                {"session_id": row["session_id"]},
-                STOP_LATE_SECONDS,
-            )
+        if row["session_id"] is not None:
+            return None
+        if row["state"] == HubSessionState.ENDED:
+            return Refusal.SESSION_ENDED
+        refusal = refusal_of(outcome)
+        if row["state"] == HubSessionState.REFUSED and refusal is None:
+            return Refusal.OFFLINE
+        return refusal
 
     def _end(
         self, connection: Connection, row: Row, references: References, seconds: float
@@ -76,19 +79,22 @@ class RemoteSessions(Requests):
         ):
             return Refused(Refusal.SESSION_ENDED, "the session has ended", references)
         if session_id is None:
-            # Accepted, but no vehicle was connected: from now on none will charge on it.
+            # No vehicle was connected: from now on none will charge on it.
             connection.execute(
                 "UPDATE hub_sessions SET state = 'ended', ended_at = now()"
                 " WHERE hub_session_id = %s",
                 [row["hub_session_id"]],
             )
+            if row["start_answer"] is None:
+                # The start is not answered yet, and will be refused: it needs no record.
+                return Done(references)
             payload = {"hub_session_id": row["hub_session_id"], "why": NothingCharged.STOPPED.value}
             events.write(
                 connection,
                 [events.Event(EventKind.HUB_SESSION_CLOSED, row["charging_point_id"], payload)],
             )
             return Done(references)
-        if not online(connection, row["charging_point_id"], self._presence_seconds):
+        if not self._evses.online(connection, row["charging_point_id"]):
             return Refused(Refusal.OFFLINE, "the charging point is offline", references)
         command_id = self._queue(
             connection, row, CommandKind.REMOTE_STOP, {"session_id": session_id}, seconds

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, LiteralString
 
@@ -19,11 +20,11 @@ from psycopg_pool import ConnectionPool
 from charging.command import CommandKind, Outcome
 from charging.database import commands
 from charging.database.connection import Connection
-from charging.hub_session import HubSessionState, ReservationState
+from charging.delivery import Queue
+from charging.hub_session import HubSessionOrigin, HubSessionState, ReservationState
 from charging.identity import evse_id_key
 from charging.refusal import Refusal, refusal_of
-from third_party_backend.partners import evses
-from third_party_backend.partners.evses import Evse
+from third_party_backend.partners.evses import Evse, Evses
 from third_party_backend.partners.terms import (
     Answered,
     Asked,
@@ -39,6 +40,14 @@ from third_party_backend.partners.terms import (
 _REQUESTS = 0x564E4A
 """The advisory locks of requests, one for each EVSE."""
 REQUESTED_BY = "hub"
+_OVER = frozenset(
+    {
+        HubSessionState.ENDED,
+        ReservationState.USED,
+        ReservationState.CANCELLED,
+        ReservationState.EXPIRED,
+    }
+)
 
 Row = dict[str, Any]
 
@@ -65,9 +74,9 @@ class Requests(ABC):
     command: ClassVar[CommandKind]
     accepted_state: ClassVar[HubSessionState | ReservationState]
 
-    def __init__(self, pool: ConnectionPool[Connection], presence_seconds: float) -> None:
+    def __init__(self, pool: ConnectionPool[Connection], evses: Evses) -> None:
         self._pool = pool
-        self._presence_seconds = presence_seconds
+        self._evses = evses
 
     def begin(self, request: Request, seconds: float) -> Asked | Refused | Answered:
         """Write a request down and queue its command, or say why not.
@@ -81,14 +90,17 @@ class Requests(ABC):
                 "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
                 [_REQUESTS, evse_id_key(request.evse_id)],
             )
+            theirs = References(None, request.theirs)
+            evse = self._evses.find(connection, request.evse_id)
             if (known := self._find(connection, request.hub_session_id)) is not None:
-                return self._again(request, known)
-            evse = evses.find(connection, request.evse_id, self._presence_seconds)
+                return self._again(request, evse, known)
+            if _has_record(connection, request) or self._is_used(connection, request):
+                return Refused(Refusal.SESSION_ENDED, "the session id has been used", theirs)
             if evse is None:
-                return Refused(Refusal.EVSE_UNKNOWN, references=References(None, request.theirs))
+                return Refused(Refusal.EVSE_UNKNOWN, references=theirs)
             planned = self._plan(request, evse)
             if isinstance(planned, Refused):
-                return Refused(planned.refusal, planned.detail, References(None, request.theirs))
+                return Refused(planned.refusal, planned.detail, theirs)
             row = self._insert(connection, request, evse, planned)
             if row is None:
                 # The same session at another EVSE came between our look and our insert, and has
@@ -96,7 +108,7 @@ class Requests(ABC):
                 known = self._find(connection, request.hub_session_id)
                 if known is None:
                     return Refused(Refusal.IN_USE, "the reservation is being used")
-                return self._again(request, known)
+                return self._again(request, evse, known)
             command_id = self._queue(connection, row, self.command, self._arguments(row), seconds)
             connection.execute(
                 self._statement("UPDATE {} SET start_command_id = %s WHERE hub_session_id = %s"),
@@ -104,26 +116,33 @@ class Requests(ABC):
             )
             return Asked(command_id, _references(row))
 
-    def finish(self, hub_session_id: str, answer: Json, outcome: Outcome) -> Json:
+    def finish(
+        self, hub_session_id: str, outcome: Outcome, write: Callable[[Refusal | None], Json]
+    ) -> Json:
         """Keep the answer of a request; return the first one, should there be one already.
 
-        outcome: of its command.
+        outcome: of its command. write: makes the answer, None standing for success.
         """
-        refusal = refusal_of(outcome)
-        state = self.accepted_state if refusal is None else HubSessionState.REFUSED
         with self._pool.connection() as connection:
-            changed = connection.execute(
+            row = self._find(connection, hub_session_id, lock=True)
+            assert row is not None
+            if row["start_answer"] is not None:
+                first: Json = row["start_answer"]
+                return first
+            refusal = self._decide(connection, row, outcome)
+            answer = write(refusal)
+            state = row["state"]
+            if state == HubSessionState.ASKED:
+                state = self.accepted_state if refusal is None else HubSessionState.REFUSED
+            connection.execute(
                 self._statement(
                     "UPDATE {} SET start_answer = %s, start_refusal = %s, state = %s"
-                    " WHERE hub_session_id = %s AND start_answer IS NULL"
+                    " WHERE hub_session_id = %s"
                 ),
                 [Jsonb(answer), refusal, state, hub_session_id],
-            ).rowcount
-            row = self._find(connection, hub_session_id)
-            assert row is not None
-            self._answered(connection, row, outcome, first=bool(changed))
-            first: Json = row["start_answer"]
-            return first
+            )
+            self._answered(connection, row, outcome)
+            return answer
 
     def begin_end(self, request: EndRequest, seconds: float) -> Asked | Refused | Done:
         """Queue the command that ends what a request began, or say why not."""
@@ -156,8 +175,16 @@ class Requests(ABC):
         """Return the arguments of the command, as CommandKind describes them."""
 
     @abstractmethod
-    def _answered(self, connection: Connection, row: Row, outcome: Outcome, *, first: bool) -> None:
-        """Do what follows from an answer. first: it is the one that was kept."""
+    def _is_used(self, connection: Connection, request: Request) -> bool:
+        """Return whether the session's id was another thing's before."""
+
+    def _decide(self, connection: Connection, row: Row, outcome: Outcome) -> Refusal | None:
+        """Return how a request is answered whose command ended so; None for accepted."""
+        del connection, row
+        return refusal_of(outcome)
+
+    def _answered(self, connection: Connection, row: Row, outcome: Outcome) -> None:  # noqa: B027
+        """Do what follows from the first answer."""
 
     @abstractmethod
     def _end(
@@ -181,16 +208,23 @@ class Requests(ABC):
             seconds=seconds,
         )
 
-    def _again(self, request: Request, row: Row) -> Asked | Refused | Answered:
+    def _again(self, request: Request, evse: Evse | None, row: Row) -> Asked | Refused | Answered:
+        """Answer a session's id that came before. Only the same request is its repetition."""
+        theirs = References(None, request.theirs)
         if provider_key(row["provider_id"]) != provider_key(request.provider_id):
             return Refused(
-                Refusal.OTHER_PROVIDER,
-                f"the {self.called} is another provider's",
-                References(None, request.theirs),
+                Refusal.OTHER_PROVIDER, f"the {self.called} is another provider's", theirs
             )
-        if row["start_answer"] is not None:
-            return Answered(row["start_answer"])
-        return Asked(row["start_command_id"], _references(row))
+        if row.get("origin") == HubSessionOrigin.LOCAL:
+            return Refused(Refusal.SESSION_UNKNOWN, "the session began with a card", theirs)
+        place = (row["charging_point_id"], row["evse_number"])
+        if evse is None or (evse.charging_point_id, evse.evse_number) != place:
+            return Refused(Refusal.SESSION_UNKNOWN, f"the {self.called} is at another EVSE", theirs)
+        if row["start_answer"] is None:
+            return Asked(row["start_command_id"], _references(row))
+        if row["start_refusal"] is None and row["state"] in _OVER:
+            return Refused(Refusal.SESSION_ENDED, f"the {self.called} has ended", theirs)
+        return Answered(row["start_answer"])
 
     def _find(
         self, connection: Connection, hub_session_id: str, *, lock: bool = False
@@ -213,6 +247,7 @@ class Requests(ABC):
             "id_tag": planned.id_tag,
             "cpo_partner_session_id": str(uuid.uuid4()),
             "emp_partner_session_id": request.theirs,
+            "hub_spelling": request.hub_spelling,
             **planned.columns,
         }
         statement = sql.SQL(
@@ -227,6 +262,15 @@ class Requests(ABC):
 
     def _statement(self, text: LiteralString) -> sql.Composed:
         return sql.SQL(text).format(sql.Identifier(self.table))
+
+
+def _has_record(connection: Connection, request: Request) -> bool:
+    """Return whether the session has its one charge detail record."""
+    row = connection.execute(
+        "SELECT 1 FROM deliveries WHERE queue = %s AND key = %s",
+        [Queue.CHARGE_DETAIL_RECORD.value, request.hub_session_id],
+    ).fetchone()
+    return row is not None
 
 
 def _references(row: Row) -> References:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from charging.command import CommandKind, Outcome
 from charging.database import events
 from charging.database.connection import Connection
-from charging.database.presence import online
 from charging.event import EventKind
 from charging.hub_session import ReservationState
 from charging.identity import new_hub_token
@@ -57,7 +56,7 @@ class Reservations(Requests):
         return Outcome.ACCEPTED
 
     def _plan(self, request: Request, evse: Evse) -> Planned | Refused:
-        refused = why_not_reserve(evse)
+        refused = why_not_reserve(evse, request)
         if refused is not None:
             return refused
         assert request.keep_for is not None
@@ -72,9 +71,15 @@ class Reservations(Requests):
             "expires_at": row["expires_at"].isoformat(),
         }
 
-    def _answered(self, connection: Connection, row: Row, outcome: Outcome, *, first: bool) -> None:
+    def _is_used(self, connection: Connection, request: Request) -> bool:
+        row = connection.execute(
+            "SELECT 1 FROM hub_sessions WHERE hub_session_id = %s", [request.hub_session_id]
+        ).fetchone()
+        return row is not None
+
+    def _answered(self, connection: Connection, row: Row, outcome: Outcome) -> None:
         """Cancel at a charging point that did not answer, since it may have kept the EVSE."""
-        if first and outcome in (Outcome.TIMEOUT, Outcome.OFFLINE):
+        if outcome in (Outcome.TIMEOUT, Outcome.OFFLINE):
             self._queue(
                 connection,
                 row,
@@ -90,7 +95,7 @@ class Reservations(Requests):
             return Done(references)
         if row["state"] != ReservationState.RESERVED or row["expires_at"] < datetime.now(UTC):
             return Refused(Refusal.SESSION_ENDED, "the reservation has ended", references)
-        if not online(connection, row["charging_point_id"], self._presence_seconds):
+        if not self._evses.online(connection, row["charging_point_id"]):
             return Refused(Refusal.OFFLINE, "the charging point is offline", references)
         command_id = self._queue(
             connection,

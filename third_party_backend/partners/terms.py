@@ -27,24 +27,29 @@ NO_REFERENCES = References()
 class Request:
     """A provider's driver wants to use an EVSE: now, or, with keep_for, later.
 
+    hub_session_id: in small letters, so that its spellings are equal; hub_spelling: as it came.
     evse_id: in any spelling. identification: the driver's, as the partner writes it. uid: of the
-    driver's card, where it is one. theirs: the provider's own id of the session.
+    driver's card, where it is one. theirs: the provider's own id of the session. product_id: the
+    provider's name of the tariff.
     """
 
     hub_session_id: str
+    hub_spelling: str
     provider_id: str
     evse_id: str
     identification: Json
     uid: str | None = None
     theirs: str | None = None
+    product_id: str | None = None
     keep_for: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EndRequest:
-    """A provider's driver wants no more of what a request began."""
+    """A provider's driver wants no more of what a request began. The ids are as in Request."""
 
     hub_session_id: str
+    hub_spelling: str
     provider_id: str
 
 

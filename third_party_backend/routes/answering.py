@@ -6,6 +6,7 @@ import logging
 import time
 from typing import Any
 
+from charging.refusal import Refusal
 from third_party_backend.oicp.messages import acknowledgment
 from third_party_backend.oicp.status import StatusCode, of_outcome, of_refusal
 from third_party_backend.partners.requests import Requests
@@ -26,15 +27,18 @@ def begin(requests: Requests, request: Request) -> Json:
         case Answered(answer):
             return answer
         case Refused():
-            return _refusal(request.hub_session_id, begun)
+            return _refusal(request, begun)
         case Asked(command_id, references):
             # What the look-ups took is not the charging point's any more.
             left = max(0.0, seconds - (time.monotonic() - started))
             result = services().answers.wait(command_id, left)
-            answer = acknowledgment(
-                of_outcome(result.outcome), result.detail, request.hub_session_id, references
-            )
-            return requests.finish(request.hub_session_id, answer, result.outcome)
+
+            def write(refusal: Refusal | None) -> Json:
+                code = StatusCode.SUCCESS if refusal is None else of_refusal(refusal)
+                info = result.detail if code is of_outcome(result.outcome) else ""
+                return acknowledgment(code, info, request.hub_spelling, references)
+
+            return requests.finish(request.hub_session_id, result.outcome, write)
 
 
 def end(requests: Requests, request: EndRequest) -> Json:
@@ -43,15 +47,15 @@ def end(requests: Requests, request: EndRequest) -> Json:
     begun = requests.begin_end(request, seconds)
     match begun:
         case Refused():
-            return _refusal(request.hub_session_id, begun)
+            return _refusal(request, begun)
         case Done(references):
-            return acknowledgment(StatusCode.SUCCESS, "", request.hub_session_id, references)
+            return acknowledgment(StatusCode.SUCCESS, "", request.hub_spelling, references)
         case Asked(command_id, references):
             result = services().answers.wait(command_id, seconds)
             outcome = requests.finish_end(request.hub_session_id, result.outcome)
             code = of_outcome(outcome)
             info = "" if code is StatusCode.SUCCESS else result.detail
-            return acknowledgment(code, info, request.hub_session_id, references)
+            return acknowledgment(code, info, request.hub_spelling, references)
 
 
 def log_answer(event: str, hub_session_id: str, provider_id: str, evse_id: str, code: str) -> None:
@@ -67,7 +71,7 @@ def log_answer(event: str, hub_session_id: str, provider_id: str, evse_id: str, 
     )
 
 
-def _refusal(hub_session_id: str, refused: Refused) -> Json:
+def _refusal(request: Request | EndRequest, refused: Refused) -> Json:
     return acknowledgment(
-        of_refusal(refused.refusal), refused.detail, hub_session_id, refused.references
+        of_refusal(refused.refusal), refused.detail, request.hub_spelling, refused.references
     )

@@ -21,7 +21,7 @@ blueprint = Blueprint(
 def start(provider_id: str) -> Response:
     """Start a session at an EVSE on behalf of a provider's driver."""
     started = time.perf_counter()
-    message = read(RemoteStart, request.get_json(force=True, silent=True), provider_id)
+    message = read(RemoteStart, request.get_data(), provider_id)
     answer = begin(services().remote_sessions, message.request())
     code = code_of(answer)
     services().metrics.count("RemoteStarts", code)
@@ -33,7 +33,7 @@ def start(provider_id: str) -> Response:
 @blueprint.post("/stop")
 def stop(provider_id: str) -> Response:
     """End a session that this provider's driver started."""
-    message = read(RemoteStop, request.get_json(force=True, silent=True), provider_id)
+    message = read(RemoteStop, request.get_data(), provider_id)
     answer = end(services().remote_sessions, message.end_request())
     code = code_of(answer)
     services().metrics.count("RemoteStops", code)

@@ -16,7 +16,7 @@ blueprint = Blueprint(
 @blueprint.post("/reservation-start-request")
 def start(provider_id: str) -> Response:
     """Keep an EVSE for a provider's driver."""
-    message = read(ReservationStart, request.get_json(force=True, silent=True), provider_id)
+    message = read(ReservationStart, request.get_data(), provider_id)
     wanted = message.reservation(services().settings.reservation_minutes)
     answer = begin(services().reservations, wanted)
     code = code_of(answer)
@@ -30,7 +30,7 @@ def start(provider_id: str) -> Response:
 @blueprint.post("/reservation-stop-request")
 def stop(provider_id: str) -> Response:
     """Keep it no longer."""
-    message = read(ReservationStop, request.get_json(force=True, silent=True), provider_id)
+    message = read(ReservationStop, request.get_data(), provider_id)
     answer = end(services().reservations, message.end_request())
     log_answer(
         "reservation stop",
