@@ -53,18 +53,24 @@ class CommandKind(StrEnum):
     @property
     def followed(self) -> bool:
         """Whether what it asks goes on after it was accepted, so that its end is waited for."""
-        return self in _FOLLOWED
+        return self in DONE_WITHIN_SECONDS
 
 
-_FOLLOWED = frozenset(
-    {
-        CommandKind.REMOTE_START,
-        CommandKind.REMOTE_STOP,
-        CommandKind.RESET,
-        CommandKind.UPDATE_FIRMWARE,
-        CommandKind.UPLOAD_LOG,
-    }
-)
+DONE_WITHIN_SECONDS = {
+    # A driver has to plug in; charging points wait a minute or a few (ConnectionTimeOut).
+    CommandKind.REMOTE_START: 600,
+    CommandKind.REMOTE_STOP: 600,
+    CommandKind.RESET: 1800,
+    CommandKind.SET_AVAILABILITY: 300,
+    CommandKind.TRIGGER: 120,
+    # From the time at which it is to be fetched or installed.
+    CommandKind.UPDATE_FIRMWARE: 6 * 3600,
+    CommandKind.UPLOAD_LOG: 2 * 3600,
+}
+"""Kinds that go on after they were accepted; what is not seen done in this time is unknown."""
+
+SCHEDULED_SECONDS = 24 * 3600
+"""The same for what waits for the end of a running session."""
 
 
 class CommandState(StrEnum):
@@ -122,9 +128,17 @@ class CommandResult:
     """The answer to a command.
 
     detail: one sentence for a person, empty when all is well. answer: the payloads of the charging
-    point's answers as they came, one a call that was sent; JSON values.
+    point's answers as they came, one a call that was sent; JSON values. sent: whether a call went
+    out at all.
     """
 
     outcome: Outcome
     detail: str = ""
     answer: tuple[Any, ...] = ()
+    sent: bool = True
+
+    @property
+    def open(self) -> bool:
+        """Whether what was asked may still be done: accepted, or sent and not answered."""
+        unanswered = self.outcome in (Outcome.OFFLINE, Outcome.TIMEOUT)
+        return self.outcome.accepted or (self.sent and unanswered)

@@ -114,7 +114,7 @@ class Dispatcher:
                     "milliseconds": round((time.perf_counter() - claimed_at) * 1000),
                 },
             )
-            self._commands.answered(command.command_id, result, on_result)
+            self._commands.answered(command, result, on_result)
 
         def on_result(in_time: bool | Exception) -> None:
             if in_time is not True:
@@ -124,12 +124,18 @@ class Dispatcher:
 
         connection = self._registry.get(command.charging_point_id)
         if connection is None or not isinstance(connection.conversation, OcppConversation):
-            answered(CommandResult(Outcome.OFFLINE, "not connected"))
+            answered(CommandResult(Outcome.OFFLINE, "not connected", sent=False))
             return
         # The command's id is OCPP's requestId.
         arguments = {**command.arguments, "command_id": command.command_id}
         try:
-            connection.conversation.command(command.kind, arguments, command.seconds_left, answered)
+            connection.conversation.command(
+                command.kind,
+                arguments,
+                command.seconds_left,
+                answered,
+                lambda: self._commands.done(command),
+            )
         except Exception:
             # Whatever it is, it ends this command: the others must not wait for it.
             log.exception("command failed", extra={"command": command.command_id})

@@ -13,7 +13,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from charging.authorization import Authorization
+from charging.command import Done
 from charging.evse import EvseState
+from charging.intents import LogKind
 from charging.registration import Registration as Registration
 from charging.session import SessionReference, StopCause
 from charging.token import Token
@@ -176,7 +178,8 @@ class Notice:
     """A report that is kept for an operator. status: in OCPP's words, or the charging point's own.
 
     request_id: of the command that it belongs to; occurred_at: its own clock; None where it told
-    none. detail: what else it told.
+    none. detail: what else it told. idle: it says only that nothing goes on. ended: how the work
+    ended; None while it goes on. log: which one is uploaded, where only the action says it.
     """
 
     kind: NoticeKind
@@ -184,6 +187,9 @@ class Notice:
     request_id: int | None
     occurred_at: datetime | None
     detail: JsonObject
+    idle: bool = False
+    ended: Done | None = None
+    log: LogKind | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from psycopg.rows import class_row
 
+from charging.command import DONE_WITHIN_SECONDS
 from charging.database import commands
 from charging.database.audit import Asker
 from charging.database.connection import Connection
@@ -26,11 +27,15 @@ DEFAULT_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A command on its way. seconds: that the charging point has to answer."""
+    """A command on its way.
+
+    seconds: that the charging point has to answer; done_seconds: how long what it asks may take.
+    """
 
     command: int
     charging_point: str
     seconds: float
+    done_seconds: float = 0
 
 
 def ask(
@@ -48,7 +53,7 @@ def ask(
     with connection.transaction():
         charging_points.check_known(connection, name)
         command_id = commands.ask(connection, name, intent, by=by, seconds=seconds)
-    return Queued(command_id, name, seconds)
+    return Queued(command_id, name, seconds, DONE_WITHIN_SECONDS.get(intent.kind, 0))
 
 
 def remote_start(

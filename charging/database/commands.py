@@ -1,6 +1,6 @@
 """Commands in the database: asked for, taken by a node, answered, or expired.
 
-No other module writes to `commands`. A row is queued with a NOTIFY for the nodes; the node that
+Only this module and `following`, which ends what was asked, write to `commands`. A row is queued with a NOTIFY for the nodes; the node that
 holds the charging point's socket claims it; its answer, with a NOTIFY, ends the wait. Every wait
 polls as well: a lost notification costs POLL_SECONDS, never a command or an answer.
 """
@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,10 +21,11 @@ from psycopg.types.json import Jsonb
 from charging.command import (
     COMMAND_ANSWERS_CHANNEL,
     COMMANDS_CHANNEL,
+    DONE_WITHIN_SECONDS,
+    SCHEDULED_SECONDS,
     CommandKind,
     CommandResult,
     CommandState,
-    Done,
     Outcome,
 )
 from charging.database import audit
@@ -37,11 +37,16 @@ POLL_SECONDS = 0.5
 NO_NODE = CommandResult(Outcome.OFFLINE, "no node has its connection")
 NO_ANSWER = CommandResult(Outcome.TIMEOUT, "no answer in time")
 SUPERSEDED = CommandResult(Outcome.REJECTED, "a newer command took its place")
-FORGET_UNDONE_SECONDS = 24 * 3600
-"""What was accepted and never reported done within this time is unknown."""
 
-_FOLLOWED = sorted(kind.value for kind in CommandKind if kind.followed)
 _SECRETS = sorted({name for intent in INTENTS.values() for name in intent.secrets})
+
+# How long what was asked may still take: NULL for what is done with its answer.
+_SECONDS = "CASE c.kind {} END".format(
+    " ".join(f"WHEN '{kind.value}' THEN {s}" for kind, s in DONE_WITHIN_SECONDS.items())
+)
+# Firmware is fetched, and installed, when the operator said.
+_BEGINS = """greatest(now(), (c.arguments->>'fetch_at')::timestamptz,
+                       (c.arguments->>'install_at')::timestamptz)"""
 
 QUEUED = """
 queued AS (
@@ -73,9 +78,12 @@ SELECT command_id, pg_notify('{COMMANDS_CHANNEL}', charging_point_id) FROM queue
 # twice.
 _ASK = f"""
 WITH superseded AS (
-    UPDATE commands SET state = 'superseded'
+    UPDATE commands SET state = 'superseded', done_at = now(), done_outcome = 'failed'
     WHERE charging_point_id = %(charging_point)s AND state = 'queued'
       AND supersedes = %(supersedes)s::text
+      -- the same question again is the same command, and takes nobody's place
+      AND (%(idempotency_key)s::text IS NULL
+           OR idempotency_key IS DISTINCT FROM %(idempotency_key)s::text)
 ), queued AS (
     INSERT INTO commands (charging_point_id, kind, arguments, requested_by, person, program,
                           deadline, idempotency_key, supersedes, priority)
@@ -97,10 +105,20 @@ _LOOK = b"""
 SELECT state, outcome, detail, sent_at IS NULL, answer FROM commands WHERE command_id = %s
 """
 
-_GIVE_UP = b"""
-UPDATE commands SET state = 'expired', arguments = arguments - %s::text[]
-WHERE command_id = %s AND state IN ('queued', 'sent')
+# What a node has sent may be done all the same: an answer can be lost.
+_EXPIRED = f"""
+SET state = 'expired', arguments = c.arguments - %s::text[],
+    done_at = coalesce(c.done_at, CASE WHEN c.state = 'queued' OR {_SECONDS} IS NULL
+                                       THEN now() END),
+    done_outcome = coalesce(c.done_outcome, CASE WHEN c.state = 'queued' THEN 'failed'
+                                                 WHEN {_SECONDS} IS NULL THEN 'unknown' END),
+    done_by = now() + make_interval(secs => coalesce({_SECONDS}, 0))
 """
+
+_GIVE_UP = f"""
+UPDATE commands AS c {_EXPIRED}
+WHERE c.command_id = %s AND c.state IN ('queued', 'sent')
+""".encode()
 
 _CLAIM = b"""
 UPDATE commands AS c SET state = 'sent', node_id = k.node_id, sent_at = now()
@@ -117,89 +135,32 @@ _ANSWER = f"""
 UPDATE commands AS c
 SET state = 'answered', answered_at = now(), outcome = t.outcome, detail = t.detail,
     answer = t.answer::jsonb,
-    done_at = CASE WHEN t.accepted AND c.kind = ANY(%s) THEN c.done_at
+    done_at = CASE WHEN t.open AND {_SECONDS} IS NOT NULL THEN c.done_at
                    ELSE coalesce(c.done_at, now()) END,
-    done_outcome = CASE WHEN t.accepted AND c.kind = ANY(%s) THEN c.done_outcome
+    done_outcome = CASE WHEN t.open AND {_SECONDS} IS NOT NULL THEN c.done_outcome
                         ELSE coalesce(c.done_outcome,
                                       CASE WHEN t.accepted THEN 'done' ELSE 'failed' END) END,
+    done_by = CASE WHEN t.outcome = 'scheduled'
+                   THEN now() + interval '{SCHEDULED_SECONDS} seconds'
+                   WHEN t.open THEN {_BEGINS} + make_interval(secs => coalesce({_SECONDS}, 0))
+                   ELSE c.done_by END,
     -- a password has done its service; it stands nowhere any more
     arguments = c.arguments - %s::text[]
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::boolean[])
-    AS t (command_id, outcome, detail, answer, accepted)
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::boolean[], %s::boolean[])
+    AS t (command_id, outcome, detail, answer, accepted, open)
 WHERE c.command_id = t.command_id AND c.state = 'sent'
 RETURNING c.command_id, pg_notify('{COMMAND_ANSWERS_CHANNEL}', c.command_id::text)
 """.encode()
 
 # Two conditions, so that the two partial indexes serve: the whole table is large.
-_EXPIRE = b"""
-UPDATE commands SET state = 'expired', arguments = arguments - %s::text[]
-WHERE (state = 'queued' AND deadline < now()) OR (state = 'sent' AND deadline < now())
-"""
-
-_FORGET = b"""
-UPDATE commands SET done_at = now(), done_outcome = 'unknown'
-WHERE state IN ('sent', 'answered') AND done_at IS NULL
-  AND deadline < now() - make_interval(secs => %s)
-"""
-
-_FINISH = f"""
-UPDATE commands AS c SET done_at = now(), done_outcome = t.outcome
-FROM unnest(%s::text[], %s::text[], %s::jsonb[], %s::text[])
-    AS t (charging_point_id, kind, arguments, outcome)
-WHERE c.charging_point_id = t.charging_point_id AND c.kind = t.kind
-  AND c.state IN ('sent', 'answered') AND c.done_at IS NULL AND c.arguments @> t.arguments
-RETURNING c.command_id, pg_notify('{COMMAND_ANSWERS_CHANNEL}', c.command_id::text)
-""".encode()
-
-_PROGRESS = f"""
-WITH reported AS (
-    SELECT * FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[], %s::text[], %s::text[],
-                         %s::text[])
-        AS t (charging_point_id, command_id, at, stage, detail, outcome)
-), written AS (
-    INSERT INTO command_progress (command_id, at, stage, detail)
-    SELECT command_id, at, stage, reported.detail
-    FROM reported JOIN commands USING (command_id, charging_point_id)
-    ON CONFLICT DO NOTHING
-)
-UPDATE commands AS c SET done_at = now(), done_outcome = r.outcome
-FROM reported AS r
-WHERE c.command_id = r.command_id AND c.charging_point_id = r.charging_point_id
-  AND r.outcome IS NOT NULL AND c.done_at IS NULL
-RETURNING pg_notify('{COMMAND_ANSWERS_CHANNEL}', c.command_id::text)
+_EXPIRE = f"""
+UPDATE commands AS c {_EXPIRED}
+WHERE (c.state = 'queued' AND c.deadline < now()) OR (c.state = 'sent' AND c.deadline < now())
 """.encode()
 
 
 class IdempotencyError(Exception):
     """A key was used before, for another command."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """What a charging point did shows that a command has been carried out.
-
-    arguments: those that the command must have, beside others; JSON.
-    """
-
-    charging_point_id: str
-    kind: CommandKind
-    arguments: dict[str, Any]
-    outcome: Done = Done.DONE
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a charging point reports of a command's work; outcome: None while it goes on.
-
-    stage: a word of ours or the charging point's own; detail: for a person.
-    """
-
-    charging_point_id: str
-    command_id: int
-    at: datetime
-    stage: str
-    detail: str = ""
-    outcome: Done | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,55 +394,24 @@ async def claim(cursor: AsyncCursor, node_id: UUID, kinds: Sequence[CommandKind]
 async def answer(cursor: AsyncCursor, answers: Sequence[tuple[int, CommandResult]]) -> set[int]:
     """Write results to commands, by id; return those whose askers still waited, and wake them.
 
-    What a kind asks that is followed is not done with its acceptance; all else is.
+    What is followed (`following`) is not done with its acceptance; all else is.
     """
     results = [result for _, result in answers]
     await cursor.execute(
         _ANSWER,
         [
-            *(_FOLLOWED, _FOLLOWED, _SECRETS),
+            _SECRETS,
             [command_id for command_id, _ in answers],
             [result.outcome.value for result in results],
             [result.detail for result in results],
             [json.dumps(result.answer) if result.answer else None for result in results],
             [result.outcome.accepted for result in results],
+            [result.open for result in results],
         ],
     )
     return {row[0] async for row in cursor}
 
 
-async def finish(cursor: AsyncCursor, finished: Sequence[Finished]) -> None:
-    """Note that commands have been carried out, and wake who waits for that."""
-    await cursor.execute(
-        _FINISH,
-        [
-            [f.charging_point_id for f in finished],
-            [f.kind.value for f in finished],
-            [json.dumps(f.arguments) for f in finished],
-            [f.outcome.value for f in finished],
-        ],
-    )
-
-
-async def progress(cursor: AsyncCursor, reports: Sequence[Progress]) -> None:
-    """Keep what charging points report of their own commands' work; what names another is not."""
-    await cursor.execute(
-        _PROGRESS,
-        [
-            [r.charging_point_id for r in reports],
-            [r.command_id for r in reports],
-            [r.at for r in reports],
-            [r.stage for r in reports],
-            [r.detail for r in reports],
-            [None if r.outcome is None else r.outcome.value for r in reports],
-        ],
-    )
-
-
 async def expire(cursor: AsyncCursor) -> None:
-    """Let commands expire whose deadline has passed, whoever asked for them.
-
-    What was accepted a day ago and never reported done counts as unknown.
-    """
+    """Let commands expire whose deadline has passed, whoever asked for them."""
     await cursor.execute(_EXPIRE, [_SECRETS])
-    await cursor.execute(_FORGET, [FORGET_UNDONE_SECONDS])

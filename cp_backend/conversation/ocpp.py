@@ -7,7 +7,7 @@ import logging
 from charging.command import CommandKind, CommandResult, Outcome
 from cp_backend.context import Context
 from cp_backend.conversation.answering import Answering
-from cp_backend.conversation.asking import Asking, OnCommandResult, ignore_result
+from cp_backend.conversation.asking import Asking, OnCommandResult, OnDone, ignore_result
 from cp_backend.conversation.wire import Wire
 from cp_backend.ocpp import frames
 from cp_backend.ocpp.dialect import Dialect
@@ -62,6 +62,9 @@ class OcppConversation(Answering):
             self._log(frame)
         if type(frame) is Call:
             self.on_call(frame)
+            if self._asking is not None:
+                self._asking.on_call(frame.action)
+                self._rest()
             return
         asking = self._asking
         if asking is None:
@@ -81,20 +84,22 @@ class OcppConversation(Answering):
         arguments: JsonObject,
         seconds: float,
         on_result: OnCommandResult,
+        on_done: OnDone | None = None,
     ) -> None:
         """Ask something of the charging point; `on_result` gets the result, once.
 
-        seconds: until nobody waits for the answer any more.
+        seconds: until nobody waits for the answer any more. on_done: called where it was asked to
+        send something, and has sent it.
         """
         if self.registration not in (Registration.ACCEPTED, None):
             # OCPP 1.6 section 4.2: no remote start or stop before the boot is accepted.
-            on_result(CommandResult(Outcome.REJECTED, "its boot has not been accepted"))
+            on_result(CommandResult(Outcome.REJECTED, "its boot has not been accepted", sent=False))
             return
         if self._asking is None:
             self._asking = Asking(
                 self.wire, self.context, self.dialect, self.tolerance, lambda: self.quiet_until
             )
-        self._asking.ask(kind, arguments, seconds, on_result)
+        self._asking.ask(kind, arguments, seconds, on_result, on_done)
         self._rest()
 
     def on_second(self, now: int) -> None:

@@ -36,14 +36,26 @@ class OutgoingCall(NamedTuple):
     payload: JsonObject
 
 
+class Exchange(NamedTuple):
+    """A call that was sent, and the payload of its answer; None: it was answered with an error."""
+
+    call: OutgoingCall
+    answer: JsonObject | None
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A command to the charging point.
 
     plan: its arguments → the calls that carry it out, sent one after the other until one is not
     accepted; raises KeyError, ValueError or TypeError for arguments that cannot be written.
-    read: the payload of a call's answer, which has passed its schema → its outcome.
+    read: the payload of a call's answer, which has passed its schema → its outcome. shown_by: the
+    arguments → the action by which the charging point does what it accepted. resume: looked at
+    after each answer: the arguments and all exchanges so far → the calls that take the place of
+    those not sent yet, whatever was answered; None leaves the plan as it is.
     """
 
     plan: Callable[[JsonObject], Sequence[OutgoingCall]]
     read: Callable[[JsonObject], Outcome]
+    shown_by: Callable[[JsonObject], str] | None = None
+    resume: Callable[[JsonObject, Sequence[Exchange]], Sequence[OutgoingCall] | None] | None = None

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from charging.command import CommandKind
+from charging.database import following
 from charging.database.connection import AsyncCursor
+from charging.database.following import Finished
 from cp_backend.committer import Committer, OnResult
 from cp_backend.store.terms import Submission
 from cp_backend.vocabulary import Booted, Registration
@@ -120,6 +123,11 @@ async def boot(
         ],
     )
     registrations = {row[0]: Registration(row[1]) async for row in cursor}
+    # One boot answers all resets before it.
+    await following.finish(
+        cursor,
+        [Finished(name, CommandKind.RESET, most=1000, stage="booted") for name in registrations],
+    )
     # One that was removed while connected is no longer ours.
     return [
         registrations.get(each.charging_point_id, Registration.REJECTED) for each in submissions

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from charging.command import CommandKind, CommandResult
-from charging.database import commands
+from charging.database import commands, following
 from charging.database.commands import Claimed
 from charging.database.connection import AsyncCursor
 from cp_backend.committer import Committer, OnResult
@@ -17,6 +17,8 @@ class Answered(NamedTuple):
     """A command's result."""
 
     command_id: int
+    charging_point_id: str
+    kind: CommandKind
     result: CommandResult
 
 
@@ -35,9 +37,17 @@ class Commands:
         """Take the commands for charging points whose sockets this node holds."""
         return await self._lookups.ask(self.claim_commands, None)
 
-    def answered(self, command_id: int, result: CommandResult, on_result: OnResult[bool]) -> None:
+    def answered(self, command: Claimed, result: CommandResult, on_result: OnResult[bool]) -> None:
         """Write a command's result → whether its asker still waited."""
-        self._facts.submit(answer_commands, Answered(command_id, result), on_result)
+        name = command.charging_point_id
+        submission = Answered(command.command_id, name, command.kind, result)
+        self._facts.submit(answer_commands, submission, on_result, key=name)
+
+    def done(self, command: Claimed) -> None:
+        """Write that what a command asked has been seen done, without waiting for it."""
+        self._facts.submit(
+            finish_commands, command.command_id, _ignore, key=command.charging_point_id
+        )
 
     def ask_to_boot(self, charging_point_id: str, on_result: OnResult[None]) -> None:
         """Ask a charging point to boot, unless it has been asked within a day."""
@@ -80,5 +90,23 @@ async def ask_to_boot(cursor: AsyncCursor, charging_point_ids: Sequence[str]) ->
 
 async def answer_commands(cursor: AsyncCursor, answered: Sequence[Answered]) -> Sequence[bool]:
     """Write results to commands whose askers still wait, and wake them."""
-    in_time = await commands.answer(cursor, answered)
+    in_time = await commands.answer(cursor, [(each.command_id, each.result) for each in answered])
+    switched = [
+        each.charging_point_id
+        for each in answered
+        if each.kind is CommandKind.SET_AVAILABILITY and each.result.open
+    ]
+    if switched:
+        # What is as it was asked to be needs no change, and so reports none.
+        await following.finish_availability(cursor, switched)
     return [each.command_id in in_time for each in answered]
+
+
+async def finish_commands(cursor: AsyncCursor, command_ids: Sequence[int]) -> Sequence[None]:
+    """Note that commands have been carried out."""
+    await following.finish_commands(cursor, command_ids)
+    return [None] * len(command_ids)
+
+
+def _ignore(_: Exception | None) -> None:
+    pass

@@ -1,14 +1,18 @@
-"""Reports of charging points that are kept for an operator to look up."""
+"""Reports of charging points: kept to look up, and how far the work of commands is."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
+from charging.command import CommandKind
+from charging.database import following
 from charging.database.connection import AsyncCursor
+from charging.database.following import Progress
 from cp_backend.committer import Committer, OnResult
 from cp_backend.store.terms import Submission
-from cp_backend.vocabulary import Notice
+from cp_backend.vocabulary import Notice, NoticeKind
 
 
 class Notices:
@@ -43,4 +47,29 @@ async def keep_notices(
             [notice.occurred_at for notice in notices],
         ],
     )
+    now = datetime.now(UTC)
+    await following.progress(
+        cursor,
+        [
+            _progress(each.charging_point_id, each.message, now)
+            for each in submissions
+            if each.message.kind in _KINDS and not each.message.idle
+        ],
+    )
     return [None] * len(submissions)
+
+
+_KINDS = {NoticeKind.FIRMWARE: CommandKind.UPDATE_FIRMWARE, NoticeKind.LOG: CommandKind.UPLOAD_LOG}
+
+
+def _progress(charging_point_id: str, notice: Notice, now: datetime) -> Progress:
+    log = {} if notice.log is None else {"log": notice.log.value}
+    return Progress(
+        charging_point_id,
+        _KINDS[notice.kind],
+        notice.request_id,
+        notice.occurred_at or now,
+        notice.status,
+        outcome=notice.ended,
+        arguments=log,
+    )

@@ -15,6 +15,7 @@ from charging.event import EventKind
 from charging.token import token_of
 from cp_backend.committer import Committer, OnResult
 from cp_backend.store.authorizations import decide_over
+from cp_backend.store.finished import finish_starts, finish_stops
 from cp_backend.store.nameless_ends import name_sessions
 from cp_backend.store.readings import keep_readings
 from cp_backend.store.terms import Submission
@@ -89,6 +90,7 @@ class Sessions:
         if new:
             await _settle_with_hub(cursor, [s.session_id for s in new if s.concerns_hub])
             await _write_events(cursor, EventKind.SESSION_STARTED, new)
+            await finish_starts(cursor, new)
         found = await _find_sessions(cursor, starts)
         return [
             SessionStartedAnswer(each.session_id, _first_answer(each.decision, authorization))
@@ -117,6 +119,7 @@ class Sessions:
         if new:
             await _end_hub_sessions(cursor, [session.session_id for session in new])
             await _write_events(cursor, EventKind.SESSION_ENDED, new)
+            await finish_stops(cursor, new)
         await _keep_readings_of_ends(cursor, ends, firsts)
         return [
             _answer_end(authorization, firsts.get(place))
@@ -154,6 +157,7 @@ class _Session(NamedTuple):
     charging_point_id: str
     at: datetime
     token: str
+    evse_number: int
 
     @property
     def concerns_hub(self) -> bool:
@@ -240,7 +244,7 @@ async def _insert_sessions(
             AS t (charging_point_id, evse_number, id_tag, started_at, meter_start_wh,
                   start_decision, reported_at)
         ON CONFLICT DO NOTHING
-        RETURNING session_id, charging_point_id, started_at, id_tag
+        RETURNING session_id, charging_point_id, started_at, id_tag, evse_number
         """,
         {**_start_columns(starts), "decisions": [a.decision.value for a in authorizations]},
     )
@@ -382,7 +386,7 @@ async def _update_sessions(
         ) AS t
         WHERE s.session_id = t.session_id AND s.charging_point_id = t.charging_point_id
           AND s.state = 'charging'
-        RETURNING s.session_id, s.charging_point_id, s.ended_at, s.id_tag
+        RETURNING s.session_id, s.charging_point_id, s.ended_at, s.id_tag, s.evse_number
         """,
         {
             **_end_columns(ends),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from charging.database import following
 from charging.database.connection import AsyncCursor
 from charging.database.events import WAKE, WRITTEN
 from charging.event import EventKind
@@ -47,6 +48,7 @@ async def report_statuses(
             "times": [status.at or now for status in latest.values()],
         },
     )
+    await following.finish_availability(cursor, sorted({name for name, _ in latest}))
     return [None] * len(submissions)
 
 

@@ -10,7 +10,7 @@ from cp_backend.committer import Committer
 from cp_backend.settings import Settings
 from cp_backend.store.admission import Admission, boot
 from cp_backend.store.authorizations import Authorizations
-from cp_backend.store.commands import Commands
+from cp_backend.store.commands import Commands, answer_commands
 from cp_backend.store.hub_questions import HubQuestions
 from cp_backend.store.notices import Notices
 from cp_backend.store.presence import Presence, write_heartbeats
@@ -56,6 +56,7 @@ class Store:
             self.sessions.start_sessions,
             keep_readings,
             self.sessions.end_sessions,
+            answer_commands,
         )
 
     @staticmethod

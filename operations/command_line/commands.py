@@ -6,13 +6,14 @@ import argparse
 import json
 from dataclasses import asdict
 
-from charging.command import CommandResult, Outcome
+from charging.command import CommandResult, Done, Outcome
 from charging.database.commands import wait
 from charging.database.connection import Connection
+from charging.database.following import wait_done
 from operations import commands
 from operations.command_line import intents
 from operations.command_line.asker import BY
-from operations.command_line.output import print_text, records, show, show_json
+from operations.command_line.output import print_text, records, show, show_fields, show_json
 from operations.commands import DEFAULT_SECONDS, Queued
 from operations.errors import OperationError
 
@@ -20,6 +21,11 @@ from operations.errors import OperationError
 def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
     """Add this subject's actions."""
     timing = argparse.ArgumentParser(add_help=False)
+    timing.add_argument(
+        "--until-done",
+        action="store_true",
+        help="wait until what was accepted is done, too: a start until its session begins",
+    )
     timing.add_argument(
         "--timeout",
         type=float,
@@ -69,7 +75,7 @@ def ask(connection: Connection, options: argparse.Namespace) -> None:
         by=BY,
         seconds=options.timeout,
     )
-    _show_result(connection, queued, as_json=options.json)
+    _show_result(connection, queued, options)
 
 
 def show_list(connection: Connection, options: argparse.Namespace) -> None:
@@ -83,7 +89,13 @@ def show_list(connection: Connection, options: argparse.Namespace) -> None:
 
 def show_one(connection: Connection, options: argparse.Namespace) -> None:
     """Show a command whole."""
-    show_json(asdict(commands.show(connection, options.command)))
+    found = asdict(commands.show(connection, options.command))
+    if options.json:
+        show_json(found)
+        return
+    progress = found.pop("progress")
+    show_fields(found)
+    show(progress, as_json=False, title="Progress", empty="no progress reported")
 
 
 def remote_start(connection: Connection, options: argparse.Namespace) -> None:
@@ -96,20 +108,26 @@ def remote_start(connection: Connection, options: argparse.Namespace) -> None:
         evse=options.evse,
         seconds=options.timeout,
     )
-    _show_result(connection, queued, as_json=options.json)
+    _show_result(connection, queued, options)
 
 
 def remote_stop(connection: Connection, options: argparse.Namespace) -> None:
     """Ask a charging point to end a session."""
     queued = commands.remote_stop(connection, options.session, by=BY, seconds=options.timeout)
-    _show_result(connection, queued, as_json=options.json)
+    _show_result(connection, queued, options)
 
 
-def _show_result(connection: Connection, queued: Queued, *, as_json: bool) -> None:
-    """Wait for a command's answer and show it; what is not accepted is an error."""
+def _show_result(connection: Connection, queued: Queued, options: argparse.Namespace) -> None:
+    """Wait for a command's answer and show it; what is not accepted is an error.
+
+    With --until-done the end of what was accepted is waited for too, and a failure is an error.
+    """
     result = wait(connection, queued.command, queued.seconds)
     name = queued.charging_point
-    if as_json:
+    done = None
+    if options.until_done and result.open:
+        done = wait_done(connection, queued.command, queued.done_seconds)
+    if options.json:
         show_json(
             {
                 "charging_point": name,
@@ -117,14 +135,21 @@ def _show_result(connection: Connection, queued: Queued, *, as_json: bool) -> No
                 "outcome": result.outcome,
                 "detail": result.detail,
                 "answer": result.answer,
+                **({"done": done} if options.until_done else {}),
             }
         )
-    if not result.outcome.accepted:
+    if not result.outcome.accepted and done is not Done.DONE:
         raise OperationError(
             f"{name}: {result.outcome}{f' ({result.detail})' if result.detail else ''}"
         )
-    if not as_json:
-        print_text(_accepted(name, result))
+    if options.until_done and done is not Done.DONE:
+        ended = "goes on" if done is None else f"is {done}"
+        raise OperationError(
+            f"{name}: accepted, and then it {ended}; `commands show "
+            f"{queued.command}` has its progress"
+        )
+    if not options.json:
+        print_text(f"{name}: done" if options.until_done else _accepted(name, result))
 
 
 def _accepted(name: str, result: CommandResult) -> str:

@@ -81,9 +81,15 @@ def show(rows: Sequence[Row], *, as_json: bool, title: str, empty: str) -> None:
     print_text(title)
     for row in rows:
         print()
-        for name, value in row.items():
-            if value is not None:
-                print_text(f"{name.replace('_', ' '):>{max(map(len, row))}}  {_cell(value)}")
+        show_fields(row)
+
+
+def show_fields(row: Row) -> None:
+    """Print one thing, a field a line; what has no value is left out. Objects are JSON."""
+    for name, value in row.items():
+        if value is not None:
+            text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else None
+            print_text(f"{name.replace('_', ' '):>{max(map(len, row))}}  {text or _cell(value)}")
 
 
 def console() -> Console:

@@ -116,7 +116,7 @@ def test_settings_are_read_and_the_answer_is_shown_and_kept(
         "accepted",
         "done",
     )
-    assert main(["commands", "show", str(listed["command"])]) == 0
+    assert main(["commands", "show", "--json", str(listed["command"])]) == 0
     assert json.loads(capsys.readouterr().out)["answer"] == [answer]
     assert main(["commands", "show", "4711"]) == 1
     assert main(["commands", "list", "--limit", "0"]) == 1

@@ -22,7 +22,7 @@ from charging.intents import (
     Recurrency,
     Trigger,
 )
-from cp_backend.ocpp.actions import Outgoing, OutgoingCall
+from cp_backend.ocpp.actions import Exchange, Outgoing, OutgoingCall
 from cp_backend.ocpp.errors import ErrorCode
 from cp_backend.ocpp.times import write_time
 from cp_backend.vocabulary import JsonObject
@@ -74,6 +74,7 @@ _TRIGGERS = {
     Trigger.FIRMWARE_STATUS: "FirmwareStatusNotification",
     Trigger.LOG_STATUS: "DiagnosticsStatusNotification",
 }
+_OF_A_CONNECTOR = (Trigger.STATUS, Trigger.METER_VALUES)
 _CERTIFICATE_USES = {
     CertificateUse.CENTRAL_SYSTEM: "CentralSystemRootCertificate",
     CertificateUse.MANUFACTURER: "ManufacturerRootCertificate",
@@ -263,6 +264,27 @@ def _trigger(intent: intents.TriggerMessage) -> list[OutgoingCall]:
     ]
 
 
+def _triggered(arguments: JsonObject) -> str:
+    """Return the action by which a charging point does what it was asked to send."""
+    message = Trigger(arguments["message"])
+    return "SignCertificate" if message is Trigger.SIGN_CERTIFICATE else _TRIGGERS[message]
+
+
+def _trigger_otherwise(
+    intent: intents.TriggerMessage, exchanges: Sequence[Exchange]
+) -> list[OutgoingCall] | None:
+    """Try the other form once: some models want a connector named, others refuse one."""
+    (action, payload), answer = exchanges[-1]
+    refused = answer is not None and answer.get("status") == "Rejected"
+    if len(exchanges) > 1 or not refused or intent.message not in _OF_A_CONNECTOR:
+        return None
+    if intent.evse_number is None:
+        return [_call(action, **payload, connectorId=1)]
+    if intent.evse_number == 1:
+        return [_call(action, requestedMessage=payload["requestedMessage"])]
+    return None  # without a number it would send another connector's
+
+
 def _update_firmware(intent: intents.UpdateFirmware, request_id: int) -> list[OutgoingCall]:
     if intent.signature is None:
         return [
@@ -400,14 +422,28 @@ def read_error(code: str) -> Outcome:
 
 
 def _row(
-    kind: type[I], plan: Plan[I], read: Callable[[JsonObject], Outcome] = _read_status
+    kind: type[I],
+    plan: Plan[I],
+    read: Callable[[JsonObject], Outcome] = _read_status,
+    *,
+    shown_by: Callable[[JsonObject], str] | None = None,
+    resume: Callable[[I, Sequence[Exchange]], Sequence[OutgoingCall] | None] | None = None,
 ) -> tuple[CommandKind, Outgoing]:
-    def of_arguments(arguments: JsonObject) -> Sequence[OutgoingCall]:
+    def intent_of(arguments: JsonObject) -> I:
         intent = intents.read_intent(kind.kind, arguments)
         assert isinstance(intent, kind)
-        return plan(intent)
+        return intent
 
-    return kind.kind, Outgoing(of_arguments, read)
+    def of_arguments(arguments: JsonObject) -> Sequence[OutgoingCall]:
+        return plan(intent_of(arguments))
+
+    def go_on(
+        arguments: JsonObject, exchanges: Sequence[Exchange]
+    ) -> Sequence[OutgoingCall] | None:
+        assert resume is not None
+        return resume(intent_of(arguments), exchanges)
+
+    return kind.kind, Outgoing(of_arguments, read, shown_by, go_on if resume else None)
 
 
 def _followed(
@@ -440,7 +476,7 @@ OUTGOING: dict[CommandKind, Outgoing] = dict(
         _row(intents.SetProfile, _set_profile),
         _row(intents.ClearProfiles, _clear_profiles),
         _row(intents.ReadSchedule, _read_schedule),
-        _row(intents.TriggerMessage, _trigger),
+        _row(intents.TriggerMessage, _trigger, shown_by=_triggered, resume=_trigger_otherwise),
         _followed(intents.UpdateFirmware, _update_firmware),
         _followed(intents.UploadLog, _upload_log),
         _row(intents.InstallCertificate, _install_certificate),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from charging.command import Done
+from charging.intents import LogKind
 from cp_backend.ocpp.actions import AnyIncoming, Incoming
 from cp_backend.ocpp.v16.core import read_time, write_noted
 from cp_backend.vocabulary import (
@@ -20,12 +22,47 @@ def _request_id(payload: JsonObject) -> int | None:
     return number if isinstance(number, int) and abs(number) < 2**31 else None
 
 
+# Source: OCPP 1.6 sections 7.24, 7.25; of the security extension: 5.3 UploadLogStatusEnumType.
+_ENDS = {
+    "AcceptedCanceled": Done.FAILED,
+    "BadMessage": Done.FAILED,
+    "DownloadFailed": Done.FAILED,
+    "InstallationFailed": Done.FAILED,
+    "InstallVerificationFailed": Done.FAILED,
+    "Installed": Done.DONE,
+    "InvalidSignature": Done.FAILED,
+    "NotSupportedOperation": Done.FAILED,
+    "PermissionDenied": Done.FAILED,
+    "Uploaded": Done.DONE,
+    "UploadFailed": Done.FAILED,
+    "UploadFailure": Done.FAILED,
+}
+
+
+def _report(kind: NoticeKind, payload: JsonObject, log: LogKind | None = None) -> Notice:
+    status = payload["status"]
+    return Notice(
+        kind,
+        status,
+        _request_id(payload),
+        None,
+        {},
+        idle=status == "Idle",
+        ended=_ENDS.get(status),
+        log=log,
+    )
+
+
 def _firmware(payload: JsonObject) -> Notice:
-    return Notice(NoticeKind.FIRMWARE, payload["status"], _request_id(payload), None, {})
+    return _report(NoticeKind.FIRMWARE, payload)
+
+
+def _diagnostics(payload: JsonObject) -> Notice:
+    return _report(NoticeKind.LOG, payload, LogKind.DIAGNOSTICS)
 
 
 def _log(payload: JsonObject) -> Notice:
-    return Notice(NoticeKind.LOG, payload["status"], _request_id(payload), None, {})
+    return _report(NoticeKind.LOG, payload, LogKind.SECURITY)
 
 
 def _security(payload: JsonObject) -> Notice:
@@ -44,7 +81,7 @@ def _write_certificate_request(answer: CertificateRequestAnswer) -> JsonObject:
 
 
 INCOMING: dict[str, AnyIncoming] = {
-    "DiagnosticsStatusNotification": Incoming(_log, write_noted),
+    "DiagnosticsStatusNotification": Incoming(_diagnostics, write_noted),
     "FirmwareStatusNotification": Incoming(_firmware, write_noted),
     "LogStatusNotification": Incoming(_log, write_noted),
     "SecurityEventNotification": Incoming(_security, write_noted),
