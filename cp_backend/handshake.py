@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from ipaddress import ip_address
 
 from websockets.http11 import Request
 
@@ -28,6 +29,7 @@ from cp_backend.opening import (
     read_request,
     requested_path,
 )
+from cp_backend.proxy_protocol import ProxyProtocolError, read_header
 from cp_backend.refusal import Refusal
 from cp_backend.registry import Registry
 from cp_backend.settings import Settings
@@ -92,7 +94,18 @@ class Handshakes:
         self.ready = ready
         self.draining = draining
         self.connection_limit = settings.connection_limit()
+        self._proxies = settings.proxy_networks()
         self.under_way = 0
+
+    def begins_with_header(self, address: str) -> bool:
+        """Return whether a peer is a load balancer that says who is behind a connection."""
+        if not self._proxies:
+            return False
+        try:
+            peer = ip_address(address)
+        except ValueError:
+            return False
+        return any(peer in network for network in self._proxies)
 
     def begin(self, fd: int, address: str) -> None:
         """Begin the handshake of a connected socket. address: of the peer, without port."""
@@ -108,6 +121,7 @@ class Handshake:
         "_buffer",
         "_charging_point_id",
         "_fd",
+        "_header_due",
         "_opening",
         "_request",
         "_shared",
@@ -124,6 +138,7 @@ class Handshake:
         self._request: Request | None = None
         self._opening: Opening | None = None
         self._waiting = False
+        self._header_due = shared.begins_with_header(address)
         shared.under_way += 1
         shared.engine.poller.register(fd, self)
         shared.engine.wheel.schedule(self, shared.settings.handshake_timeout)
@@ -159,6 +174,10 @@ class Handshake:
         if not data:
             self.abort("gone")
             return
+        if self._header_due:
+            data = self._read_header(data)
+            if self._header_due:
+                return
         # Empty lines before a request are to be passed over: RFC 9112 section 2.2.
         self._buffer = (self._buffer + data).lstrip(b"\r\n")
         end = self._buffer.find(_END_OF_HEADERS)
@@ -171,6 +190,26 @@ class Handshake:
         end += len(_END_OF_HEADERS)
         request, self._buffer = self._buffer[:end], self._buffer[end:]
         self._on_request(request)
+
+    def _read_header(self, data: bytes) -> bytes:
+        """Read the load balancer's header; return what follows it."""
+        self._buffer += data
+        try:
+            header = read_header(self._buffer)
+        except ProxyProtocolError as error:
+            log.warning(
+                "connection without a proxy's header",
+                extra={"remote_address": self._address, "error": str(error)},
+            )
+            self._count_refusal("bad header")
+            self.abort("bad header")
+            return b""
+        if header is None:
+            return b""
+        self._header_due = False
+        self._address = header.address or self._address
+        rest, self._buffer = self._buffer[header.length :], b""
+        return rest
 
     def _on_request(self, data: bytes) -> None:
         try:

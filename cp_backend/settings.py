@@ -9,6 +9,7 @@ import os
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from charging.service.settings import LOG_LEVELS, SettingError, SettingsReader, setting
@@ -37,6 +38,11 @@ class Settings:
     tls_key: str = setting("", "PEM private key of the certificate")
     forwarded_hops: int = setting(
         0, "proxies in front whose X-Forwarded-For entries are true; 1 behind a load balancer"
+    )
+    proxy_protocol_from: str = setting(
+        "",
+        "CIDRs of network load balancers, separated by commas; from there each connection must "
+        "begin with a header of the PROXY protocol, version 2, and from elsewhere none may",
     )
     admit_unknown: bool = setting(
         False, "register unknown charging points as they come, without password; for local use"
@@ -99,6 +105,11 @@ class Settings:
         """Return the versions of OCPP that are spoken."""
         return tuple(each.strip() for each in self.ocpp_versions.split(",") if each.strip())
 
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Return from where connections begin with the PROXY protocol. Raises ValueError."""
+        parts = (part.strip() for part in self.proxy_protocol_from.split(","))
+        return tuple(ip_network(part) for part in parts if part)
+
     def connection_limit(self) -> int:
         """Return how many connections a node may hold: the setting, or what files allow."""
         # TLS in the process passes the plain bytes on through a pair of sockets.
@@ -135,6 +146,15 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise SettingError(
             f"{variable('tls_certificate')} and {variable('tls_key')} go together: set both"
+        )
+    try:
+        proxies = settings.proxy_networks()
+    except ValueError as error:
+        raise SettingError(f"{variable('proxy_protocol_from')}: {error}") from None
+    if proxies and settings.tls_certificate:
+        raise SettingError(
+            f"{variable('proxy_protocol_from')} is for load balancers that end TLS, not for "
+            f"{variable('tls_certificate')}"
         )
     versions = settings.spoken_versions()
     if not versions or not set(versions) <= set(VERSIONS):
