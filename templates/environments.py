@@ -61,6 +61,9 @@ class Sizes:
     """Thousandths of a processor for a task; it runs one node a whole one."""
     charging_point_memory: int = 2048
     """MB. A node of 20,000 charging points measures about 100 MB; sockets' buffers are extra."""
+    load_balancer: str = "application"
+    """Or `network`, for charging points: TLS and an address a zone, without HTTP. Chosen when an
+    environment is made; docs/decisions/0053 compares them."""
     architecture: str = "ARM64"
     """Or X86_64; images are built for the same."""
     charging_point_min_tasks: int = 2
@@ -101,6 +104,9 @@ class Sizes:
             charging_point_max_tasks=max(self.charging_point_max_tasks, math.ceil(1.5 * tasks)),
             # ECS rounds down: with less than this it could start no task before one ends.
             charging_point_max_percent=100 + math.ceil(100 / tasks),
+            # A network load balancer has fixed addresses itself.
+            accelerate_charging_points=self.accelerate_charging_points
+            and self.load_balancer == "application",
             database_min_acu=least,
             database_max_acu=most,
             database_connections_limit=int(

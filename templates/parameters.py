@@ -107,6 +107,20 @@ def add_nat_conditions(template: Template) -> None:
     template.add_condition("NatInC", And(Condition(nat_in_b), Condition("ThreeZones")))
 
 
+def add_load_balancer_kind(template: Template) -> None:
+    """Give a template the parameter LoadBalancer, and the condition IsNetwork."""
+    template.add_parameter(
+        Parameter(
+            "LoadBalancer",
+            Type="String",
+            Default="application",
+            AllowedValues=["application", "network"],
+            Description="Kind of the charging points' load balancer",
+        )
+    )
+    template.add_condition("IsNetwork", Equals(Ref("LoadBalancer"), "network"))
+
+
 def add_architecture(template: Template) -> Ref:
     """Give a template the parameter Architecture."""
     return Ref(

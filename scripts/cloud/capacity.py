@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from scripts.cloud.aws import Aws, AwsError
+from scripts.cloud.fleet import sizes_of
 from scripts.cloud.inputs import InputError
 from scripts.cloud.stacks import outputs
 from templates.naming import CHARGING_POINT, camel
@@ -22,6 +23,11 @@ def reserve(aws: Aws, units: int) -> str:
 
     Returns what was done. Raises InputError where the quota is too small.
     """
+    if sizes_of(aws).load_balancer == "network":
+        raise InputError(
+            "a network load balancer grows by itself as fast as connections come; only of an "
+            "application load balancer is capacity reserved"
+        )
     balancer = (
         "--load-balancer-arn",
         outputs(aws, "services")[f"{camel(CHARGING_POINT)}LoadBalancer"],

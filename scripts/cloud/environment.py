@@ -165,16 +165,18 @@ def public_names(aws: Aws) -> list[str]:
     for key, value in stacks.outputs(aws, "accelerator").items():
         if key.endswith(("Addresses", "AcceleratorHost")):
             names += value.split(",")
-    return [name.lower() for name in names]
+    names += stacks.outputs(aws, "network").get("ChargingPointAddresses", "").split(",")
+    return [name.lower() for name in names if name]
 
 
 def print_addresses(aws: Aws) -> None:
     """Print by which addresses the environment is reached, and by which it goes out."""
     found = {name: stacks.outputs(aws, name) for name in stacks.look(aws)}
     services, accelerator = found.get("services", {}), found.get("accelerator", {})
+    fixed = found.get("network", {}).get("ChargingPointAddresses")
     rows = (
         ("charging points connect to", services.get("ChargingPointHost")),
-        ("  or, through firewalls, to", accelerator.get("ChargingPointAddresses")),
+        ("  or, through firewalls, to", fixed or accelerator.get("ChargingPointAddresses")),
         ("the hub calls", accelerator.get("ThirdPartyAddresses")),
         ("the hub is called from", found.get("network", {}).get("NatAddresses")),
     )

@@ -69,11 +69,25 @@ def check(aws: Aws, sizes: Sizes, zones: list[str]) -> None:
 
     Raises InputError with everything that lacks, before anything is made.
     """
+    _check_kind(aws, sizes)
     lacking = [*_zones(aws, sizes, zones), *_quotas(aws, sizes), *rights(aws, _caller(aws))]
     if lacking:
         raise InputError(
             f"the account cannot have {aws.target.environment} yet; it lacks\n  "
             + "\n  ".join(lacking)
+        )
+
+
+def _check_kind(aws: Aws, sizes: Sizes) -> None:
+    """Raise InputError where the environment has a load balancer of the other kind."""
+    services = look(aws).get("services", {})
+    given = {p["ParameterKey"]: p["ParameterValue"] for p in services.get("Parameters", [])}
+    has = given.get("LoadBalancer", "application" if services else sizes.load_balancer)
+    if has != sizes.load_balancer:
+        raise InputError(
+            f"{aws.target.environment} has a load balancer of the kind {has!r}, and "
+            f"templates/environments.py wants {sizes.load_balancer!r}. Another has another "
+            "address; make an environment of another name beside it, and move the charging points"
         )
 
 
@@ -121,7 +135,8 @@ def _quotas(aws: Aws, sizes: Sizes) -> Iterator[str]:
         quotas += [
             Quota(
                 *("ec2", "L-0263D0A3", "elastic IP addresses"),
-                sizes.zones if sizes.nat_per_zone else 1,
+                (sizes.zones if sizes.nat_per_zone else 1)
+                + (sizes.zones if sizes.load_balancer == "network" else 0),
                 lambda: _count(aws, "Addresses", "ec2", "describe-addresses"),
             ),
             Quota(

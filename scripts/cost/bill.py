@@ -167,7 +167,9 @@ class Bill:
             * self._task(self.sizes.charging_point_cpu, self.sizes.charging_point_memory),
             "The hub's tasks": self.sizes.third_party_min_tasks
             * self._task(self.sizes.third_party_cpu, self.sizes.third_party_memory),
-            "Charging points' load balancer": self.load_balancer(),
+            "Charging points' load balancer": self.network_load_balancer(ends_tls=True)
+            if self.sizes.load_balancer == "network"
+            else self.load_balancer(),
             "The hub's load balancer": self._hours("application_load_balancer_hour"),
             "Database: capacity": self.database(),
             "Database: storage and requests": self._storage(),

@@ -71,6 +71,10 @@ Each {tables.lcu["connections"]:,.0f} open WebSockets are a capacity unit of an 
 
 {_table(["Charging points", f"ALB, {kept} LCU kept ready", "ALB", "NLB, it ends TLS", "NLB, nodes end TLS"], _load_balancers(bills, kept))}
 
+The whole environment by either, `load_balancer` in templates/environments.py; with a network load balancer charging points need no accelerator, since it has a fixed address a zone:
+
+{_table(["Charging points", "application", "network", "difference"], _environments(bills))}
+
 ## What is not in it
 
 Taxes, support, discounts (a year's commitment takes about a fifth off tasks and database), the free tier, the pipeline (its minutes, and a load balancer for the service that it tests), buckets, data between zones, the accelerators' own addresses, restoring a backup, backups beyond the database's size.
@@ -128,7 +132,12 @@ def _alternatives(bill: Bill) -> Iterable[list[str]]:
         if abs(difference) >= 1:  # otherwise the environment has it so already
             yield [name, _difference(difference), meaning]
     yield [
-        "an NLB instead of the ALB",
+        '`load_balancer = "network"`: an NLB with fixed addresses and no accelerator',
+        _difference(by_network(bill).total - bill.total),
+        "no 5xx alarm, no mutual TLS there; the charging points keep their addresses",
+    ]
+    yield [
+        "an NLB that hands TCP on",
         _difference(bill.network_load_balancer() - bill.load_balancer()),
         f"nodes end TLS: {tls_gb:.1f} GB of memory each, their own certificates, no X-Forwarded-For",
     ]
@@ -146,6 +155,23 @@ def _alternatives(bill: Bill) -> Iterable[list[str]]:
         _difference(replace(bill, tables=sparse).total - bill.total),
         "coarser curves; MeterValueSampleInterval of the charging points",
     ]
+
+
+def by_network(bill: Bill) -> Bill:
+    """Return the bill of the same fleet behind a network load balancer that ends TLS."""
+    sizes = replace(bill.sizes, load_balancer="network", accelerate_charging_points=False)
+    return replace(bill, sizes=sizes)
+
+
+def _environments(bills: list[Bill]) -> Iterable[list[str]]:
+    for bill in bills:
+        network = by_network(bill)
+        yield [
+            f"{bill.fleet:,}",
+            _amount(bill.total),
+            _amount(network.total),
+            _difference(network.total - bill.total),
+        ]
 
 
 def _load_balancers(bills: list[Bill], kept: int) -> Iterable[list[str]]:

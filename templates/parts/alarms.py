@@ -27,9 +27,9 @@ PROGRAMS = {
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of CloudWatch. dimensions: name → a value, or an intrinsic function."""
+    """A metric of CloudWatch. Namespace and values of dimensions may be intrinsic functions."""
 
-    namespace: str
+    namespace: object
     name: str
     dimensions: Mapping[str, object] = field(default_factory=dict)
     statistic: str = "Sum"

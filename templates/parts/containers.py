@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from troposphere import AWS_NO_VALUE, If, Join, Ref, Sub, ecs
 
@@ -16,6 +17,14 @@ OPEN_FILES = 65_535
 # Not root, and no user that the image knows.
 USER = "10001:10001"
 WITHOUT_COMPUTE_SPECIFICS = {"RequiresCompatibilities": ["FARGATE"], "NetworkMode": "awsvpc"}
+
+
+@dataclass(frozen=True)
+class Only:
+    """A variable's value where a container has the variable only under a condition."""
+
+    condition: str
+    value: object
 
 
 def container(
@@ -32,7 +41,7 @@ def container(
     """Return a container of a task: an image of a service with a command.
 
     secrets: variable → ``valueFrom``; optional_secrets: variable → (condition, ``valueFrom``).
-    name: the service's where empty. more: ports, health check.
+    environment: variable → value, or `Only` with one. name: the service's where empty. more: ports, health check.
     """
     given: list[object] = [ecs.Secret(Name=k, ValueFrom=v) for k, v in sorted(secrets.items())]
     given += [
@@ -50,7 +59,7 @@ def container(
         ),
         Command=command,
         Essential=True,
-        Environment=[ecs.Environment(Name=k, Value=v) for k, v in sorted(environment.items())],
+        Environment=[_variable(k, v) for k, v in sorted(environment.items())],
         Secrets=given,
         User=USER,
         ReadonlyRootFilesystem=True,
@@ -70,6 +79,13 @@ def container(
         ),
         **more,
     )
+
+
+def _variable(name: str, value: object) -> object:
+    if isinstance(value, Only):
+        variable = ecs.Environment(Name=name, Value=value.value)
+        return If(value.condition, variable, Ref(AWS_NO_VALUE))
+    return ecs.Environment(Name=name, Value=value)
 
 
 def secret_key(secret_arn: object, key: str, version: object = "") -> Join:

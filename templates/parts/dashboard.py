@@ -61,7 +61,7 @@ class Board:
             word for name, value in metric.dimensions.items() for word in (name, self.place(value))
         ]
         return [
-            metric.namespace,
+            self.place(metric.namespace),
             metric.name,
             *dimensions,
             {"stat": metric.statistic, "label": label},

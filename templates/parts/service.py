@@ -103,18 +103,68 @@ class Service:
     beside: tuple[ecs.ContainerDefinition, ...] = ()
 
     def add_targets(
-        self, template: Template, balancer: elb.LoadBalancer, port: int
+        self, template: Template, balancer: elb.LoadBalancer, port: int, condition: str = ""
     ) -> elb.TargetGroup:
-        """Add its target group, and the listener of a load balancer that forwards to it."""
+        """Add its target group, and the listener of a load balancer that forwards to it.
+
+        condition: under which there are both; always where empty.
+        """
+        return self._add_targets(
+            template,
+            self.title,
+            port,
+            Ref(balancer),
+            ("HTTP", "HTTPS"),
+            self.target_attributes,
+            {"Condition": condition} if condition else {},
+        )
+
+    def add_network_targets(
+        self, template: Template, balancer: elb.LoadBalancer, port: int, condition: str
+    ) -> elb.TargetGroup:
+        """Add the same for a network load balancer, which ends TLS and speaks no HTTP.
+
+        Who is behind a connection it says in a header of its own, since its sockets have its own
+        addresses. It never cuts what is open: not at the end of the delay, nor when a health
+        check fails.
+        """
+        return self._add_targets(
+            template,
+            f"{self.title}Network",
+            port,
+            Ref(balancer),
+            ("TCP", "TLS"),
+            {
+                "deregistration_delay.connection_termination.enabled": "false",
+                "preserve_client_ip.enabled": "false",
+                "proxy_protocol_v2.enabled": "true",
+                "target_health_state.unhealthy.connection_termination.enabled": "false",
+            },
+            {"Condition": condition},
+        )
+
+    def _add_targets(
+        self,
+        template: Template,
+        title: str,
+        port: int,
+        balancer_arn: object,
+        protocols: tuple[str, str],
+        more_attributes: Mapping[str, object],
+        condition: Mapping[str, str],
+    ) -> elb.TargetGroup:
+        """Add a target group and its listener. protocols: to the targets, and of clients."""
+        to_targets, of_clients = protocols
         group = template.add_resource(
             elb.TargetGroup(
-                f"{self.title}Targets",
+                f"{title}Targets",
                 VpcId=imported("network", "VpcId"),
                 TargetType="ip",
-                Protocol="HTTP",
+                Protocol=to_targets,
                 Port=self.program.port,
                 # Health checks do not speak WebSocket; the service answers HTTP on the same port.
                 # Whether it lives, not whether the database does: ECS replaces what fails this.
+                HealthCheckProtocol="HTTP",
                 HealthCheckPath="/health/live",
                 HealthCheckIntervalSeconds=10,
                 HealthCheckTimeoutSeconds=5,
@@ -125,21 +175,23 @@ class Service:
                     elb.TargetGroupAttribute,
                     {
                         "deregistration_delay.timeout_seconds": str(self.drain_seconds),
-                        **self.target_attributes,
+                        **more_attributes,
                     },
                 ),
                 Tags=tags(self.tag),
+                **condition,
             )
         )
         template.add_resource(
             elb.Listener(
-                f"{self.title}Listener",
-                LoadBalancerArn=Ref(balancer),
+                f"{title}Listener",
+                LoadBalancerArn=balancer_arn,
                 Port=port,
-                Protocol="HTTPS",
+                Protocol=of_clients,
                 SslPolicy=TLS_POLICY,
                 Certificates=[elb.Certificate(CertificateArn=Ref("CertificateArn"))],
                 DefaultActions=[elb.Action(Type="forward", TargetGroupArn=Ref(group))],
+                **condition,
             )
         )
         return group
@@ -148,12 +200,15 @@ class Service:
         self,
         template: Template,
         name: object,
-        group: elb.TargetGroup,
+        group_arn: object,
         deployment: Mapping[str, object],
+        listener: object = None,
         **more: object,
     ) -> ecs.Service:
         """Add its task definition and the ECS service that runs it.
 
+        group_arn: of its targets. listener: the one that forwards to them, where it is not its
+        own or one of several.
         deployment: how tasks are replaced, besides the circuit breaker. more: properties of the
         ECS service.
         """
@@ -178,7 +233,7 @@ class Service:
                     ecs.LoadBalancer(
                         ContainerName=self.program.name,
                         ContainerPort=self.program.port,
-                        TargetGroupArn=Ref(group),
+                        TargetGroupArn=group_arn,
                     )
                 ],
                 NetworkConfiguration=ecs.NetworkConfiguration(
@@ -188,7 +243,12 @@ class Service:
                         Subnets=subnets("Private"),
                     )
                 ),
-                DependsOn=f"{self.title}Listener",
+                **(
+                    # Named here, it is made before, as by DependsOn, which knows no conditions.
+                    {"Metadata": {"Listener": listener}}
+                    if listener
+                    else {"DependsOn": f"{self.title}Listener"}
+                ),
                 Tags=tags(self.tag),
                 **more,
             )
@@ -281,6 +341,41 @@ def add_load_balancer(
             ),
             Tags=tags(tag),
             **more,
+        )
+    )
+
+
+def add_network_load_balancer(
+    template: Template,
+    title: str,
+    tag: str,
+    *,
+    security_group: object,
+    mappings: list[object],
+    protected: object,
+    condition: str,
+) -> elb.LoadBalancer:
+    """Add a network load balancer that is there under a condition.
+
+    mappings: `SubnetMapping`s, a public subnet and an address each.
+    """
+    return template.add_resource(
+        elb.LoadBalancer(
+            f"{title}NetworkLoadBalancer",
+            Type="network",
+            Scheme="internet-facing",
+            SubnetMappings=mappings,
+            SecurityGroups=[security_group],
+            LoadBalancerAttributes=attributes(
+                elb.LoadBalancerAttributes,
+                {
+                    # Connections stay for weeks: a zone with fewer tasks must not fill first.
+                    "load_balancing.cross_zone.enabled": "true",
+                    "deletion_protection.enabled": protected,
+                },
+            ),
+            Tags=tags(tag),
+            Condition=condition,
         )
     )
 

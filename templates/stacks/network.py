@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from troposphere import (
     AWS_NO_VALUE,
+    And,
     Cidr,
+    Condition,
     GetAtt,
     GetAZs,
     If,
@@ -26,7 +28,15 @@ from templates.exports import offer
 from templates.iam.roles import role
 from templates.iam.services import write_logs
 from templates.naming import log_group_name, tags
-from templates.parameters import add_nat_conditions, add_zones, given, log_days, new_template, text
+from templates.parameters import (
+    add_load_balancer_kind,
+    add_nat_conditions,
+    add_zones,
+    given,
+    log_days,
+    new_template,
+    text,
+)
 
 STACK = "network"
 ZONES = ("A", "B", "C")
@@ -105,6 +115,8 @@ def _add_parameters(template: Template) -> None:
         given(template, f"Zone{zone}")
     log_days(template)
     add_nat_conditions(template)
+    add_load_balancer_kind(template)
+    template.add_condition("NetworkInC", And(Condition("IsNetwork"), Condition("ThreeZones")))
 
 
 def _add_zone(
@@ -133,6 +145,15 @@ def _add_zone(
             SubnetId=Ref(f"PublicSubnet{zone}"),
             RouteTableId=Ref(public_routes),
             **optional,
+        )
+    )
+    template.add_resource(
+        ec2.EIP(
+            f"ChargingPointAddress{zone}",
+            Domain="vpc",
+            Tags=tags(f"charging-point-{zone.lower()}"),
+            DependsOn="InternetGatewayAttachment",
+            Condition=_condition_of_address(zone),
         )
     )
     has_nat = {} if zone == "A" else {"Condition": f"NatIn{zone}"}
@@ -226,6 +247,27 @@ def _add_outputs(template: Template, vpc: ec2.VPC) -> None:
             f"The NAT gateway of zone {zone}",
             **({} if zone == "A" else {"Condition": f"NatIn{zone}"}),
         )
+    for zone in ZONES:
+        offer(
+            template,
+            STACK,
+            f"ChargingPointAllocation{zone}",
+            GetAtt(f"ChargingPointAddress{zone}", "AllocationId"),
+            f"The charging points' address in zone {zone}",
+            Condition=_condition_of_address(zone),
+        )
+    template.add_output(
+        Output(
+            "ChargingPointAddresses",
+            Description="The addresses of the charging points' network load balancer",
+            Value=If(
+                "ThreeZones",
+                Join(",", [Ref(f"ChargingPointAddress{zone}") for zone in ZONES]),
+                Join(",", [Ref(f"ChargingPointAddress{zone}") for zone in ZONES[:2]]),
+            ),
+            Condition="IsNetwork",
+        )
+    )
     # No export: nobody imports them, and they may be added to.
     template.add_output(
         Output(
@@ -244,6 +286,10 @@ def _add_outputs(template: Template, vpc: ec2.VPC) -> None:
             ),
         )
     )
+
+
+def _condition_of_address(zone: str) -> str:
+    return "NetworkInC" if zone == "C" else "IsNetwork"
 
 
 def _optional(zone: str) -> dict[str, str]:

@@ -13,7 +13,15 @@ from troposphere import If, Ref, Sub, Template, cloudwatch, logs
 
 from templates.exports import imported
 from templates.naming import CHARGING_POINT, SERVICES, THIRD_PARTY, camel, log_group_name, named
-from templates.parameters import add_nat_conditions, add_zones, given, new_template, number, text
+from templates.parameters import (
+    add_load_balancer_kind,
+    add_nat_conditions,
+    add_zones,
+    given,
+    new_template,
+    number,
+    text,
+)
 from templates.parts.alarms import (
     CHARGING_POINT_METRICS,
     DAY,
@@ -56,10 +64,29 @@ def of_balancer(service: str, name: str, statistic: str = "Sum") -> Metric:
     )
 
 
+def _of_a_network_load_balancer(service: str) -> list[tuple[str, Metric]]:
+    """Return what stands in the same graph where the load balancer is one of the other kind."""
+    dimensions = of_balancer(service, "").dimensions
+    return [
+        (label, Metric("AWS/NetworkELB", name, dimensions))
+        for label, name in (
+            ("new connections (network)", "NewFlowCount_TLS"),
+            ("active connections (network)", "ActiveFlowCount_TLS"),
+            ("capacity units (network)", "ConsumedLCUs"),
+        )
+    ]
+
+
 def of_targets(service: str, name: str, statistic: str = "Sum") -> Metric:
     """Return a metric of a service's tasks, as its load balancer sees them."""
+    # Both kinds of load balancers count healthy targets alike, each in a place of its own.
+    namespace = (
+        If("IsNetwork", "AWS/NetworkELB", "AWS/ApplicationELB")
+        if service == CHARGING_POINT
+        else "AWS/ApplicationELB"
+    )
     return Metric(
-        "AWS/ApplicationELB",
+        namespace,
         name,
         {
             "LoadBalancer": imported("services", f"{camel(service)}LoadBalancerFullName"),
@@ -83,6 +110,7 @@ def build() -> Template:
     """Return the stack's template."""
     template = new_template("VNI observability: alarms, dashboard, saved queries.")
     add_runbook(template)
+    add_load_balancer_kind(template)
     _add_service_alarms(template)
     _add_charging_alarms(template)
     _add_hub_alarms(template)
@@ -386,6 +414,7 @@ def _draw(board: Board) -> None:
             ("5xx of tasks", of_balancer(service, "HTTPCode_Target_5XX_Count")),
             ("5xx of its own", of_balancer(service, "HTTPCode_ELB_5XX_Count")),
             ("capacity units", of_balancer(service, "ConsumedLCUs")),
+            *(_of_a_network_load_balancer(service) if service == CHARGING_POINT else ()),
         )
         board.graph(
             f"{service}: tasks",

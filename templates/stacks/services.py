@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from troposphere import (
+    AWS_NO_VALUE,
+    Condition,
     FindInMap,
     GetAtt,
     If,
     Join,
+    Not,
     Parameter,
     Ref,
     Template,
-    cloudwatch,
     ecs,
 )
 from troposphere import applicationautoscaling as scaling
@@ -23,6 +25,7 @@ from templates.iam.services import be_entered
 from templates.naming import CHARGING_POINT, THIRD_PARTY, service_name
 from templates.parameters import (
     add_architecture,
+    add_load_balancer_kind,
     add_zones,
     new_template,
     number,
@@ -39,16 +42,18 @@ from templates.parts.alarms import (
     alarm,
     own,
 )
-from templates.parts.containers import database_environment, database_secrets
+from templates.parts.containers import Only, database_environment, database_secrets
 from templates.parts.service import (
     PROGRAMS,
     Program,
     Service,
     add_load_balancer,
+    add_network_load_balancer,
     add_task_role,
     policies_of_tasks,
 )
 from templates.stacks.firewall import HTTPS
+from templates.stacks.network import ZONES
 
 STACK = "services"
 CPU_TARGET_PERCENT = 60
@@ -86,6 +91,41 @@ class Live:
     """5xx by design, which count for no alarm."""
 
 
+@dataclass(frozen=True)
+class Balanced:
+    """What the rest of the stack needs to know of a load balancer and its targets."""
+
+    arn: object
+    host: object
+    full_name: object
+    group_arn: object
+    group_full_name: object
+    listener: object
+
+    @classmethod
+    def by(cls, balancer: elb.LoadBalancer, group: elb.TargetGroup) -> Balanced:
+        """Return what is known of these."""
+        return cls(
+            Ref(balancer),
+            GetAtt(balancer, "DNSName"),
+            GetAtt(balancer, "LoadBalancerFullName"),
+            Ref(group),
+            GetAtt(group, "TargetGroupFullName"),
+            Ref(group.title.replace("Targets", "Listener")),
+        )
+
+    def or_if(self, condition: str, other: Balanced) -> Balanced:
+        """Return what is of the other where a condition is true, and of this one elsewhere."""
+        return Balanced(
+            If(condition, other.arn, self.arn),
+            If(condition, other.host, self.host),
+            If(condition, other.full_name, self.full_name),
+            If(condition, other.group_arn, self.group_arn),
+            If(condition, other.group_full_name, self.group_full_name),
+            If(condition, other.listener, self.listener),
+        )
+
+
 def build() -> Template:
     """Return the stack's template."""
     template = new_template("VNI services: charging-point-backend and third-party-backend.")
@@ -99,6 +139,8 @@ def build() -> Template:
 def _add_parameters(template: Template) -> None:
     add_zones(template)
     add_architecture(template)
+    add_load_balancer_kind(template)
+    template.add_condition("IsApplication", Not(Condition("IsNetwork")))
     add_runbook(template)
     hub.add_parameters(template)
     text(template, "CertificateArn", "Certificate of both load balancers, in ACM")
@@ -130,11 +172,18 @@ def _charging_points(template: Template) -> Live:
         settings=program.settings(
             Ref("Environment"),
             PROCESSES=FindInMap("Nodes", Ref("ChargingPointCpu"), "Count"),
+            # A network load balancer appends to no header: what stands in one is the client's.
+            FORWARDED_HOPS=If("IsNetwork", "0", "1"),
+            PROXY_PROTOCOL_FROM=Only("IsNetwork", imported("network", "VpcCidr")),
             DRAIN_TIME=str(NODE_DRAIN_SECONDS),
         )
         # A node asks this group whether it is being drained; no setting of its own, so that images
         # that do not know it start as well.
-        | {"TARGET_GROUP_ARN": Ref("ChargingPointTargets")},
+        | {
+            "TARGET_GROUP_ARN": If(
+                "IsNetwork", Ref("ChargingPointNetworkTargets"), Ref("ChargingPointTargets")
+            )
+        },
     )
 
 
@@ -193,30 +242,24 @@ def _add_service(template: Template, live: Live) -> None:
         health_check=_health_check(program.port),
         beside=live.beside,
     )
-    balancer = add_load_balancer(
-        template,
-        title,
-        program.name,
-        scheme=live.scheme,
-        security_group=imported("firewall", f"{title}LoadBalancer"),
-        idle_seconds=live.idle_seconds,
-        protected=Ref("Protected"),
-    )
-    group = service.add_targets(template, balancer, HTTPS)
-    _offer_load_balancer(template, title, balancer, group)
-    roll_back = _add_alarms(template, live, balancer, group)
+    if program.name == CHARGING_POINT:
+        balanced = _add_either_load_balancer(template, service, live)
+    else:
+        balancer = _add_application_load_balancer(template, live)
+        balanced = Balanced.by(balancer, service.add_targets(template, balancer, HTTPS))
+    _offer_load_balancer(template, title, balanced)
+    roll_back = _add_alarms(template, live, balanced)
     running = service.add_service(
         template,
         service_name(program.name),
-        group,
+        balanced.group_arn,
         {
             "MinimumHealthyPercent": 100,
             "MaximumPercent": live.max_percent,
             # Tasks that start well and serve badly are taken back too.
-            "Alarms": ecs.DeploymentAlarms(
-                Enable=True, Rollback=True, AlarmNames=[Ref(alarm) for alarm in roll_back]
-            ),
+            "Alarms": ecs.DeploymentAlarms(Enable=True, Rollback=True, AlarmNames=roll_back),
         },
+        listener=balanced.listener,
         # No DesiredCount: it belongs to the autoscaling, and a deployment must not reset it.
         # Moving a task for symmetry's sake would disconnect its charging points.
         AvailabilityZoneRebalancing="DISABLED",
@@ -252,14 +295,59 @@ def _health_check(port: int) -> ecs.HealthCheck:
     )
 
 
-def _offer_load_balancer(
-    template: Template, title: str, balancer: elb.LoadBalancer, group: elb.TargetGroup
-) -> None:
+def _add_application_load_balancer(
+    template: Template, live: Live, **condition: str
+) -> elb.LoadBalancer:
+    program = live.program
+    return add_load_balancer(
+        template,
+        program.title,
+        program.name,
+        scheme=live.scheme,
+        security_group=imported("firewall", f"{program.title}LoadBalancer"),
+        idle_seconds=live.idle_seconds,
+        protected=Ref("Protected"),
+        **condition,
+    )
+
+
+def _add_either_load_balancer(template: Template, service: Service, live: Live) -> Balanced:
+    """Add the charging points' load balancer of the environment's kind."""
+    title = service.title
+    application = _add_application_load_balancer(template, live, Condition="IsApplication")
+    network = add_network_load_balancer(
+        template,
+        title,
+        service.tag,
+        security_group=imported("firewall", f"{title}LoadBalancer"),
+        mappings=[
+            *(_mapping(zone) for zone in ZONES[:2]),
+            If("ThreeZones", _mapping(ZONES[2]), Ref(AWS_NO_VALUE)),
+        ],
+        protected=Ref("Protected"),
+        condition="IsNetwork",
+    )
+    return Balanced.by(
+        application, service.add_targets(template, application, HTTPS, "IsApplication")
+    ).or_if(
+        "IsNetwork",
+        Balanced.by(network, service.add_network_targets(template, network, HTTPS, "IsNetwork")),
+    )
+
+
+def _mapping(zone: str) -> elb.SubnetMapping:
+    return elb.SubnetMapping(
+        SubnetId=imported("network", f"PublicSubnet{zone}"),
+        AllocationId=imported("network", f"ChargingPointAllocation{zone}"),
+    )
+
+
+def _offer_load_balancer(template: Template, title: str, balanced: Balanced) -> None:
     for name, value, description in (
-        ("LoadBalancer", Ref(balancer), "ARN of the load balancer"),
-        ("Host", GetAtt(balancer, "DNSName"), "Its name in DNS"),
-        ("LoadBalancerFullName", GetAtt(balancer, "LoadBalancerFullName"), "Its name in metrics"),
-        ("TargetsFullName", GetAtt(group, "TargetGroupFullName"), "Its targets' name in metrics"),
+        ("LoadBalancer", balanced.arn, "ARN of the load balancer"),
+        ("Host", balanced.host, "Its name in DNS"),
+        ("LoadBalancerFullName", balanced.full_name, "Its name in metrics"),
+        ("TargetsFullName", balanced.group_full_name, "Its targets' name in metrics"),
     ):
         offer(template, STACK, f"{title}{name}", value, description)
 
@@ -291,39 +379,53 @@ def _add_scaling_by_connections(template: Template) -> None:
     )
 
 
-def _add_alarms(
-    template: Template, live: Live, balancer: elb.LoadBalancer, group: elb.TargetGroup
-) -> list[cloudwatch.Alarm]:
-    at_balancer = {"LoadBalancer": GetAtt(balancer, "LoadBalancerFullName")}
-    at_targets = {**at_balancer, "TargetGroup": GetAtt(group, "TargetGroupFullName")}
-    return [
-        alarm(
-            template,
-            f"{live.program.name}-tasks-unhealthy",
-            f"Tasks of the {live.program.name} service have been unhealthy for three minutes",
-            Metric("AWS/ApplicationELB", "UnHealthyHostCount", at_targets, "Maximum"),
-            0,
-            periods=3,
+def _add_alarms(template: Template, live: Live, balanced: Balanced) -> list[object]:
+    """Add the alarms that take a deployment back; return their names."""
+    title = live.program.title
+    # A network load balancer knows no HTTP.
+    at_balancer = {"LoadBalancer": GetAtt(f"{title}LoadBalancer", "LoadBalancerFullName")}
+    at_targets = {
+        **at_balancer,
+        "TargetGroup": GetAtt(f"{title}Targets", "TargetGroupFullName"),
+    }
+    charging_points = live.program.name == CHARGING_POINT
+    unhealthy = alarm(
+        template,
+        f"{live.program.name}-tasks-unhealthy",
+        f"Tasks of the {live.program.name} service have been unhealthy for three minutes",
+        Metric(
+            If("IsNetwork", "AWS/NetworkELB", "AWS/ApplicationELB")
+            if charging_points
+            else "AWS/ApplicationELB",
+            "UnHealthyHostCount",
+            {"LoadBalancer": balanced.full_name, "TargetGroup": balanced.group_full_name},
+            "Maximum",
         ),
-        alarm(
-            template,
-            f"{live.program.name}-5xx",
-            f"The {live.program.name} service has answered many requests with 5xx",
-            {
-                "tasks": Metric("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", at_targets),
-                "balancer": Metric("AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", at_balancer),
-                **live.refusals,
-            },
-            live.errors_in_five_minutes,
-            # Without an error there is no metric, and a sum with nothing is nothing.
-            expression="FILL(tasks, 0) + FILL(balancer, 0)"
-            + "".join(f" - FILL({refused}, 0)" for refused in live.refusals),
-            period=FIVE_MINUTES,
-            # A node counts its refusals a minute later than the load balancer its answers: of a
-            # burst at the end of a period they would be missing in it.
-            periods=2 if live.refusals else 1,
-        ),
-    ]
+        0,
+        periods=3,
+    )
+    errors = alarm(
+        template,
+        f"{live.program.name}-5xx",
+        f"The {live.program.name} service has answered many requests with 5xx",
+        {
+            "tasks": Metric("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", at_targets),
+            "balancer": Metric("AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", at_balancer),
+            **live.refusals,
+        },
+        live.errors_in_five_minutes,
+        # Without an error there is no metric, and a sum with nothing is nothing.
+        expression="FILL(tasks, 0) + FILL(balancer, 0)"
+        + "".join(f" - FILL({refused}, 0)" for refused in live.refusals),
+        period=FIVE_MINUTES,
+        # A node counts its refusals a minute later than the load balancer its answers: of a
+        # burst at the end of a period they would be missing in it.
+        periods=2 if live.refusals else 1,
+        **({"Condition": "IsApplication"} if charging_points else {}),
+    )
+    if charging_points:
+        return [Ref(unhealthy), If("IsNetwork", Ref(AWS_NO_VALUE), Ref(errors))]
+    return [Ref(unhealthy), Ref(errors)]
 
 
 def _add_scaling(template: Template, live: Live, running: ecs.Service) -> None:

@@ -232,7 +232,7 @@ def _add_test_service(
     service.add_service(
         template,
         name_of_test_service(program.name),
-        group,
+        Ref(group),
         {"MinimumHealthyPercent": 100, "MaximumPercent": 200},
         # Its database does not exist before this stack does; who deploys the stack makes it,
         # and then wants a task.

@@ -394,6 +394,28 @@ def _update_target(
     return _target["update"](physical, old, new, stack)
 
 
+_BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+_balancers = provisioners._RESOURCE_HANDLERS[_BALANCER]
+
+
+def _create_balancer(
+    logical: str, properties: dict[str, Any], stack: str
+) -> tuple[str, dict[str, Any]]:
+    """Create a load balancer; one of a network has an address of ours in each subnet."""
+    mappings = properties.get("SubnetMappings", [])
+    for mapping in mappings:
+        if mapping["SubnetId"] not in ec2._subnets:
+            raise ValueError(f"The subnet ID '{mapping['SubnetId']}' is not valid")
+        address = ec2._addresses[mapping["AllocationId"]]
+        if address.get("AssociationId"):
+            raise ValueError(f"The allocation ID '{mapping['AllocationId']}' is in use")
+        address["AssociationId"] = f"eipassoc-{next(_numbers):017x}"
+    if mappings:
+        properties = properties | {"Subnets": [mapping["SubnetId"] for mapping in mappings]}
+    physical, attributes = _balancers["create"](logical, properties, stack)
+    return str(physical), attributes
+
+
 def describe_scaling(action: str) -> dict[str, Any]:
     """Answer Application Auto Scaling's DescribeScalableTargets or DescribeScalingPolicies."""
     kind, title = {
@@ -433,6 +455,7 @@ HANDLERS: dict[str, dict[str, Any]] = {
         "create": _create_membership,
         "delete": _delete_membership,
     },
+    _BALANCER: _balancers | {"create": _create_balancer},
     _MATH: _alarms | {"create": _create_alarm, "update": _update_alarm, "delete": _delete_alarm},
     "AWS::ECS::Service": _services | {"create": _create_service},
     "AWS::ECS::TaskDefinition": _definitions

@@ -33,6 +33,20 @@ def test_connections_are_what_an_application_load_balancer_bills():
     assert bill.network_load_balancer(ends_tls=True) < bill.load_balancer()
 
 
+@pytest.mark.parametrize("fleet", page.FLEETS)
+def test_both_kinds_of_load_balancers_have_their_bill(fleet):
+    bill = Bill.of(TABLES, "production", fleet)
+    network = page.by_network(bill)
+    parts, others = bill.parts(), network.parts()
+    assert {part for part in parts if parts[part] != others[part]} == {
+        "Charging points' load balancer",
+        "Accelerators",
+    }
+    balancer = bill.cells * bill.network_load_balancer(ends_tls=True)
+    assert others["Charging points' load balancer"] == pytest.approx(balancer)
+    assert network.total < bill.total
+
+
 def test_no_capacity_is_kept_ready_unless_somebody_asks():
     bill = Bill.of(TABLES, "production", 1_000)
     assert bill.reserved_units == 0

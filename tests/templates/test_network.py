@@ -21,8 +21,8 @@ def test_what_a_third_zone_brings_depends_on_it(resources):
         for name, resource in resources.items()
         if name.endswith("C") or "RoutesC" in name
     }
-    assert len(in_c) == 8
-    assert set(in_c.values()) == {"ThreeZones", "NatInC"}
+    assert len(in_c) == 9
+    assert set(in_c.values()) == {"ThreeZones", "NatInC", "NetworkInC"}
 
 
 def test_only_public_subnets_lead_straight_out(resources):

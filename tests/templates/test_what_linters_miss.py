@@ -9,6 +9,7 @@ import third_party_backend.settings
 from templates.__main__ import STACKS
 from templates.environments import ENVIRONMENTS, Sizes, sizes
 
+CP = "charging-point"
 TEMPLATES = {name: module.build().to_dict() for name, module in STACKS.items()}
 # Of these actions AWS knows no resource that could be named (the service authorization reference).
 WITHOUT_RESOURCE = {
@@ -65,6 +66,15 @@ def containers():
     ]
 
 
+def environment_of(container):
+    """A container's variables, those too that it has only under a condition."""
+    return {
+        one["Name"]: one["Value"]
+        for one in walk(container["Environment"])
+        if {"Name", "Value"} <= one.keys()
+    }
+
+
 def attributes(properties, field):
     return {a["Key"]: a["Value"] for a in properties[field]}
 
@@ -76,13 +86,13 @@ def test_containers(task, container):
     assert container["ReadonlyRootFilesystem"] is True
     assert container["User"].split(":")[0] not in ("", "0", "root")
     secret = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY$")
-    assert not [e["Name"] for e in container["Environment"] if secret.search(e["Name"])]
+    assert not [name for name in environment_of(container) if secret.search(name)]
 
 
 @pytest.mark.parametrize(("task", "container"), containers())
 def test_what_a_container_sets_is_a_setting(task, container):
     """An unknown variable of ours keeps a program from starting."""
-    named = {e["Name"] for e in container["Environment"]}
+    named = set(environment_of(container))
     named |= {s["Name"] for s in walk(container["Secrets"]) if "ValueFrom" in s}
     for module in (cp_backend.settings, third_party_backend.settings):
         known = {variable for variable, _, _ in module.table()}
@@ -98,9 +108,10 @@ def test_a_stop_fits_into_its_time():
     }
     assert all(0 < delay <= 3600 for delay in delays.values())
     settings_of_a_node = cp_backend.settings.Settings()
+    assert delays["ChargingPointNetworkTargets"] == delays["ChargingPointTargets"]
     for part in ("ChargingPoint", "ChargingPointTest"):
         (container,) = [c for t, c in containers() if t == f"{part}Task"]
-        variables = {e["Name"]: e["Value"] for e in container["Environment"]}
+        variables = environment_of(container)
         drain = float(variables["CP_BACKEND_DRAIN_TIME"])
         assert drain + cp_backend.settings.Settings().close_timeout < container["StopTimeout"]
         # ECS sends SIGTERM only after the delay, at whose end the load balancer cuts what is open.
@@ -118,6 +129,24 @@ def test_a_load_balancer_outwaits_its_clients():
     assert idle["ChargingPointLoadBalancer"] > 2 * settings.ping_interval
     # The hub waits ten seconds for an answer.
     assert idle["ThirdPartyLoadBalancer"] > 10
+
+
+def test_a_network_load_balancer_cuts_nothing_and_says_who_connects():
+    (group,) = [
+        g
+        for _, name, g in resources("ElasticLoadBalancingV2::TargetGroup")
+        if name == "ChargingPointNetworkTargets"
+    ]
+    said = attributes(group, "TargetGroupAttributes")
+    assert said["proxy_protocol_v2.enabled"] == "true"
+    assert said["deregistration_delay.connection_termination.enabled"] == "false"
+    assert said["target_health_state.unhealthy.connection_termination.enabled"] == "false"
+    (container,) = [c for t, c in containers() if t == "ChargingPointTask" and c["Name"] == CP]
+    variables = environment_of(container)
+    # Of the two ways to learn a client's address a node has the one of its load balancer alone.
+    assert variables["CP_BACKEND_FORWARDED_HOPS"] == {"Fn::If": ["IsNetwork", "0", "1"]}
+    (entry,) = [one["Fn::If"] for one in container["Environment"] if "PROXY_PROTOCOL" in str(one)]
+    assert (entry[0], entry[2]) == ("IsNetwork", {"Ref": "AWS::NoValue"})
 
 
 def test_tasks_are_targets_by_address():
