@@ -79,6 +79,15 @@ class LogKind(StrEnum):
     SECURITY = "security"
 
 
+class PasswordSpelling(StrEnum):
+    """How a password is written to a charging point."""
+
+    HEX = "hex"
+    """As OCPP 1.6 has it: its bytes in hex, which the charging point decodes for its header."""
+    TEXT = "text"
+    """As it is, for models that use what they are sent."""
+
+
 class CertificateUse(StrEnum):
     """What a root certificate is installed for."""
 
@@ -412,11 +421,16 @@ class SetCertificate(Intent):
 
 @dataclass(frozen=True, slots=True)
 class SetPassword(Intent):
-    """Give a charging point a new password; ours changes when it accepts."""
+    """Give a charging point a new password.
+
+    Ours changes when it accepts; the one before stays valid for an hour. spelling: versions after
+    1.6 have text only.
+    """
 
     kind = CommandKind.SET_PASSWORD
     secrets = frozenset({"password"})
     password: str
+    spelling: PasswordSpelling = PasswordSpelling.HEX
 
     def __post_init__(self) -> None:
         _check(8 <= len(self.password.encode()) <= 64, "password", "must have 8 to 64 bytes")

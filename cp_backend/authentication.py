@@ -26,7 +26,13 @@ def authenticate(headers: Headers, charging_point_id: str, admitted: Admitted) -
         raise _unauthorized("no credentials", "Basic credentials are needed")
     user, password = credentials
     # The user's name comes second so that a refusal takes the same time either way.
-    matches = password_matches(password, admitted.password_salt, admitted.password_hash)
+    matches = any(
+        password_matches(password, salt, expected)
+        for salt, expected in (
+            (admitted.password_salt, admitted.password_hash),
+            *admitted.other_passwords,
+        )
+    )
     if not (matches and user == charging_point_id.encode()):
         raise _unauthorized("bad credentials", "wrong user or password")
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from psycopg.rows import class_row
 
 from charging.credential import hash_password, new_password, new_salt
-from charging.database import audit
+from charging.database import audit, passwords
 from charging.database.audit import Asker
 from charging.database.connection import Connection
 from charging.database.presence import is_alive
@@ -89,6 +89,7 @@ def renew_password(connection: Connection, charging_point: str, *, by: Asker) ->
         )
         if changed.rowcount == 0:
             raise unknown(charging_point)
+        passwords.forget(connection, charging_point)
         audit.write(connection, by, "renew_password", charging_point, {})
     return Credential(charging_point, password)
 

@@ -28,10 +28,10 @@ from charging.command import (
     CommandState,
     Outcome,
 )
-from charging.database import audit
+from charging.database import audit, passwords
 from charging.database.audit import Asker
 from charging.database.connection import AsyncCursor, Connection, listen
-from charging.intents import INTENTS, Intent
+from charging.intents import INTENTS, Intent, SetPassword
 
 POLL_SECONDS = 0.5
 NO_NODE = CommandResult(Outcome.OFFLINE, "no node has its connection")
@@ -242,6 +242,8 @@ def ask(
     if row is None:
         return _asked_before(connection, charging_point_id, intent, str(idempotency_key))
     command_id: int = row[0]
+    if isinstance(intent, SetPassword):
+        passwords.offer(connection, charging_point_id, command_id, intent.password.encode())
     shown = {name: value for name, value in arguments.items() if name not in intent.secrets}
     detail = {"command": command_id, "arguments": shown}
     audit.write(connection, by, intent.kind.value, charging_point_id, detail)

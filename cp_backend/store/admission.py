@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from charging.command import CommandKind
-from charging.database import following
+from charging.database import following, passwords
 from charging.database.connection import AsyncCursor
 from charging.database.following import Finished
 from cp_backend.committer import Committer, OnResult
@@ -22,6 +22,7 @@ class Admitted:
     boot_status: what its last boot was answered, as far as it still holds; None: it never booted.
     ocpp_versions: that it may speak; None: whatever the node speaks. strict: what deviates from
     the standard is refused. time_zone: of times that it sends without one, as IANA names it.
+    other_passwords: salts and hashes of those that count too, while one takes another's place.
     """
 
     password_salt: bytes | None
@@ -30,6 +31,7 @@ class Admitted:
     ocpp_versions: tuple[str, ...] | None
     strict: bool = False
     time_zone: str = "UTC"
+    other_passwords: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class Admission:
@@ -67,7 +69,14 @@ class Admission:
             [list(charging_point_ids)],
             binary=True,
         )
-        known = {row[0]: _Known(*row).admitted() async for row in cursor}
+        rows = [_Known(*row) async for row in cursor]
+        others = await passwords.look_up(cursor, charging_point_ids)
+        known = {
+            row.charging_point_id: replace(
+                row.admitted(), other_passwords=tuple(others.get(row.charging_point_id, ()))
+            )
+            for row in rows
+        }
         return [known.get(charging_point_id) for charging_point_id in charging_point_ids]
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from charging.command import CommandKind, CommandResult
-from charging.database import commands, following
+from charging.database import commands, following, passwords
 from charging.database.commands import Claimed
 from charging.database.connection import AsyncCursor
 from cp_backend.committer import Committer, OnResult
@@ -91,6 +91,9 @@ async def ask_to_boot(cursor: AsyncCursor, charging_point_ids: Sequence[str]) ->
 async def answer_commands(cursor: AsyncCursor, answered: Sequence[Answered]) -> Sequence[bool]:
     """Write results to commands whose askers still wait, and wake them."""
     in_time = await commands.answer(cursor, [(each.command_id, each.result) for each in answered])
+    await _settle_passwords(
+        cursor, [each for each in answered if each.kind is CommandKind.SET_PASSWORD]
+    )
     switched = [
         each.charging_point_id
         for each in answered
@@ -100,6 +103,19 @@ async def answer_commands(cursor: AsyncCursor, answered: Sequence[Answered]) -> 
         # What is as it was asked to be needs no change, and so reports none.
         await following.finish_availability(cursor, switched)
     return [each.command_id in in_time for each in answered]
+
+
+async def _settle_passwords(cursor: AsyncCursor, answered: Sequence[Answered]) -> None:
+    """Take passwords that were accepted, and forget those that were refused.
+
+    Whether the asker still waited does not matter: the charging point has taken it or has not.
+    """
+    taken = [each.command_id for each in answered if each.result.outcome.accepted]
+    refused = [each.command_id for each in answered if not each.result.open]
+    if taken:
+        await passwords.take(cursor, taken)
+    if refused:
+        await passwords.withdraw(cursor, refused)
 
 
 async def finish_commands(cursor: AsyncCursor, command_ids: Sequence[int]) -> Sequence[None]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from charging.database import commands, following
+from charging.database import commands, following, passwords
 from charging.database.connection import AsyncCursor
 from charging.database.presence import forget_silent_nodes
 from cp_backend.committer import Committer, OnResult
@@ -200,6 +200,7 @@ async def write_heartbeats(cursor: AsyncCursor, beats: Sequence[Heartbeat]) -> S
     await forget_silent_nodes(cursor)
     await commands.expire(cursor)
     await following.forget(cursor)
+    await passwords.purge(cursor)
     return known
 
 

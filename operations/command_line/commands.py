@@ -10,6 +10,7 @@ from charging.command import CommandResult, Done, Outcome
 from charging.database.commands import wait
 from charging.database.connection import Connection
 from charging.database.following import wait_done
+from charging.intents import PasswordSpelling
 from operations import commands
 from operations.command_line import intents
 from operations.command_line.asker import BY
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     stop = actions.add_parser("remote-stop", parents=[common, timing], help="let it end a session")
     stop.add_argument("session", type=int)
     stop.set_defaults(run=remote_stop)
+    _add_rotate(actions, [common, timing])
     for kind in intents.KINDS:
         text = intents.describe(kind)
         asking = actions.add_parser(
@@ -64,6 +66,27 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     )
     showing.add_argument("command", type=int)
     showing.set_defaults(run=show_one)
+
+
+def _add_rotate(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    parents: list[argparse.ArgumentParser],
+) -> None:
+    rotate = actions.add_parser(
+        "rotate-password",
+        parents=parents,
+        help="give a charging point a new password, which is shown to nobody",
+        description="Give a charging point a new password, which is shown to nobody. Ours changes"
+        " when it accepts; the one before stays valid for an hour.",
+    )
+    rotate.add_argument("charging_point")
+    rotate.add_argument(
+        "--spelling",
+        choices=[each.value for each in PasswordSpelling],
+        default=PasswordSpelling.HEX.value,
+        help="how it is written to the charging point (default: hex, as OCPP 1.6 has it)",
+    )
+    rotate.set_defaults(run=rotate_password)
 
 
 def ask(connection: Connection, options: argparse.Namespace) -> None:
@@ -114,6 +137,18 @@ def remote_start(connection: Connection, options: argparse.Namespace) -> None:
 def remote_stop(connection: Connection, options: argparse.Namespace) -> None:
     """Ask a charging point to end a session."""
     queued = commands.remote_stop(connection, options.session, by=BY, seconds=options.timeout)
+    _show_result(connection, queued, options)
+
+
+def rotate_password(connection: Connection, options: argparse.Namespace) -> None:
+    """Give a charging point a new password."""
+    queued = commands.rotate_password(
+        connection,
+        options.charging_point,
+        by=BY,
+        spelling=PasswordSpelling(options.spelling),
+        seconds=options.timeout,
+    )
     _show_result(connection, queued, options)
 
 

@@ -99,7 +99,7 @@ async def test_a_password_stands_nowhere_once_its_command_has_ended(database, no
     else:
         database.execute("UPDATE commands SET deadline = now() - interval '1 second'")
         await node(commands.expire)
-    assert row(database, number)["arguments"] == {}
+    assert row(database, number)["arguments"] == {"spelling": "hex"}
     (entry,) = audit.read(database, limit=1)
     assert "horse" not in str(entry)
 

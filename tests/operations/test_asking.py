@@ -57,7 +57,11 @@ def typed(kind, *words):
             [json.dumps(PROFILE), "--evse-number", "1"],
             {"profile": PROFILE, "evse_number": 1},
         ),
-        (CommandKind.SET_PASSWORD, ["correct horse"], {"password": "correct horse"}),
+        (
+            CommandKind.SET_PASSWORD,
+            ["correct horse"],
+            {"password": "correct horse", "spelling": "hex"},
+        ),
         (
             CommandKind.CALL,
             ["ClearCache", '{"customData": 1}'],

@@ -17,6 +17,7 @@ from charging.intents import (
     Intent,
     LocalListEntry,
     LogKind,
+    PasswordSpelling,
     Profile,
     ProfilePurpose,
     Recurrency,
@@ -143,6 +144,8 @@ def _read_settings(intent: intents.ReadSettings) -> list[OutgoingCall]:
 
 
 def _write_settings(intent: intents.WriteSettings) -> list[OutgoingCall]:
+    if any(name.lower() == "authorizationkey" for name in intent.values):
+        raise ValueError("values.AuthorizationKey: is a password, which set-password changes")
     return [
         _call("ChangeConfiguration", key=name, value=value) for name, value in intent.values.items()
     ]
@@ -370,9 +373,9 @@ def _set_certificate(intent: intents.SetCertificate) -> list[OutgoingCall]:
 
 
 def _set_password(intent: intents.SetPassword) -> list[OutgoingCall]:
-    # Hex, as the key is told over OCPP; the charging point decodes it for its header. Source:
-    # OCPP-J 1.6 section 6.2.2.
-    key = intent.password.encode().hex()
+    # Source for hex: OCPP-J 1.6 section 6.2.2.
+    in_hex = intent.spelling is PasswordSpelling.HEX
+    key = intent.password.encode().hex() if in_hex else intent.password
     return [_call("ChangeConfiguration", key="AuthorizationKey", value=key)]
 
 
