@@ -16,7 +16,7 @@ PRODUCTION_NAME = "production"
 DEFAULT_FLEET = 1_000
 """Charging points that an environment is made for where nothing else was asked for."""
 CELL_CHARGING_POINTS = 100_000
-"""The largest fleet of one environment: as many as were measured. docs/cells.md has what follows."""
+"""The largest fleet of one environment: as many as were measured; then docs/cells.md."""
 
 # Capacity units of the database's writer for so many charging points: at least, at most. What one
 # unit takes was not measured on Aurora; 32 for 100,000 leaves room for a storm and a slow query.

@@ -99,7 +99,7 @@ def add_zones(template: Template) -> None:
 
 
 def add_nat_conditions(template: Template) -> None:
-    """Give a template with `add_zones` the parameter NatPerZone and its conditions NatInB, NatInC."""
+    """Give a template with `add_zones` the parameter NatPerZone; conditions NatInB, NatInC."""
     nat_in_b = switch(
         template, "NatPerZone", False, "A NAT gateway in each zone; otherwise one for all"
     )

@@ -25,7 +25,8 @@ def is_allowed(
     """Return whether policies allow an action on a resource.
 
     context: condition key → value of the request; keys are compared without regard to case, and
-    a key that is not there fulfils nothing but Null. boundary: must allow it too, where there is one.
+    a key that is not there fulfils nothing but Null. boundary: must allow it
+    too, where there is one.
     """
     if not _decide(policies, action, resource, context):
         return False

@@ -1,8 +1,9 @@
 """Commands in the database: asked for, taken by a node, answered, or expired.
 
-Only this module and `following`, which ends what was asked, write to `commands`. A row is queued with a NOTIFY for the nodes; the node that
-holds the charging point's socket claims it; its answer, with a NOTIFY, ends the wait. Every wait
-polls as well: a lost notification costs POLL_SECONDS, never a command or an answer.
+Only this module and `following`, which ends what was asked, write to `commands`. A row is queued
+with a NOTIFY for the nodes; the node that holds the charging point's socket claims it; its
+answer, with a NOTIFY, ends the wait. Every wait polls as well: a lost notification costs
+POLL_SECONDS, never a command or an answer.
 """
 
 from __future__ import annotations

@@ -286,7 +286,7 @@ class Station:
         self._rest()
 
     def _answers(self, text: bytes) -> bool:
-        """Return whether a text answers the call in flight; nearly all are written without spaces."""
+        """Return whether a text answers the call in flight; nearly all come without spaces."""
         if text.startswith(b'"%s",' % self._message_id, 3):
             return True
         frame = json.loads(text)

@@ -55,7 +55,7 @@ _NOTHING = object()
 
 
 class Tolerance(NamedTuple):
-    """How a charging point is read. strict: what deviates is refused. zone: of times without one."""
+    """How a charging point is read. strict: refuse what deviates. zone: of times without one."""
 
     strict: bool = False
     zone: tzinfo = UTC

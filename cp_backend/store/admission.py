@@ -65,7 +65,8 @@ class Admission:
             )
         await cursor.execute(
             "SELECT charging_point_id, password_salt, password_hash, boot_status, registration,"
-            " ocpp_versions, strict, time_zone FROM charging_points WHERE charging_point_id = ANY(%s)",
+            " ocpp_versions, strict, time_zone FROM charging_points"
+            " WHERE charging_point_id = ANY(%s)",
             [list(charging_point_ids)],
             binary=True,
         )

@@ -69,7 +69,8 @@ WITH reported AS (
         status_at = excluded.status_at
 ), happened AS (
     SELECT %(kind)s AS kind, reported.charging_point_id,
-           jsonb_build_object('evse_number', reported.evse_number, 'state', CASE reported.state WHEN 'unknown'
+           jsonb_build_object('evse_number', reported.evse_number, 'state',
+                              CASE reported.state WHEN 'unknown'
                                   THEN coalesce(before.state, 'unknown') ELSE reported.state END,
                               'status', reported.status, 'error_code', reported.error_code)
                AS payload,

@@ -218,8 +218,8 @@ def _page(costs: list[Cost], rows: list[Target], options: argparse.Namespace) ->
         *(row.row() for row in rows),
         "",
         (
-            "Server CPU and memory (PSS above the empty server's), and in parentheses how many times"
-            " the node's:"
+            "Server CPU and memory (PSS above the empty server's), and in parentheses how many"
+            " times the node's:"
         ),
         "",
         (

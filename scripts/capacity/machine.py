@@ -79,7 +79,10 @@ def describe() -> str:
         "CPU of unknown make",
     )
     cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores ({model}), {memory_kib / 2**20:.0f} GiB, Linux {os.uname().release.partition('-')[0]}"
+    return (
+        f"{cores} cores ({model}), {memory_kib / 2**20:.0f} GiB, "
+        f"Linux {os.uname().release.partition('-')[0]}"
+    )
 
 
 @dataclass

@@ -82,10 +82,11 @@ def _page(result: Result, rows: list[Target], missed: list[Target], image: str, 
             "",
             (
                 f"One run of `{command}` on {datetime.now(UTC):%Y-%m-%d}; every figure is from it."
-                f" The machine: {describe()}. PostgreSQL, {result.processes} nodes and the simulator"
-                " shared it, and other work may have too: times and rates are at most what they could"
-                " be, CPU is counted in seconds of CPU and not of the clock. `make compare-peers`"
-                " holds a node against other servers ([comparison](capacity-peers.md))."
+                f" The machine: {describe()}. PostgreSQL, {result.processes} nodes and the"
+                " simulator shared it, and other work may have too: times and rates are at most"
+                " what they could be, CPU is counted in seconds of CPU and not of the clock."
+                " `make compare-peers` holds a node against other servers"
+                " ([comparison](capacity-peers.md))."
             ),
             "",
             *([note, ""] if note else []),

@@ -162,7 +162,7 @@ class Certificates:
         return file
 
     def remove(self) -> None:
-        """Delete certificate and authority; a protected environment's can be restored for 30 days."""
+        """Delete certificate and authority; a protected environment's stay restorable 30 days."""
         if self.arn:
             self._unless_gone("acm", "delete-certificate", "--certificate-arn", self.arn)
             self._unless_gone("ssm", "delete-parameter", "--name", self._parameter)

@@ -92,7 +92,7 @@ def deploy_service(aws: Aws, service: str, tag: str) -> None:
     """Build, push, migrate if need be, update one service, wait until it is stable.
 
     Migrations run from the charging points' image. Raises InputError where the other service needs
-    what only they bring, and StackError, like `create_accelerator`, where there are no services yet.
+    what only they bring, and StackError, like `create_accelerator`, where no services are yet.
     """
     stacks.outputs(aws, "services")
     if service != CHARGING_POINT and migration.is_needed(aws, tag):

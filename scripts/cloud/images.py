@@ -121,7 +121,7 @@ def build(image: Image, name: str, engine: str, wanted_platform: str | None = No
 
 
 def find_engine(variables: Mapping[str, str] = os.environ) -> str:
-    """Return a container engine that works, CONTAINER's or the first there is. Raises InputError."""
+    """Return an engine that works, CONTAINER's or the first there is. Raises InputError."""
     wanted = variables.get("CONTAINER")
     if wanted and wanted not in ENGINES:
         raise InputError(f"CONTAINER is {wanted!r}; use {' or '.join(ENGINES)}")

@@ -197,7 +197,7 @@ def read_configuration() -> aws.PolicyDocument:
 def deploy_services() -> aws.PolicyDocument:
     """Let people deploy new images: by the pipelines, or by `make deploy-cp-backend`.
 
-    Only the services change, with the roles that they have. A migration is run by the pipeline or by
+    Only the services change, with the roles that they have. A migration is run by the pipeline or
     an administrator: its task knows the password of the schema's owner, and whoever may start it
     may have it print that.
     """

@@ -1,4 +1,4 @@
-"""Metrics by name, and alarms on them: each has a name, a sentence, and a section of docs/runbook.md that says what to do."""
+"""Metrics by name, and alarms on them: each with a sentence and a section of docs/runbook.md."""
 
 from __future__ import annotations
 

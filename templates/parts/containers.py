@@ -41,7 +41,8 @@ def container(
     """Return a container of a task: an image of a service with a command.
 
     secrets: variable → ``valueFrom``; optional_secrets: variable → (condition, ``valueFrom``).
-    environment: variable → value, or `Only` with one. name: the service's where empty. more: ports, health check.
+    environment: variable → value, or `Only` with one. name: the service's where empty. more:
+    ports, health check.
     """
     given: list[object] = [ecs.Secret(Name=k, ValueFrom=v) for k, v in sorted(secrets.items())]
     given += [
@@ -89,7 +90,7 @@ def _variable(name: str, value: object) -> object:
 
 
 def secret_key(secret_arn: object, key: str, version: object = "") -> Join:
-    """Return ``valueFrom`` of one key of a JSON secret. version: its id; the current one if empty."""
+    """Return ``valueFrom`` of one key of a JSON secret. version: its id; empty: the current."""
     return Join("", [secret_arn, f":{key}::", version])
 
 

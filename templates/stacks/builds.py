@@ -122,7 +122,7 @@ def _add_artifacts(template: Template) -> tuple[kms.Key, s3.Bucket]:
             ),
             Tags=tags("artifacts"),
             Metadata=skips(
-                "artifacts are made again from their commit, and nobody but the pipelines reads them",
+                "artifacts are made again from their commit, and only the pipelines read them",
                 "CKV_AWS_18",
                 "CKV_AWS_21",
             ),

@@ -120,7 +120,8 @@ def test_a_statement_queues_what_it_finds_out_itself(database, station):
     database.execute(
         f"""
         WITH wanted AS (
-            SELECT charging_point_id, 'remote_stop' AS kind, '{{"session_id": 7}}'::jsonb AS arguments,
+            SELECT charging_point_id, 'remote_stop' AS kind,
+                   '{{"session_id": 7}}'::jsonb AS arguments,
                    'test' AS requested_by, 30 AS seconds
             FROM charging_points
         ), {QUEUED} {WAKE}

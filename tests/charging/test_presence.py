@@ -54,7 +54,8 @@ def test_a_node_takes_its_charging_points_with_it(
     ]
     found = rows(
         database,
-        f"SELECT charging_point_id FROM charging_points AS p WHERE {is_online('p.charging_point_id')}",
+        "SELECT charging_point_id FROM charging_points AS p"
+        f" WHERE {is_online('p.charging_point_id')}",
     )
     assert found == ([{"charging_point_id": "CP1"}] if is_there else [])
 

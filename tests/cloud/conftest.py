@@ -135,7 +135,7 @@ class Account:
         ]
 
     def set_quotas(self, **quotas: float) -> None:
-        """Set quotas by their codes, with `_` for `-`; the emulator has one set for all accounts."""
+        """Set quotas by their codes, `_` for `-`; the emulator has one set for all accounts."""
         body = json.dumps({code.replace("_", "-"): value for code, value in quotas.items()})
         with urllib.request.urlopen(f"{self.url}/_quotas", data=body.encode()):
             pass

@@ -137,7 +137,8 @@ def _database(server: psycopg.Connection[Any], name: str, variables: dict[str, s
             sql.Identifier(user), sql.Literal(password)
         )
     )
-    return f"postgresql://{user}:{password}@/{name}?host={parts['host']}&port={parts.get('port', 5432)}"
+    host, port = parts["host"], parts.get("port", 5432)
+    return f"postgresql://{user}:{password}@/{name}?host={host}&port={port}"
 
 
 # --- services -----------------------------------------------------------------------------
@@ -318,7 +319,7 @@ QUOTAS: dict[str, float] = {
     # As in a new account.
     "L-RESERVED": 0,
 }
-"""Quotas by their codes, of all accounts; the last two codes are not AWS's. POST /_quotas sets some."""
+"""Quotas by code, of all accounts; the last two are not AWS's. POST /_quotas sets some."""
 _QUOTA_NAMES = {
     "L-ACCELERATORS": "Accelerators per AWS account",
     "L-RESERVED": "Reserved Application Load Balancer Capacity Units (LCUs) per Region",

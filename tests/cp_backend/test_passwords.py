@@ -1,4 +1,4 @@
-"""A password takes another's place over OCPP: when it counts, and until when the one before does."""
+"""A password takes another's place over OCPP: from when, and until when the old one is valid."""
 
 from concurrent.futures import ThreadPoolExecutor
 

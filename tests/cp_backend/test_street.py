@@ -129,8 +129,8 @@ def test_a_nul_within_a_text_is_dropped(street, database):
     ("members", "vendor", "model"),
     [
         (
-            '"chargePointVendor":"Example Industries and Sons","chargePointModel":"AC-22-RCM-ETH-3PN-S"',
-            "Example Industries and Sons",
+            '"chargePointVendor":"Example Makers, UK","chargePointModel":"AC-22-RCM-ETH-3PN-S"',
+            "Example Makers, UK",
             "AC-22-RCM-ETH-3PN-S",
         ),
         ('"chargePointModel":"ACX"', "", "ACX"),

@@ -1,4 +1,4 @@
-"""Large tables of EVSEs taken into a database in use: whole, in order, without standing in the way."""
+"""Large tables of EVSEs taken into a database in use: whole, in order, in nobody's way."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor, wait

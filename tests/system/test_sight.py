@@ -160,7 +160,7 @@ def test_a_document_against_the_rules_is_found_out(change):
 
 
 def _emitted():
-    """Namespace → metrics that a program emits, by its own account, which other tests hold it to."""
+    """Namespace → metrics that a program says it emits; other tests hold it to that."""
     hub = third_party_backend.telemetry
     return {
         cp_backend.telemetry.NAMESPACE: set(cp_backend.telemetry.METRICS),

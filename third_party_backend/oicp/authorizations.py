@@ -1,4 +1,4 @@
-"""The hub's answer to "may this card charge?", read. Source: OICP 2.3, AuthorizationStart, -Stop."""
+"""The hub's answer whether a card may charge. Source: OICP 2.3, AuthorizationStart, -Stop."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def read(model: type[Message], text: bytes, provider_id: str) -> Message:
 
 
 _DEEPEST = 3
-"""How deep a member of a request can stand that means something; what is deeper is not looked at."""
+"""How deep a member of a request can stand that means something; no deeper one is read."""
 
 
 def _without_nulls(value: dict[str, Any], depth: int) -> dict[str, Any]:

@@ -173,7 +173,7 @@ COMMENT ON COLUMN hub_sessions.start_refusal IS 'charging.refusal.Refusal; NULL:
 COMMENT ON COLUMN reservations.start_refusal IS 'charging.refusal.Refusal; NULL: not refused';
 """
 
-# WHEN is looked at without calling the function, so that what writes our words pays next to nothing.
+# WHEN is looked at without calling the function, so what writes our words pays nearly nothing.
 TRIGGERS = """
 CREATE FUNCTION keep_evse_state() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

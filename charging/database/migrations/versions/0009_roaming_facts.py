@@ -9,7 +9,7 @@ UPGRADE = """
 -- While the hub was away everything waited too long: then the order counts.
 ALTER TABLE hub_queues ADD COLUMN put_off_at timestamptz;
 
--- That it arrived was concluded from an answer that has other meanings too: for a person to look at.
+-- That it arrived was concluded from an answer that has other meanings too: to be looked at.
 ALTER TABLE deliveries ADD COLUMN doubtful boolean NOT NULL DEFAULT false;
 CREATE INDEX deliveries_doubtful ON deliveries (delivery_id) WHERE doubtful;
 
