@@ -202,7 +202,7 @@ def _accepted(name: str, result: CommandResult) -> str:
     }
     lines = [f"{name} has accepted{when.get(result.outcome, '')}"]
     for answer in result.answer:
-        told = {member: value for member, value in answer.items() if member != "status"}
-        if told:
-            lines.append(json.dumps(told, ensure_ascii=False))
+        details = {member: value for member, value in answer.items() if member != "status"}
+        if details:
+            lines.append(json.dumps(details, ensure_ascii=False))
     return lines[0] if len(lines) == 1 else "\n".join(lines)
