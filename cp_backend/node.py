@@ -168,6 +168,7 @@ class Node:
             asyncio.create_task(self.message_log.run(), name="message log"),
             asyncio.create_task(self.context.deviations.run(), name="deviations"),
             asyncio.create_task(self.presence.beat(), name="beat"),
+            asyncio.create_task(self.store.presumed_ends.run(), name="lost stops"),
             asyncio.create_task(self._tick(), name="tick"),
             asyncio.create_task(self._measure(), name="measure"),
         ]

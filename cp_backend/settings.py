@@ -71,6 +71,13 @@ class Settings:
         "seconds until a charging point that has never booted here is asked to, once a day; 0:"
         " never",
     )
+    lost_stop_interval: float = setting(60, "seconds between looks for sessions without a stop", 1)
+    lost_stop_quiet: float = setting(
+        600, "seconds that a charging point that is back has to send what it has queued"
+    )
+    presumed_end_hold: float = setting(
+        3600, "seconds after which a presumed end is final and the hub is told of it"
+    )
     ping_interval: float = setting(60, "seconds of silence before a ping", 1)
     pong_timeout: float = setting(20, "seconds a ping may stay unanswered", 1)
     handshake_timeout: float = setting(20, "seconds from accept to the end of the handshake", 1)

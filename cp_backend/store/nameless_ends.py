@@ -17,7 +17,7 @@ async def name_sessions(
     """Return ends with the session that one without can only mean.
 
     That is the only session of its charging point that charges and that it fits by time and
-    register; or, repeated, the one that it has ended.
+    register; or, repeated, the one that it has ended; or the only one whose end is presumed.
     """
     nameless = [place for place, end in enumerate(ends) if end.message.session == _NO_SESSION]
     if not nameless:
@@ -33,7 +33,12 @@ async def name_sessions(
             (SELECT max(s.session_id) FROM sessions AS s
              WHERE s.charging_point_id = t.charging_point_id AND s.state = 'ended'
                AND s.meter_stop_wh = t.meter
-               AND coalesce(s.reported_ended_at, s.ended_at) = coalesce(t.reported_at, t.ended_at)))
+               AND coalesce(s.reported_ended_at, s.ended_at) = coalesce(t.reported_at, t.ended_at)),
+            (SELECT max(s.session_id) FROM sessions AS s
+             WHERE s.charging_point_id = t.charging_point_id AND s.presumed IS NOT NULL
+               AND s.end_final_at IS NULL AND s.started_at <= t.ended_at
+               AND (t.meter IS NULL OR t.meter >= s.meter_stop_wh)
+             HAVING count(*) = 1))
         FROM unnest(%s::int[], %s::text[], %s::timestamptz[], %s::bigint[], %s::timestamptz[])
             AS t (place, charging_point_id, ended_at, meter, reported_at)
         """,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from cp_backend.committer import Committer, OnResult
 from cp_backend.store.authorizations import decide_over
 from cp_backend.store.finished import finish_starts, finish_stops
 from cp_backend.store.nameless_ends import name_sessions
+from cp_backend.store.presumed_ends import correct_presumed, presume_superseded
 from cp_backend.store.readings import keep_readings
 from cp_backend.store.terms import Submission
 from cp_backend.store.unassigned import keep_unassigned
@@ -91,6 +92,7 @@ class Sessions:
             await _settle_with_hub(cursor, [s.session_id for s in new if s.concerns_hub])
             await _write_events(cursor, EventKind.SESSION_STARTED, new)
             await finish_starts(cursor, new)
+            await presume_superseded(cursor, [session.session_id for session in new])
         found = await _find_sessions(cursor, starts)
         return [
             SessionStartedAnswer(each.session_id, _first_answer(each.decision, authorization))
@@ -108,6 +110,9 @@ class Sessions:
         ends = await name_sessions(cursor, ends)
         authorizations = await self._authorize_ends(cursor, ends)
         new = await _update_sessions(cursor, ends, authorizations)
+        if len(new) < len(ends):
+            untold = await correct_presumed(cursor, ends, authorizations)
+            new += await _find_ended(cursor, untold)
         firsts = await _find_ends(cursor, ends)
         strange = [
             end for place, end in enumerate(ends) if place not in firsts or not firsts[place].same
@@ -397,6 +402,17 @@ async def _update_sessions(
         },
     )
     return sorted([_Session(*row) async for row in cursor])
+
+
+async def _find_ended(cursor: AsyncCursor, session_ids: Collection[int]) -> list[_Session]:
+    if not session_ids:
+        return []
+    await cursor.execute(
+        "SELECT session_id, charging_point_id, ended_at, id_tag, evse_number FROM sessions"
+        " WHERE session_id = ANY(%s) ORDER BY session_id",
+        [list(session_ids)],
+    )
+    return [_Session(*row) async for row in cursor]
 
 
 async def _find_ends(cursor: AsyncCursor, ends: Sequence[End]) -> dict[int, _FirstEnd]:

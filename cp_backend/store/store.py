@@ -14,6 +14,7 @@ from cp_backend.store.commands import Commands, answer_commands
 from cp_backend.store.hub_questions import HubQuestions
 from cp_backend.store.notices import Notices
 from cp_backend.store.presence import Presence, write_heartbeats
+from cp_backend.store.presumed_ends import PresumedEnds
 from cp_backend.store.readings import Readings, keep_readings
 from cp_backend.store.sessions import Sessions
 from cp_backend.store.statuses import Statuses
@@ -46,6 +47,13 @@ class Store:
         self.hub_questions = HubQuestions(lookups)
         self.sessions = Sessions(lookups, facts, admit_unknown=tokens)
         self.readings = Readings(facts)
+        self.presumed_ends = PresumedEnds(
+            lookups,
+            facts,
+            quiet_seconds=settings.lost_stop_quiet,
+            hold_seconds=settings.presumed_end_hold,
+            look_seconds=settings.lost_stop_interval,
+        )
         self.notices = Notices(facts)
         self.commands = Commands(lookups, facts, node_id, kinds)
         # A connection's beginning before its end; a boot before what follows it.
