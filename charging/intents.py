@@ -7,25 +7,14 @@ the version that the charging point speaks, and folds their answers into one res
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from enum import Enum, StrEnum
-from functools import cache
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from charging.command import CommandKind
-
-
-class InvalidIntentError(ValueError):
-    """Arguments that make no intent. field: the member at fault, '' for the whole."""
-
-    def __init__(self, field: str, sentence: str) -> None:
-        super().__init__(f"{field}: {sentence}" if field else sentence)
-        self.field = field
+from charging.intent_json import check, read, to_json
 
 
 class Availability(StrEnum):
@@ -127,13 +116,13 @@ class Profile:
     minimum_rate: float | None = None
 
     def __post_init__(self) -> None:
-        _check(bool(self.periods), "periods", "a profile has at least one period")
-        _check(
+        check(bool(self.periods), "periods", "a profile has at least one period")
+        check(
             not self.periods or self.periods[0].start_seconds == 0,
             "periods",
             "the first period starts at 0 seconds",
         )
-        _check(
+        check(
             self.recurrency is None or self.starts_at is not None,
             "starts_at",
             "a profile that recurs has a start",
@@ -171,7 +160,7 @@ class Intent:
     def arguments(self) -> dict[str, Any]:
         """Return the row's arguments: a JSON object, members that are None left out."""
         return {
-            f.name: _to_json(getattr(self, f.name))
+            f.name: to_json(getattr(self, f.name))
             for f in fields(self)
             if getattr(self, f.name) is not None
         }
@@ -222,7 +211,7 @@ class Unlock(Intent):
     evse_number: int
 
     def __post_init__(self) -> None:
-        _check(self.evse_number > 0, "evse_number", "must be 1 or more")
+        check(self.evse_number > 0, "evse_number", "must be 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +247,7 @@ class WriteSettings(Intent):
     values: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        _check(bool(self.values), "values", "names at least one setting")
+        check(bool(self.values), "values", "names at least one setting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,12 +292,12 @@ class SetProfile(Intent):
 
     def __post_init__(self) -> None:
         of_session = self.profile.purpose is ProfilePurpose.SESSION
-        _check(
+        check(
             not of_session or self.evse_number > 0,
             "evse_number",
             "a profile for a session names its EVSE",
         )
-        _check(
+        check(
             self.profile.purpose is not ProfilePurpose.WHOLE or self.evse_number == 0,
             "evse_number",
             "a profile for the whole charging point stands at EVSE 0",
@@ -363,7 +352,7 @@ class UpdateFirmware(Intent):
     signing_certificate: str | None = None
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             (self.signature is None) == (self.signing_certificate is None),
             "signature",
             "signature and signing_certificate go together",
@@ -433,7 +422,7 @@ class SetPassword(Intent):
     spelling: PasswordSpelling = PasswordSpelling.HEX
 
     def __post_init__(self) -> None:
-        _check(8 <= len(self.password.encode()) <= 64, "password", "must have 8 to 64 bytes")
+        check(8 <= len(self.password.encode()) <= 64, "password", "must have 8 to 64 bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,96 +462,6 @@ def read_intent(kind: CommandKind, arguments: Mapping[str, Any]) -> Intent:
 
     Members that we do not know are passed over: a newer service may have written the row.
     """
-    intent = _read(INTENTS[kind], arguments, "")
+    intent = read(INTENTS[kind], arguments, "")
     assert isinstance(intent, Intent)
     return intent
-
-
-def _check(holds: bool, field: str, sentence: str) -> None:
-    if not holds:
-        raise InvalidIntentError(field, sentence)
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, tuple):
-        return [_to_json(item) for item in value]
-    if dataclasses.is_dataclass(value):
-        return {
-            f.name: _to_json(getattr(value, f.name))
-            for f in fields(value)
-            # None is left out where it is what a reader takes for an absent member, only there
-            if getattr(value, f.name) is not None or f.default is not None
-        }
-    return dict(value) if isinstance(value, Mapping) else value
-
-
-@cache
-def _types(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _read(kind: Any, value: Any, path: str) -> Any:
-    """Return a JSON value as what a type hint asks for."""
-    if dataclasses.is_dataclass(kind):
-        return _read_object(kind, value, path)
-    origin = typing.get_origin(kind)
-    if origin in (typing.Union, types.UnionType):
-        options = [option for option in typing.get_args(kind) if option is not types.NoneType]
-        return None if value is None else _read(options[0], value, path)
-    if origin is tuple:
-        _check(isinstance(value, list), path, "must be a list")
-        item = typing.get_args(kind)[0]
-        return tuple(_read(item, v, f"{path}[{place}]") for place, v in enumerate(value))
-    if origin is not None:
-        _check(isinstance(value, Mapping), path, "must be an object")
-        members = typing.get_args(kind)[1]
-        return {
-            str(name): v if members is Any else _read(members, v, f"{path}.{name}")
-            for name, v in value.items()
-        }
-    if kind is datetime:
-        return _read_time(value, path)
-    if issubclass(kind, Enum):
-        words = [option.value for option in kind]
-        _check(value in words, path, f"must be one of {', '.join(words)}")
-        return kind(value)
-    if kind is float:
-        _check(type(value) in (int, float), path, "must be a number")
-        return float(value)
-    names = {int: "a whole number", str: "a text", bool: "true or false"}
-    _check(type(value) is kind, path, f"must be {names[kind]}")
-    return value
-
-
-def _read_object(kind: Any, value: Any, path: str) -> Any:
-    _check(isinstance(value, Mapping), path, "must be an object")
-    hints = _types(kind)
-    members: dict[str, Any] = {}
-    for f in fields(kind):
-        member = f"{path}.{f.name}" if path else f.name
-        if value.get(f.name) is not None:
-            members[f.name] = _read(hints[f.name], value[f.name], member)
-        elif f.name in value and types.NoneType in typing.get_args(hints[f.name]):
-            members[f.name] = None
-        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-            raise InvalidIntentError(member, "is missing")
-    try:
-        return kind(**members)
-    except InvalidIntentError as error:
-        if path and error.field:
-            sentence = str(error).removeprefix(f"{error.field}: ")
-            raise InvalidIntentError(f"{path}.{error.field}", sentence) from None
-        raise
-
-
-def _read_time(value: Any, path: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise InvalidIntentError(path, "must be a time in ISO 8601") from None
-    _check(time.tzinfo is not None, path, "must have an offset from UTC, such as Z")
-    return time

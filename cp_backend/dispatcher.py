@@ -59,7 +59,11 @@ class Dispatcher:
         self._wake = asyncio.Event()
 
     async def dispatch(self) -> None:
-        """Claim and send commands until cancelled: when woken, and every poll interval."""
+        """Claim and send commands until cancelled: when woken, and every poll interval.
+
+        Jobs are moved a step on every poll interval.
+        """
+        step_at = time.monotonic()
         while True:
             try:
                 async with asyncio.timeout(POLL_SECONDS):
@@ -67,6 +71,9 @@ class Dispatcher:
             except TimeoutError:
                 pass
             self._wake.clear()
+            if time.monotonic() >= step_at:
+                step_at = time.monotonic() + POLL_SECONDS
+                await self._advance_jobs()
             try:
                 claimed = await self._commands.claim()
             except (DatabaseAwayError, psycopg.Error) as error:
@@ -74,6 +81,12 @@ class Dispatcher:
                 continue
             for command in claimed:
                 self._send(command)
+
+    async def _advance_jobs(self) -> None:
+        try:
+            await self._commands.advance_jobs()
+        except (DatabaseAwayError, psycopg.Error) as error:
+            log.warning("jobs not moved on", extra={"error": str(error)[:300]})
 
     async def listen(self) -> None:
         """Receive notifications until cancelled, on a connection of its own."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -95,6 +95,25 @@ WITH superseded AS (
     RETURNING command_id, charging_point_id
 )
 SELECT command_id, pg_notify('{COMMANDS_CHANNEL}', charging_point_id) FROM queued
+""".encode()
+
+# Their numbers are drawn first, so that they come back in order.
+_ASK_MANY = f"""
+WITH wanted AS MATERIALIZED (
+    SELECT t.*, nextval(pg_get_serial_sequence('commands', 'command_id')) AS command_id
+    FROM unnest(%s::text[], %s::text[], %s::jsonb[], %s::text[], %s::text[], %s::float[])
+        WITH ORDINALITY
+        AS t (charging_point_id, kind, arguments, person, program, seconds, place)
+    ORDER BY place
+), queued AS (
+    INSERT INTO commands (command_id, charging_point_id, kind, arguments, requested_by, person,
+                          program, deadline)
+    OVERRIDING SYSTEM VALUE
+    SELECT command_id, charging_point_id, kind, arguments, person, person, program,
+           now() + make_interval(secs => seconds)
+    FROM wanted
+)
+SELECT command_id, pg_notify('{COMMANDS_CHANNEL}', charging_point_id) FROM wanted ORDER BY place
 """.encode()
 
 _SAME = b"""
@@ -375,6 +394,34 @@ class Answers:
         with self._lock:
             for event in self._waiting.get(payload, ()):
                 event.set()
+
+
+class Wanted(NamedTuple):
+    """A command of a job, to be queued."""
+
+    job_id: int
+    charging_point_id: str
+    kind: str
+    arguments: dict[str, Any]
+    person: str
+    program: str
+    seconds: float
+
+
+async def ask_many(cursor: AsyncCursor, wanted: Sequence[Wanted]) -> list[int]:
+    """Queue commands, each for another charging point or job; return their ids, in order."""
+    await cursor.execute(
+        _ASK_MANY,
+        [
+            [each.charging_point_id for each in wanted],
+            [each.kind for each in wanted],
+            [json.dumps(each.arguments) for each in wanted],
+            [each.person for each in wanted],
+            [each.program for each in wanted],
+            [each.seconds for each in wanted],
+        ],
+    )
+    return [row[0] async for row in cursor]
 
 
 # For the node that has the socket.

@@ -222,11 +222,13 @@ class EmbeddedServer:
                 return
             output.seek(0)
             lines = output.read().decode(errors="replace").split("\n")
-        said = next((line for line in lines if "error" in line or "could not" in line), lines[0])
+        complaint = next(
+            (line for line in lines if "error" in line or "could not" in line), lines[0]
+        )
         log = self._directory / "log"
         raise EmbeddedServerError(
             f"the embedded PostgreSQL in {self._directory} does not {words[0].lstrip('-')}: "
-            f"{_last_complaint(log) or said.strip()}. Its log is {log}; "
+            f"{_last_complaint(log) or complaint.strip()}. Its log is {log}; "
             "set DATABASE_URL to use a server of your own"
         )
 

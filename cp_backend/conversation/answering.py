@@ -43,7 +43,7 @@ class Answering:
 
     __slots__ = (
         "_booting",
-        "_heard",
+        "_called",
         "_reply",
         "_waiting",
         "context",
@@ -69,7 +69,7 @@ class Answering:
         self.tolerance = tolerance
         self.quiet_until: float = wire.now + context.settings.settle_time
         self._booting = False
-        self._heard = False
+        self._called = False
         self._reply: Reply | None = None
         self._waiting: deque[Call] | None = None
 
@@ -133,10 +133,10 @@ class Answering:
         self._reply = reply = Reply(self, call, incoming)
         if action in dialect.before_boot:
             self._booting, self.quiet_until = True, math.inf
-        elif not self._heard:
+        elif not self._called:
             self.quiet_until = 0
             self.on_quiet_changed()
-        self._heard = True
+        self._called = True
         try:
             if self.registration is not Registration.ACCEPTED:
                 self._check_registration(action)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from charging.command import CommandKind, CommandResult
-from charging.database import commands, following, passwords
+from charging.database import commands, following, jobs, passwords
 from charging.database.commands import Claimed
 from charging.database.connection import AsyncCursor
 from cp_backend.committer import Committer, OnResult
@@ -36,6 +36,10 @@ class Commands:
     async def claim(self) -> list[Claimed]:
         """Take the commands for charging points whose sockets this node holds."""
         return await self._lookups.ask(self.claim_commands, None)
+
+    async def advance_jobs(self) -> None:
+        """Move the jobs a step on, as far as no other node is at it."""
+        await self._lookups.ask(advance_jobs, None)
 
     def answered(self, command: Claimed, result: CommandResult, on_result: OnResult[bool]) -> None:
         """Write a command's result → whether its asker still waited."""
@@ -116,6 +120,12 @@ async def _settle_passwords(cursor: AsyncCursor, answered: Sequence[Answered]) -
         await passwords.take(cursor, taken)
     if refused:
         await passwords.withdraw(cursor, refused)
+
+
+async def advance_jobs(cursor: AsyncCursor, asked: Sequence[None]) -> Sequence[None]:
+    """Move the jobs a step on, once however often it is asked."""
+    await jobs.advance(cursor)
+    return [None] * len(asked)
 
 
 async def finish_commands(cursor: AsyncCursor, command_ids: Sequence[int]) -> Sequence[None]:

@@ -10,17 +10,19 @@ from charging.command import CommandResult, Done, Outcome
 from charging.database.commands import wait
 from charging.database.connection import Connection
 from charging.database.following import wait_done
-from charging.intents import PasswordSpelling
+from charging.intents import INTENTS, PasswordSpelling
 from operations import commands
-from operations.command_line import intents
+from operations.command_line import intents, jobs
 from operations.command_line.asker import BY
 from operations.command_line.output import print_text, records, show, show_fields, show_json
 from operations.commands import DEFAULT_SECONDS, Queued
 from operations.errors import OperationError
 
 
-def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    """Add this subject's actions."""
+def add_arguments(
+    parser: argparse.ArgumentParser, common: argparse.ArgumentParser, *, many: bool = False
+) -> None:
+    """Add this subject's actions. many: intents name no charging point: options say which."""
     timing = argparse.ArgumentParser(add_help=False)
     timing.add_argument(
         "--until-done",
@@ -48,13 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     _add_rotate(actions, [common, timing])
     for kind in intents.KINDS:
         text = intents.describe(kind)
+        secret = bool(INTENTS[kind].secrets)
         asking = actions.add_parser(
             intents.word(kind),
-            parents=[common, timing],
+            parents=[common, timing] if secret else [common, timing, jobs.many()],
             help=text.partition(". ")[0].rstrip("."),
             description=text,
         )
-        asking.add_argument("charging_point")
+        if secret or not many:
+            asking.add_argument("charging_point")
         intents.add_members(asking, kind)
         asking.set_defaults(run=ask, kind=kind)
     listing = actions.add_parser("list", parents=[common], help="the newest commands")
@@ -90,7 +94,10 @@ def _add_rotate(
 
 
 def ask(connection: Connection, options: argparse.Namespace) -> None:
-    """Ask a charging point for what the options say."""
+    """Ask a charging point, or many, for what the options say."""
+    if not INTENTS[options.kind].secrets and jobs.is_for_many(options):
+        jobs.ask_many(connection, options, intents.intent_of(options.kind, options))
+        return
     queued = commands.ask(
         connection,
         options.charging_point,
@@ -195,7 +202,7 @@ def _accepted(name: str, result: CommandResult) -> str:
     }
     lines = [f"{name} has accepted{when.get(result.outcome, '')}"]
     for answer in result.answer:
-        told = {member: value for member, value in answer.items() if member != "status"}
-        if told:
-            lines.append(json.dumps(told, ensure_ascii=False))
+        details = {member: value for member, value in answer.items() if member != "status"}
+        if details:
+            lines.append(json.dumps(details, ensure_ascii=False))
     return lines[0] if len(lines) == 1 else "\n".join(lines)

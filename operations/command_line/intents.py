@@ -18,7 +18,8 @@ from enum import Enum
 from typing import Any
 
 from charging.command import CommandKind
-from charging.intents import INTENTS, Intent, InvalidIntentError, read_intent
+from charging.intent_json import InvalidIntentError
+from charging.intents import INTENTS, Intent, read_intent
 from operations.errors import InvalidError
 
 # These two have commands of their own, which look up the session or the token first.

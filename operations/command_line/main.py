@@ -16,6 +16,7 @@ from operations.command_line import (
     commands,
     evses,
     hub,
+    jobs,
     nodes,
     prices,
     sessions,
@@ -30,7 +31,8 @@ LIMITS = Limits(connect=10, statement=60, lock=10)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = _parser(many=jobs.says_many(words)).parse_args(words)
     # A terminal that cannot show a character shows its escape.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -65,7 +67,8 @@ def _failed(sentence: str) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, many: bool = False) -> argparse.ArgumentParser:
+    """Return the parser. many: of a command line that means many charging points."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser = argparse.ArgumentParser(
@@ -84,9 +87,14 @@ def _parser() -> argparse.ArgumentParser:
         ("evses", evses, "names of connectors in roaming, and their master data"),
         ("prices", prices, "what drivers of other providers are asked"),
         ("hub", hub, "what the roaming hub has, what waits for it, and what it refused"),
-        ("commands", commands, "ask a charging point for whatever it can do"),
+        ("commands", commands, "ask a charging point, or many, for whatever they can do"),
+        ("jobs", jobs, "what is asked of many charging points: see, stop and resume it"),
     ):
-        module.add_arguments(subjects.add_parser(name, help=help_text), common)
+        subject = subjects.add_parser(name, help=help_text)
+        if module is commands:
+            commands.add_arguments(subject, common, many=many)
+        else:
+            module.add_arguments(subject, common)
     for name, add_arguments, help_text in (
         ("trace", timeline.add_trace_arguments, "what a charging point and a node exchanged"),
         ("explain", timeline.add_explain_arguments, "all that is known of a time, and why"),

@@ -117,11 +117,11 @@ class Crowd:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            told = json.loads(line)
-            if "report" in told:
-                self._reports.put(told["report"])
+            message = json.loads(line)
+            if "report" in message:
+                self._reports.put(message["report"])
             else:
-                self.phases, self.counts = told["phases"], told["counts"]
+                self.phases, self.counts = message["phases"], message["counts"]
 
     def _ended(self) -> CrowdEndedError:
         end = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])

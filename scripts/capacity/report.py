@@ -198,7 +198,7 @@ def _books(result: Result) -> list[str]:
         "",
         "| | acknowledged | in the database |",
         "|---|---|---|",
-        *(f"| {name} | {said:,} | {there:,} |" for name, said, there in values),
+        *(f"| {name} | {reported:,} | {there:,} |" for name, reported, there in values),
         "",
         f"Lost: {books.lost}. Too many: {books.too_many}.",
     ]

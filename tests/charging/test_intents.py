@@ -11,10 +11,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from charging.command import CommandKind
+from charging.intent_json import InvalidIntentError
 from charging.intents import (
     INTENTS,
     Availability,
-    InvalidIntentError,
     LocalListEntry,
     Period,
     Profile,

@@ -6,14 +6,13 @@ import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
 
 import cp_backend.settings
 import third_party_backend.settings
+from tests.house.tree import DOCUMENTS, FILES, ROOT, relative
 
-ROOT = Path(__file__).parents[2]
 ROOMS = {
     ".ci",
     "charging",
@@ -29,25 +28,7 @@ ROOMS = {
     "third_party_backend",
     "third_party_hub_simulator",
 }
-FILES = [
-    ROOT / name
-    for name in subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    if (ROOT / name).exists()
-]
-DOCUMENTS = [file for file in FILES if file.suffix == ".md"]
-TESTS = [
-    file for file in FILES if file.suffix == ".py" and file.relative_to(ROOT).parts[0] == "tests"
-]
-
-
-def relative(file):
-    return str(file.relative_to(ROOT))
+DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
 
 
 def test_there_is_no_room_that_nobody_planned():
@@ -152,15 +133,25 @@ def test_decisions_that_code_names_exist():
                 assert (ROOT / name).exists(), f"{relative(file)} → {name}"
 
 
-@pytest.mark.parametrize(
-    "decision", sorted((ROOT / "docs/decisions").glob("*.md")), ids=lambda file: file.stem
-)
+@pytest.mark.parametrize("decision", DECISIONS, ids=lambda file: file.stem)
 def test_a_decision_says_why_and_what_it_costs(decision):
     text = decision.read_text()
     sections = re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert sections == ["Context", "Decision", "Drawbacks"]
     assert re.match(r"# \d{4}\. \S", text)
     assert decision.name[:4] == text[2:6]
+
+
+def test_each_decision_stands_in_the_index_once_by_its_title():
+    index = (ROOT / "docs/decisions/README.md").read_text()
+    listed = re.findall(r"^- \[(\d+\. .+)\]\((.+)\)$", index, re.MULTILINE)
+    titles = [
+        (decision.read_text().splitlines()[0].removeprefix("# ").lstrip("0"), decision.name)
+        for decision in DECISIONS
+    ]
+    assert sorted(listed) == sorted(titles), "docs/decisions/README.md is their index"
+    numbers = [decision.name[:4] for decision in DECISIONS]
+    assert len(numbers) == len(set(numbers))
 
 
 def test_every_makefile_target_that_documents_name_exists():

@@ -17,7 +17,7 @@ class CentralSystem(ChargePoint):
     """Answers what the crowd says."""
 
     @on(Action.boot_notification)
-    def on_boot(self, **said):
+    def on_boot(self, **payload):
         return call_result.BootNotification(
             current_time=datetime.now(UTC).isoformat(),
             interval=300,
@@ -29,17 +29,17 @@ class CentralSystem(ChargePoint):
         return call_result.Heartbeat(current_time=datetime.now(UTC).isoformat())
 
     @on(Action.meter_values)
-    def on_meter_values(self, **said):
+    def on_meter_values(self, **payload):
         return call_result.MeterValues()
 
     @on(Action.start_transaction)
-    def on_start(self, **said):
+    def on_start(self, **payload):
         return call_result.StartTransaction(
             transaction_id=1, id_tag_info={"status": AuthorizationStatus.accepted}
         )
 
     @on(Action.stop_transaction)
-    def on_stop(self, **said):
+    def on_stop(self, **payload):
         return call_result.StopTransaction()
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from charging import intents
 from charging.command import CommandKind, Outcome
+from charging.intent_json import InvalidIntentError
 from charging.intents import (
     Availability,
     CertificateHash,
     CertificateUse,
-    InvalidIntentError,
     LocalListEntry,
     LogKind,
     Period,
