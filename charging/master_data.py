@@ -25,6 +25,7 @@ from charging.tables import (
     whole,
     yes_or_no,
 )
+from charging.time_zone import zone_of
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _SPANS = ("Everyday", "Workdays", "Weekend", *DAYS)
@@ -62,6 +63,12 @@ def _opening(cell: Any) -> str:
     return f"{span} {found[2]}-{'23:59' if found[3] == '24:00' else found[3]}"
 
 
+def _time_zone(cell: Any) -> str:
+    word = str(cell).strip()
+    zone_of(word)
+    return word
+
+
 def _degrees(most: str) -> Any:
     """Coordinates keep their six decimals: OICP wants them as text, with a point."""
     read = decimal(f"-{most}", most, 6)
@@ -75,13 +82,17 @@ COLUMNS = [
     Column("roaming", yes_or_no, True),
     Column("station_id", text(50), None),
     Column("name", text(150)),
-    Column("language", text(10, r"[a-z]{2,3}(-[A-Za-z0-9-]+)?", "a language such as en"), "en"),
+    Column(
+        "language",
+        text(11, r"[a-z]{2,3}(-[A-Z]{2,3}(-[a-zA-Z]{4})?)?", "a language such as en or en-GB"),
+        "en",
+    ),
     Column("country", text(3, r"[A-Z]{3}", "three capital letters such as DEU")),
     Column("city", text(50)),
-    Column("street", text(100)),
+    Column("street", text(100, ".{2,}", "a street of two letters or more")),
     Column("house_number", text(10)),
     Column("postal_code", text(10)),
-    Column("time_zone", text(9, r"UTC[+-][0-9]{2}:[0-9]{2}", "like UTC+01:00"), None),
+    Column("time_zone", _time_zone, None),
     Column("latitude", _degrees("90")),
     Column("longitude", _degrees("180")),
     Column(
@@ -100,8 +111,9 @@ COLUMNS = [
         ),
     ),
     Column("power_type", one_of("AC_1_PHASE", "AC_3_PHASE", "DC")),
-    Column("power_kw", decimal("0.1", "2000", 3)),
-    Column("voltage_v", whole(1, 2000), None),
+    Column("power_kw", decimal("0.1", "999", 3)),
+    Column("voltage_v", whole(1, 999), None),
+    # OICP has no more than 99 A: more is kept and not sent.
     Column("current_a", whole(1, 2000), None),
     Column("renewable_energy", yes_or_no, False),
     Column("calibration_law", one_of("Local", "External", "Not Available"), "Not Available"),
@@ -139,6 +151,12 @@ COLUMNS = [
     # The charging point starts only with a vehicle connected; a remote start says so at once.
     Column("vehicle_first", yes_or_no, False),
     Column("prices", list_of(text(50)), []),
+    # By what signed values are verified; they go with the records that have some.
+    Column("calibration_certificate", text(100), None),
+    Column("signature_public_key", text(1000), None),
+    Column("signature_url", text(100), None),
+    Column("signature_format", text(50), None),
+    Column("signature_instruction", text(400), None),
 ]
 """The columns of an EVSE table; docs/roaming.md says what each is."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from charging.tables import Column, Fault, Row, decimal, one_of, read_table, text
+from charging.tables import Column, Fault, Row, decimal, one_of, read_table, text, yes_or_no
 
 ALL_PROVIDERS = "*"
 
@@ -20,12 +20,14 @@ COLUMNS = [
     Column("currency", text(3, r"[A-Z]{3}", "three capital letters such as EUR")),
     Column("unit", one_of("KILOWATT_HOUR", "HOUR", "MINUTE"), "KILOWATT_HOUR"),
     Column("price", _price),
-    Column("max_power_kw", decimal("0.1", "2000", 3)),
+    Column("max_power_kw", decimal("0.1", "999", 3)),
     Column("start_fee", _price, None),
     Column("fixed_fee", _price, None),
     Column("parking_fee_per_minute", _price, None),
     Column("minimum_fee", _price, None),
     Column("maximum_fee", _price, None),
+    # What a provider assumes where an EVSE has no price.
+    Column("is_default", yes_or_no, None),
 ]
 """The columns of a table of prices; docs/roaming.md says what each is."""
 
@@ -34,6 +36,7 @@ def read_prices(table: str) -> tuple[list[tuple[int, Row]], list[Fault]]:
     """Read a table of prices; return (row number, values) and what is wrong. Raises TableError."""
     rows, faults = read_table(table, COLUMNS)
     seen: set[tuple[str, str]] = set()
+    defaults: set[str] = set()
     for number, row in rows:
         if "product_id" not in row or "provider_id" not in row:
             continue
@@ -41,6 +44,10 @@ def read_prices(table: str) -> tuple[list[tuple[int, Row]], list[Fault]]:
         if key in seen:
             faults.append(Fault(number, "product_id", "stands in an earlier row already"))
         seen.add(key)
+        if row.get("is_default"):
+            if row["provider_id"] in defaults:
+                faults.append(Fault(number, "is_default", "another row of the provider is it"))
+            defaults.add(row["provider_id"])
     return rows, sorted(faults, key=lambda fault: fault.row)
 
 

@@ -70,7 +70,13 @@ def test_a_row_is_read_into_values():
         ({"opening": "Someday 08:00-18:00"}, "row 2, opening: 'Someday 08:00-18:00' is neither"),
         ({"opening": "24/7;Monday 08:00-18:00"}, "row 2, opening: '24/7' goes with nothing else"),
         ({"renewable_energy": "perhaps"}, "row 2, renewable_energy: 'perhaps' is neither yes"),
-        ({"charging_point": "a:b"}, "row 2, charging_point: 'a:b' is no charging point id"),
+        ({"charging_point": "--"}, "row 2, charging_point: '--' is no charging point id"),
+        ({"power_kw": "1000"}, "row 2, power_kw: 1000 is not between 0.1 and 999"),
+        ({"voltage_v": "1000"}, "row 2, voltage_v: 1000 is not between 1 and 999"),
+        ({"street": "K"}, "row 2, street: 'K' is not a street of two letters or more"),
+        ({"language": "en-gb"}, "row 2, language: 'en-gb' is not a language such as en or en-GB"),
+        ({"time_zone": "Europe/Atlantis"}, "row 2, time_zone: 'Europe/Atlantis' is no time zone"),
+        ({"time_zone": "UTC+25:00"}, "row 2, time_zone: 'UTC+25:00' is no time zone"),
     ],
 )
 def test_what_is_wrong_is_named_by_row_and_column(changed, fault):
@@ -115,3 +121,12 @@ def test_a_price_is_exact():
         "row 3, price: 0.45001 has more than 4 decimals",
         "row 3, product_id: stands in an earlier row already",
     ]
+
+
+def test_a_provider_has_one_default_price():
+    text = (
+        "product_id,provider_id,currency,price,max_power_kw,is_default\n"
+        "AC,*,EUR,0.41,22,yes\nDC,*,EUR,0.59,150,yes\nDC,DE-EMP,EUR,0.5,150,yes\n"
+    )
+    _, faults = read_prices(text)
+    assert [str(f) for f in faults] == ["row 3, is_default: another row of the provider is it"]

@@ -26,7 +26,7 @@ OCPP_ROOM = "cp_backend/ocpp/"
 OICP_ROOM = "third_party_backend/oicp/"
 
 # Units are everybody's.
-UNITS = frozenset({"Wh", "kWh"})
+UNITS = frozenset({"Wh", "kWh", "kW"})
 # Where a dialect's word may stand outside its room, and why.
 OCPP_EXCEPTIONS = {
     "charging/master_data.py": "days of the week, and a word of OICP that OCPP has too",

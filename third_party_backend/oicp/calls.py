@@ -102,15 +102,21 @@ def push(queue: Queue, operator: Operator, action: Action, records: Sequence[Jso
 
 
 def _products(operator: Operator, records: Sequence[Json]) -> Json:
-    """Write PricingProductData. A row holds its provider beside the record itself."""
+    """Write PricingProductData. A row holds provider and default price beside the record itself.
+
+    Rows of the version before have no default price: theirs is the first record's.
+    """
     first = records[0]["record"]
+    default = records[0].get("default") or {
+        "PricingDefaultPrice": first["PricePerReferenceUnit"],
+        "PricingDefaultPriceCurrency": first["ProductPriceCurrency"],
+        "PricingDefaultReferenceUnit": first["ReferenceUnit"],
+    }
     return {
         "OperatorID": operator.operator_id,
         "OperatorName": operator.operator_name,
         "ProviderID": records[0]["provider"],
-        "PricingDefaultPrice": first["PricePerReferenceUnit"],
-        "PricingDefaultPriceCurrency": first["ProductPriceCurrency"],
-        "PricingDefaultReferenceUnit": first["ReferenceUnit"],
+        **default,
         "PricingProductDataRecords": [record["record"] for record in records],
     }
 

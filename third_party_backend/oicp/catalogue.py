@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from charging.master_data import ALWAYS_OPEN
+from charging.time_zone import standard_offset
 
 Json = dict[str, Any]
 
 PRODUCTS_OF_EVSE = "EvseIDProductList"
 """The member of an EVSE's pricing that names its products."""
+
+MOST_AMPERE = 99
+"""OICP's Amperage has two digits. Source: hubject/oicp#153."""
+
+_VERIFICATION = {
+    "CalibrationLawCertificateID": "calibration_certificate",
+    "PublicKey": "signature_public_key",
+    "MeteringSignatureUrl": "signature_url",
+    "MeteringSignatureEncodingFormat": "signature_format",
+    "SignedMeteringValuesVerificationInstruction": "signature_instruction",
+}
 
 _FEES = {
     "start_fee": ("START FEE", None),
@@ -28,11 +41,12 @@ def evse_record(evse_id: str, details: Json) -> Json:
     always = opening == [ALWAYS_OPEN]
     facility: Json = {
         "PowerType": details["power_type"],
-        "Power": Decimal(details["power_kw"]),
+        "Power": _whole_kw(details["power_kw"]),
     }
-    for member, name in (("Voltage", "voltage_v"), ("Amperage", "current_a")):
-        if name in details:
-            facility[member] = details[name]
+    if "voltage_v" in details:
+        facility["Voltage"] = details["voltage_v"]
+    if details.get("current_a", MOST_AMPERE + 1) <= MOST_AMPERE:
+        facility["Amperage"] = details["current_a"]
     address: Json = {
         "Country": details["country"],
         "City": details["city"],
@@ -41,7 +55,7 @@ def evse_record(evse_id: str, details: Json) -> Json:
         "HouseNum": details["house_number"],
     }
     if "time_zone" in details:
-        address["TimeZone"] = details["time_zone"]
+        address["TimeZone"] = standard_offset(details["time_zone"])
     record: Json = {
         "EvseID": evse_id,
         "ChargingStationNames": [{"lang": details["language"], "value": details["name"]}],
@@ -73,6 +87,16 @@ def evse_record(evse_id: str, details: Json) -> Json:
     return record
 
 
+def _whole_kw(power_kw: str) -> int:
+    """Return a power as OICP has it: whole kW, and never none."""
+    return max(1, int(Decimal(power_kw).quantize(Decimal(1), ROUND_HALF_UP)))
+
+
+def verification(details: Mapping[str, Any]) -> Json:
+    """Write CalibrationLawVerificationInfo: by what an EVSE's signed values are verified."""
+    return {member: details[name] for member, name in _VERIFICATION.items() if name in details}
+
+
 def _opening(span: str) -> Json:
     days, begin, end = re.split("[ -]", span)
     return {"on": days, "Period": [{"begin": begin, "end": end}]}
@@ -93,7 +117,7 @@ def product_record(product_id: str, details: Json) -> Json:
         "MaximumProductChargingPower": Decimal(details["max_power_kw"]),
         "IsValid24hours": True,
         "ProductAvailabilityTimes": [
-            {"Periods": {"begin": "00:00", "end": "23:59"}, "on": "Everyday"}
+            {"Periods": [{"begin": "00:00", "end": "23:59"}], "on": "Everyday"}
         ],
     }
     references = []
@@ -109,6 +133,15 @@ def product_record(product_id: str, details: Json) -> Json:
     if references:
         record["AdditionalReferences"] = references
     return record
+
+
+def default_price(details: Json) -> Json:
+    """Write the members of PricingProductData that hold a provider's default price."""
+    return {
+        "PricingDefaultPrice": Decimal(details["price"]),
+        "PricingDefaultPriceCurrency": details["currency"],
+        "PricingDefaultReferenceUnit": details["unit"],
+    }
 
 
 def evse_pricing(evse_id: str, provider_id: str, product_ids: list[str]) -> Json:

@@ -17,7 +17,7 @@ class StatusCode(StrEnum):
     HUB_DATABASE_ERROR = "002"
     TRANSACTION_ERROR = "009"
     NOT_AUTHORIZED = "017"
-    DUPLICATE_EVSE = "018"
+    INCONSISTENT_EVSE = "018"
     SYSTEM_ERROR = "021"
     DATA_ERROR = "022"
     PARTNER_NOT_FOUND = "300"
@@ -38,7 +38,7 @@ DESCRIPTIONS = {
     StatusCode.HUB_DATABASE_ERROR: "Hub database error",
     StatusCode.TRANSACTION_ERROR: "Data transaction error",
     StatusCode.NOT_AUTHORIZED: "Not authorized to do this",
-    StatusCode.DUPLICATE_EVSE: "Duplicate EVSE ID",
+    StatusCode.INCONSISTENT_EVSE: "Inconsistent EVSE ID",
     StatusCode.SYSTEM_ERROR: "System error",
     StatusCode.DATA_ERROR: "Data error",
     StatusCode.PARTNER_NOT_FOUND: "Partner not found",

@@ -40,6 +40,8 @@ MAX_RECORDS = 1000
 STEP_ASIDE_AFTER = 10
 """Tries after which one message that upsets the hub lets the others pass."""
 STEP_ASIDE_SECONDS = 600.0
+CORRECTIONS = 2
+"""How often what the hub has is concluded from a refusal: its codes have other meanings too."""
 FULL_LOAD_SECONDS = {Queue.EVSE_DATA: 7 * 86_400.0, Queue.EVSE_STATUS: 86_400.0}
 MAX_RETRY_AFTER_SECONDS = 300.0
 
@@ -196,10 +198,13 @@ class Sender(threading.Thread):
         first = batch[0]
         queue = self._queue
         if queue is Queue.CHARGE_DETAIL_RECORD and answer.says_known and first.uncertain:
-            # Sent before without an answer: that it is refused now means that it arrived.
-            log.info("delivered before", extra={"hub_session": first.hub_session_id})
+            # Sent before without an answer: that it is refused now means that it arrived, or that
+            # the hub knows no such session (any more).
+            log.warning("delivered, it seems", extra={"hub_session": first.hub_session_id})
             self._metrics.count("DeliveriesSent", queue.value)
-            deliveries.settle(connection, queue, batch, answer.process_id)
+            deliveries.settle(
+                connection, queue, batch, answer.process_id, doubt=answer.reason or answer.code
+            )
             return
         if queue in FULLY_LOADED and self._corrected(connection, action, first, answer):
             return
@@ -226,10 +231,10 @@ class Sender(threading.Thread):
         self, connection: Connection, action: Action, delivery: Delivery, answer: Answer
     ) -> bool:
         """Learn from a refusal what the hub really has; return whether there was something."""
-        if answer.whole or delivery.attempts >= STEP_ASIDE_AFTER:
+        if answer.whole or delivery.attempts >= CORRECTIONS:
             return False
         known: Json | None
-        if action is Action.INSERT and answer.code == StatusCode.DUPLICATE_EVSE:
+        if action is Action.INSERT and answer.code == StatusCode.INCONSISTENT_EVSE:
             known = delivery.payload
         elif action in (Action.UPDATE, Action.DELETE) and answer.code == StatusCode.UNKNOWN_EVSE:
             known = None
@@ -249,14 +254,17 @@ class Sender(threading.Thread):
 def group(
     queue: Queue, batch: Sequence[Delivery], *, full_load: bool
 ) -> tuple[Action, list[Delivery]]:
-    """Return what one push can hold: one action, and prices of one provider.
+    """Return what one push can hold: one action, and prices of one provider and default.
 
     The first delivery decides; the others of its sort go with it. full_load: the next push
     replaces all that the hub has.
     """
 
     def sort(delivery: Delivery) -> tuple[Action, str]:
-        provider = delivery.key.split("/")[0] if queue is Queue.PRICING_PRODUCTS else ""
+        record = delivery.payload if delivery.payload is not None else delivery.delivered
+        provider = ""
+        if queue is Queue.PRICING_PRODUCTS:
+            provider = f"{delivery.key.split('/')[0]} {(record or {}).get('default')}"
         if delivery.payload is None:
             return Action.DELETE, provider
         if full_load:

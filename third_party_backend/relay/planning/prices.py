@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from charging.database.connection import Connection
 from charging.delivery import Queue
+from charging.price import ALL_PROVIDERS
 from third_party_backend.oicp import catalogue
 from third_party_backend.relay import planned
+from third_party_backend.relay.database import Json
 from third_party_backend.relay.planning.catalogue import plan_evses
 from third_party_backend.relay.planning.context import BATCH, Context, Event
 
@@ -20,14 +22,17 @@ def changed(context: Context, events: Sequence[Event]) -> None:
 
 def plan_prices(connection: Connection) -> None:
     """Plan which prices the hub shall know, and which EVSEs have them."""
+    rows = connection.execute(
+        "SELECT provider_id, product_id, details FROM price_products ORDER BY product_id"
+    ).fetchall()
+    defaults = default_prices(rows)
     products = {
         f"{provider_id}/{product_id}": {
             "provider": provider_id,
+            "default": catalogue.default_price(defaults[provider_id]),
             "record": catalogue.product_record(product_id, details),
         }
-        for provider_id, product_id, details in connection.execute(
-            "SELECT provider_id, product_id, details FROM price_products"
-        )
+        for provider_id, product_id, details in rows
     }
     planned.state(connection, Queue.PRICING_PRODUCTS, products)
     gone = connection.execute(
@@ -42,3 +47,19 @@ def plan_prices(connection: Connection) -> None:
     ).fetchall()
     for start in range(0, len(priced), BATCH):
         plan_evses(connection, [row[0] for row in priced[start : start + BATCH]])
+
+
+def default_prices(rows: Iterable[tuple[str, str, Json]]) -> dict[str, Json]:
+    """Return the details of each provider's default price, the same whatever has changed.
+
+    rows: (provider, product, details). It is the provider's product that the operator marked, else
+    the one that he marked for all providers, else the provider's first by name.
+    """
+    first: dict[str, Json] = {}
+    marked: dict[str, Json] = {}
+    for provider_id, _, details in sorted(rows, key=lambda row: row[1]):
+        first.setdefault(provider_id, details)
+        if details.get("is_default"):
+            marked.setdefault(provider_id, details)
+    for_all = marked.get(ALL_PROVIDERS)
+    return {provider: marked.get(provider) or for_all or first[provider] for provider in first}
