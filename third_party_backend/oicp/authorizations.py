@@ -6,15 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from third_party_backend.oicp.identification import uid_of
+from third_party_backend.oicp.messages import SESSION_ID
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class HubAuthorization:
-    """A card that the hub authorized. uids_to_stop: cards that may end the session too."""
+    """A card that the hub authorized.
+
+    hub_session_id: in small letters; hub_spelling: as it came. uids_to_stop: cards that may end the
+    session too.
+    """
 
     hub_session_id: str
+    hub_spelling: str
     provider_id: str
     emp_partner_session_id: str | None
     uids_to_stop: list[str]
@@ -25,18 +31,31 @@ def is_authorized(body: Json | None) -> bool:
     return (body or {}).get("AuthorizationStatus") == "Authorized"
 
 
-def session_of(body: Json | None) -> str | None:
-    """Return the hub's session that an answer names."""
-    session: str | None = (body or {}).get("SessionID")
-    return session
+class UnusableError(ValueError):
+    """The hub authorized a card in such a way that no session can be made of it."""
 
 
 def read_authorization(body: Json) -> HubAuthorization:
-    """Read the answer to a start that was authorized. Raises KeyError where it is not whole."""
-    stops = map(uid_of, body.get("AuthorizationStopIdentifications") or ())
+    """Read the answer to a start that was authorized.
+
+    Raises UnusableError where it names no session or no provider: nobody could be billed.
+    """
+    session, provider = body.get("SessionID"), body.get("ProviderID")
+    if not isinstance(session, str) or not SESSION_ID.fullmatch(session):
+        raise UnusableError(f"its SessionID is {_short(session)}, which is no session id")
+    if not isinstance(provider, str) or not provider.isprintable() or not provider.strip():
+        raise UnusableError(f"its ProviderID is {_short(provider)}")
+    stops = body.get("AuthorizationStopIdentifications")
+    uids = map(uid_of, stops if isinstance(stops, list) else ())
+    theirs = body.get("EMPPartnerSessionID")
     return HubAuthorization(
-        str(body["SessionID"]),
-        str(body["ProviderID"]),
-        body.get("EMPPartnerSessionID"),
-        [uid for uid in stops if uid is not None],
+        session.lower(),
+        session,
+        provider,
+        theirs if isinstance(theirs, str) and theirs.isprintable() else None,
+        [uid for uid in uids if uid is not None],
     )
+
+
+def _short(value: object) -> str:
+    return ascii(value)[:60]

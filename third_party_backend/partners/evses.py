@@ -63,6 +63,7 @@ class Evse:
 
     charging_point_id: str
     evse_number: int
+    evse_id: str
     roaming: bool
     state: str
     whole_state: str
@@ -88,7 +89,7 @@ class Evses:
         """Look up an EVSE by any spelling of its id."""
         row = connection.execute(
             f"""
-            SELECT e.charging_point_id, e.evse_number, e.roaming, e.state,
+            SELECT e.charging_point_id, e.evse_number, e.evse_id, e.roaming, e.state,
                    coalesce(whole.state, %s),
                    EXISTS (SELECT 1 FROM sessions AS s
                            WHERE s.charging_point_id = e.charging_point_id
@@ -130,9 +131,9 @@ class Evses:
         ).fetchone()
         if row is None:
             return None
-        awaited = Awaited(*row[8:11]) if row[8] is not None else None
-        reservation = Reservation(*row[11:]) if row[11] is not None else None
-        return Evse(*(*row[:8], awaited, reservation))
+        awaited = Awaited(*row[9:12]) if row[9] is not None else None
+        reservation = Reservation(*row[12:]) if row[12] is not None else None
+        return Evse(*(*row[:9], awaited, reservation))
 
     def online(self, connection: Connection, charging_point_id: str) -> bool:
         """Return whether a living node holds a charging point's socket."""

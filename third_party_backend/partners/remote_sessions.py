@@ -38,9 +38,7 @@ class RemoteSessions(Requests):
             return refused
         # The charging point keeps a reserved EVSE for the token of its reservation.
         id_tag = new_hub_token() if reservation is None else reservation.id_tag
-        return Planned(
-            id_tag, {"evse_id": request.evse_id, "partner_product_id": request.product_id}
-        )
+        return Planned(id_tag, {"evse_id": evse.evse_id, "partner_product_id": request.product_id})
 
     def _is_used(self, connection: Connection, request: Request) -> bool:
         # A reservation may become its session; one that is over has its record, or will.

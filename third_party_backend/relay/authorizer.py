@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import LiteralString
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -21,17 +22,18 @@ from psycopg_pool import ConnectionPool
 from charging.authorization import AUTHORIZATION_ANSWERS_CHANNEL, AuthorizationKind
 from charging.database import events
 from charging.database.connection import Connection, Limits, parameters
+from charging.delivery import Queue
 from charging.event import EventKind
-from charging.hub_session import NothingCharged
+from charging.hub_session import HubSessionState, NothingCharged
 from charging.identity import redact, rfid_uid
 from charging.service.backoff import Backoff
 from charging.service.telemetry import Metrics
 from third_party_backend.deadlines import DeadlineConnection
 from third_party_backend.oicp.authorizations import (
     HubAuthorization,
+    UnusableError,
     is_authorized,
     read_authorization,
-    session_of,
 )
 from third_party_backend.oicp.calls import (
     AUTHORIZE_STARTS_PER_MINUTE,
@@ -42,6 +44,7 @@ from third_party_backend.oicp.calls import (
 )
 from third_party_backend.oicp.identification import of_uid
 from third_party_backend.oicp.verdicts import Answer, Verdict
+from third_party_backend.relay import planned
 from third_party_backend.relay.client import HubClient
 from third_party_backend.relay.database import (
     BEAT_SECONDS,
@@ -50,6 +53,7 @@ from third_party_backend.relay.database import (
     work_when_locked,
 )
 from third_party_backend.relay.pacing import Pace
+from third_party_backend.relay.planned import Planned
 
 POLL_SECONDS = 1.0
 AT_ONCE = 8
@@ -179,7 +183,7 @@ class Authorizer(threading.Thread):
                 },
             )
             with connections.connection() as connection:
-                _note(connection, self._kind, question, answer)
+                note_answer(connection, self._kind, question, answer)
         except psycopg.Error as error:
             # Whoever asked gives up at the deadline; the driver tries again.
             log.error("authorization not noted", extra={"error": str(error)[:300]})
@@ -258,26 +262,38 @@ def _claim(connection: Connection, kind: AuthorizationKind) -> Question | None:
     return None if row is None else Question(*row)
 
 
-def _note(
+def note_answer(
     connection: Connection, kind: AuthorizationKind, question: Question, answer: Answer
 ) -> None:
-    """Store the answer; what the hub authorized too late is ended, so that no provider waits."""
-    authorized = is_authorized(answer.body)
-    accepted = authorized if answer.verdict is not Verdict.AGAIN else None
+    """Store the answer; what the hub authorized too late is ended, so that no provider waits.
+
+    A card whose session cannot be kept is refused: nobody could be billed.
+    """
+    accepted: bool | None = is_authorized(answer.body)
+    detail = answer.reason or answer.code
+    if answer.verdict is Verdict.AGAIN:
+        accepted = None
     with connection.transaction():
+        granted: HubAuthorization | None = None
+        if accepted and kind is AuthorizationKind.START:
+            try:
+                granted = read_authorization(answer.body or {})
+                _check_new(connection, granted)
+            except UnusableError as error:
+                accepted, granted, detail = False, None, str(error)
+                _tell_operator(connection, question, detail)
         in_time = connection.execute(
             "UPDATE authorizations SET state = 'answered', accepted = %s, detail = %s,"
             " hub_session_id = %s, answered_at = now()"
             " WHERE authorization_id = %s AND state = 'asked' AND deadline > now()",
             [
                 accepted,
-                answer.reason or answer.code,
-                session_of(answer.body) if authorized else None,
+                detail,
+                granted.hub_session_id if granted else None,
                 question.authorization_id,
             ],
         ).rowcount
-        if authorized and kind is AuthorizationKind.START:
-            granted = read_authorization(answer.body or {})
+        if granted is not None:
             _open_session(connection, question, granted, in_time=bool(in_time))
         connection.execute(
             "SELECT pg_notify(%s, %s)",
@@ -285,28 +301,81 @@ def _note(
         )
 
 
+def _check_new(connection: Connection, granted: HubAuthorization) -> None:
+    """Raise UnusableError for a session that the hub named before."""
+    row = connection.execute(
+        "SELECT 1 FROM hub_sessions WHERE hub_session_id = %(name)s"
+        " UNION ALL SELECT 1 FROM reservations WHERE hub_session_id = %(name)s"
+        " UNION ALL SELECT 1 FROM deliveries WHERE queue = %(records)s AND key = %(name)s",
+        {"name": granted.hub_session_id, "records": Queue.CHARGE_DETAIL_RECORD.value},
+    ).fetchone()
+    if row is not None:
+        raise UnusableError(f"its session id {granted.hub_spelling} is that of an earlier one")
+
+
+def _tell_operator(connection: Connection, question: Question, what: str) -> None:
+    log.error(
+        "authorization unusable",
+        extra={"charging_point": question.charging_point_id, "why": what},
+    )
+    planned.once(
+        connection,
+        [
+            Planned(
+                Queue.CHARGE_DETAIL_RECORD,
+                f"authorization/{question.authorization_id}",
+                None,
+                None,
+                parked=f"the hub authorized a card at {question.charging_point_id}, but {what}; the"
+                " card was refused; proposal: have the hub mend it, then drop this",
+            )
+        ],
+    )
+
+
 def _open_session(
     connection: Connection, question: Question, granted: HubAuthorization, *, in_time: bool
 ) -> None:
+    """Write the hub's session; one that nothing can charge on is closed again at once."""
     uid = rfid_uid(question.id_tag)
     assert uid is not None
-    inserted = connection.execute(
+    if in_time and question.session_id is None:
+        # A card that is authorized a second time before it charges: the first session is given up.
+        _close(
+            connection,
+            "h.charging_point_id = %s AND h.id_tag = %s AND h.session_id IS NULL"
+            " AND h.state = 'accepted' AND h.origin = 'local'",
+            [question.charging_point_id, question.id_tag],
+            NothingCharged.STOPPED,
+        )
+    bound = connection.execute(
         """
         INSERT INTO hub_sessions (
-            hub_session_id, provider_id, evse_id, charging_point_id, evse_number, identification,
-            id_tag, cpo_partner_session_id, emp_partner_session_id, state, origin, stop_id_tags,
-            session_id, ended_at)
-        SELECT %(session)s, %(provider)s, %(evse)s, %(charging_point)s,
+            hub_session_id, hub_spelling, provider_id, evse_id, charging_point_id, evse_number,
+            identification, id_tag, cpo_partner_session_id, emp_partner_session_id, state, origin,
+            stop_id_tags, session_id)
+        SELECT %(session)s, %(spelling)s, %(provider)s, %(evse)s, %(charging_point)s,
                (SELECT evse_number FROM sessions WHERE session_id = %(ours)s), %(who)s,
-               %(id_tag)s, %(partner)s, %(their_partner)s, %(state)s, 'local', %(stops)s,
-               -- the transaction that asked, unless it is somebody's by now
-               (SELECT session_id FROM sessions AS s WHERE session_id = %(ours)s AND NOT EXISTS (
-                    SELECT 1 FROM hub_sessions AS h WHERE h.session_id = s.session_id)),
-               CASE WHEN %(state)s = 'ended' THEN now() END
-        ON CONFLICT DO NOTHING
+               %(id_tag)s, %(partner)s, %(their_partner)s,
+               -- one of a start from afar with the same card is there, or the transaction that
+               -- asked is somebody's by now: then it is closed below
+               CASE WHEN %(in_time)s AND (%(ours)s::int IS NULL OR free.session_id IS NOT NULL)
+                         AND (%(ours)s::int IS NOT NULL OR NOT EXISTS (
+                             SELECT 1 FROM hub_sessions AS o
+                             WHERE o.charging_point_id = %(charging_point)s
+                               AND o.id_tag = %(id_tag)s AND o.session_id IS NULL
+                               AND o.state IN ('asked', 'accepted')))
+                    THEN 'accepted' ELSE 'refused' END,
+               'local', %(stops)s, CASE WHEN %(in_time)s THEN free.session_id END
+        FROM (SELECT (SELECT session_id FROM sessions AS s
+                      WHERE session_id = %(ours)s AND NOT EXISTS (
+                          SELECT 1 FROM hub_sessions AS h WHERE h.session_id = s.session_id))
+              AS session_id) AS free
+        RETURNING session_id, state
         """,
         {
             "session": granted.hub_session_id,
+            "spelling": granted.hub_spelling,
             "provider": granted.provider_id,
             "evse": question.evse_id,
             "charging_point": question.charging_point_id,
@@ -315,39 +384,50 @@ def _open_session(
             "id_tag": question.id_tag,
             "partner": question.cpo_partner_session_id,
             "their_partner": granted.emp_partner_session_id,
-            "state": "accepted" if in_time else "ended",
+            "in_time": in_time,
             "stops": granted.uids_to_stop,
         },
-    ).rowcount
-    if not inserted:
-        return
-    if not in_time:
+    ).fetchone()
+    assert bound is not None
+    session_id, state = bound
+    if state != HubSessionState.ACCEPTED:
+        _close(
+            connection,
+            "h.hub_session_id = %s",
+            [granted.hub_session_id],
+            NothingCharged.TOO_LATE,
+        )
+    elif session_id is not None:
+        connection.execute(
+            "UPDATE sessions SET start_decision = 'accepted' WHERE session_id = %s",
+            [session_id],
+        )
+        # Its start was planned when nobody knew yet that it is the hub's.
+        payload = {"session_id": session_id}
+        events.write(
+            connection,
+            [events.Event(EventKind.SESSION_STARTED, question.charging_point_id, payload)],
+        )
+
+
+def _close(
+    connection: Connection, which: LiteralString, values: list[object], why: NothingCharged
+) -> None:
+    """End sessions on which nothing was charged, and have their records written."""
+    rows = connection.execute(
+        "UPDATE hub_sessions AS h SET state = 'ended', ended_at = now()"
+        " WHERE " + which + " RETURNING h.hub_session_id, h.charging_point_id",
+        values,
+    ).fetchall()
+    if rows:
         events.write(
             connection,
             [
                 events.Event(
                     EventKind.HUB_SESSION_CLOSED,
-                    question.charging_point_id,
-                    {
-                        "hub_session_id": granted.hub_session_id,
-                        "why": NothingCharged.TOO_LATE.value,
-                    },
+                    charging_point_id,
+                    {"hub_session_id": name, "why": why.value},
                 )
-            ],
-        )
-    elif question.session_id is not None:
-        connection.execute(
-            "UPDATE sessions SET start_decision = 'accepted' WHERE session_id = %s",
-            [question.session_id],
-        )
-        # Its start was planned when nobody knew yet that it is the hub's.
-        events.write(
-            connection,
-            [
-                events.Event(
-                    EventKind.SESSION_STARTED,
-                    question.charging_point_id,
-                    {"session_id": question.session_id},
-                )
+                for name, charging_point_id in rows
             ],
         )

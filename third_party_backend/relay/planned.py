@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from charging.database.connection import Connection
 from charging.delivery import OUTBOX, Queue
@@ -16,20 +17,37 @@ from third_party_backend.relay.database import Json, dump, wake
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A delivery to be made once. payload: None for one that is parked before it was written."""
+    """A delivery to be made once. payload: None for one that is parked before it was written.
+
+    bills: it is a session's energy. It takes the place of what is there under its key so long as
+    nothing of that can have been sent; afterwards it is parked beside it.
+    """
 
     queue: Queue
     key: str
-    hub_session_id: str
+    hub_session_id: str | None
     payload: Json | None
     due_at: datetime | None = None
     parked: str = ""
+    bills: bool = False
+
+
+_AGAIN = (
+    "a second, different record of the session: the hub takes one, and has the first; settle the"
+    " difference with the provider, then drop this"
+)
 
 
 def once(connection: Connection, planned: Sequence[Planned]) -> None:
-    """Queue deliveries that are made once; what is there already stays as it is."""
+    """Queue deliveries that are made once; what is there already stays as it is.
+
+    A record with energy is never dropped for one that is there: see Planned.
+    """
     if not planned:
         return
+    bills = [p for p in planned if p.bills]
+    if bills:
+        _replace(connection, bills)
     connection.execute(
         """
         INSERT INTO deliveries (queue, key, hub_session_id, payload, next_attempt_at, state,
@@ -40,16 +58,57 @@ def once(connection: Connection, planned: Sequence[Planned]) -> None:
             AS t (queue, key, hub_session_id, payload, due_at, parked)
         ON CONFLICT (queue, key) DO NOTHING
         """,
-        [
-            [p.queue.value for p in planned],
-            [p.key for p in planned],
-            [p.hub_session_id for p in planned],
-            [dump(p.payload) for p in planned],
-            [p.due_at for p in planned],
-            [p.parked for p in planned],
-        ],
+        _columns(planned),
     )
+    if bills:
+        _park_differing(connection, bills)
     wake(connection, {p.queue for p in planned})
+
+
+def _replace(connection: Connection, bills: Sequence[Planned]) -> None:
+    """Write records in the place of those that cannot have been sent."""
+    connection.execute(
+        """
+        UPDATE deliveries AS d
+        SET payload = t.payload::jsonb, next_attempt_at = coalesce(t.due_at, now()),
+            state = CASE WHEN t.parked = '' THEN 'waiting' ELSE 'parked' END, reason = t.parked
+        FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[])
+            AS t (queue, key, hub_session_id, payload, due_at, parked)
+        WHERE d.queue = t.queue AND d.key = t.key AND NOT d.uncertain
+          AND (d.state = 'parked' OR (d.state = 'waiting' AND d.attempts = 0))
+          AND NOT EXISTS (SELECT 1 FROM hub_queues AS q WHERE d.delivery_id = ANY(q.in_flight))
+          AND d.payload IS DISTINCT FROM t.payload::jsonb
+        """,
+        _columns(bills),
+    )
+
+
+def _park_differing(connection: Connection, bills: Sequence[Planned]) -> None:
+    """Park records whose place is taken by one that says something else."""
+    connection.execute(
+        """
+        INSERT INTO deliveries (queue, key, hub_session_id, payload, state, reason)
+        SELECT t.queue, t.key || '/again/' || md5(t.payload), t.hub_session_id, t.payload::jsonb,
+               'parked', %s
+        FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[])
+            AS t (queue, key, hub_session_id, payload, due_at, parked)
+        JOIN deliveries AS d ON d.queue = t.queue AND d.key = t.key
+        WHERE t.payload IS NOT NULL AND d.payload IS DISTINCT FROM t.payload::jsonb
+        ON CONFLICT (queue, key) DO NOTHING
+        """,
+        [_AGAIN, *_columns(bills)],
+    )
+
+
+def _columns(planned: Sequence[Planned]) -> list[list[Any]]:
+    return [
+        [p.queue.value for p in planned],
+        [p.key for p in planned],
+        [p.hub_session_id for p in planned],
+        [dump(p.payload) for p in planned],
+        [p.due_at for p in planned],
+        [p.parked for p in planned],
+    ]
 
 
 def event_parked(connection: Connection, event_id: int, reason: str) -> None:
