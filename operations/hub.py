@@ -26,13 +26,15 @@ FULL_LOADS = (Queue.EVSE_DATA.value, Queue.EVSE_STATUS.value)
 class HubQueue:
     """A queue to the hub. oldest_seconds: how long its oldest delivery has waited.
 
-    worker: the process that delivers it; seen_at: its last sign of life.
+    doubtful: how many count as delivered by an answer that may mean something else. worker: the
+    process that delivers it; seen_at: its last sign of life.
     """
 
     queue: str
     waiting: int
     oldest_seconds: int | None
     parked: int
+    doubtful: int
     delivered_last_hour: int
     full_load_at: datetime | None
     worker: str | None
@@ -57,6 +59,21 @@ class Parked:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubtful:
+    """A delivery that counts as arrived by an answer that may mean something else. reason: which.
+
+    hub_process: the hub's own name for the call, for its support.
+    """
+
+    delivery: int
+    queue: str
+    key: str
+    reason: str
+    concluded_at: datetime | None
+    hub_process: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class HubSession:
     """A session as the hub knows it, with ours and with its charge detail record."""
 
@@ -69,6 +86,7 @@ class HubSession:
     session: int | None
     energy_wh: int | None
     record: str | None
+    doubtful: bool | None
     record_at: datetime | None
     reason: str | None
     created_at: datetime
@@ -86,6 +104,7 @@ def list_queues(connection: Connection) -> list[HubQueue]:
                    round(extract(epoch FROM now() - min(d.queued_at)
                          FILTER (WHERE d.state = 'waiting')))::int AS oldest_seconds,
                    count(*) FILTER (WHERE d.state = 'parked') AS parked,
+                   count(*) FILTER (WHERE d.doubtful) AS doubtful,
                    count(*) FILTER (WHERE d.state = 'delivered'
                                       AND d.settled_at > now() - interval '1 hour')
                        AS delivered_last_hour,
@@ -123,6 +142,29 @@ def list_parked(connection: Connection, queue: str | None = None) -> list[Parked
         ).fetchall()
 
 
+def list_doubtful(connection: Connection) -> list[Doubtful]:
+    """Return what counts as delivered although the hub did not say so, oldest first."""
+    with connection.cursor(row_factory=class_row(Doubtful)) as cursor:
+        return cursor.execute(
+            "SELECT delivery_id AS delivery, queue, key, reason, settled_at AS concluded_at,"
+            " process_id AS hub_process FROM deliveries WHERE doubtful ORDER BY delivery_id"
+        ).fetchall()
+
+
+def confirm(connection: Connection, delivery: int, reason: str, *, by: Asker) -> None:
+    """Note that a doubtful delivery has been looked into. Raises ConflictError."""
+    with connection.transaction():
+        confirmed = connection.execute(
+            "UPDATE deliveries SET doubtful = false,"
+            " reason = left(%s || ' (was: ' || reason || ')', 1000)"
+            " WHERE delivery_id = %s AND doubtful",
+            [reason, delivery],
+        )
+        if confirmed.rowcount == 0:
+            raise ConflictError(f"{delivery} is not doubtful; `hub doubtful` lists what is")
+        audit.write(connection, by, "confirm", "hub", {"delivery": delivery, "reason": reason})
+
+
 def requeue(
     connection: Connection,
     deliveries: Sequence[int] = (),
@@ -130,32 +172,51 @@ def requeue(
     by: Asker,
     queue: str | None = None,
     everything: bool = False,
+    found_right: bool = False,
 ) -> list[int]:
     """Queue parked deliveries again: by number, of one queue, or everything; return their numbers.
 
-    A record that could not be written is written anew from its session, an event read again.
-    Raises InvalidError, ConflictError.
+    A record is written anew from its session, an event read again. What can never be sent stays
+    parked, to be dropped once it is settled. found_right: somebody has looked into the deliveries
+    that are named, and their sessions are to be billed although they are not plausible. Raises
+    InvalidError, ConflictError.
     """
+    if found_right and not deliveries:
+        raise InvalidError("name the deliveries that were found right")
     if not (deliveries or queue or everything):
         raise InvalidError("name them: numbers of deliveries, --queue NAME or --all")
     with connection.transaction():
         chosen = connection.execute(
             """
-            SELECT delivery_id, queue, key, payload IS NULL AS unwritten, hub_session_id
+            SELECT delivery_id, queue, key, payload IS NULL AS unwritten, hub_session_id, uncertain
             FROM deliveries
-            WHERE state = 'parked' AND (%(all)s OR queue = %(queue)s OR delivery_id = ANY(%(ids)s))
+            WHERE state = 'parked'
+              AND NOT (queue = %(records)s AND key IS DISTINCT FROM hub_session_id)
+              AND (%(all)s OR queue = %(queue)s OR delivery_id = ANY(%(ids)s))
             ORDER BY delivery_id FOR UPDATE
             """,
-            {"all": everything, "queue": queue, "ids": list(deliveries)},
+            {
+                "all": everything,
+                "queue": queue,
+                "ids": list(deliveries),
+                "records": Queue.CHARGE_DETAIL_RECORD.value,
+            },
         ).fetchall()
         missing = sorted(set(deliveries) - {row[0] for row in chosen})
         if missing:
             raise ConflictError(
-                f"not parked: {', '.join(map(str, missing))}; `hub parked` lists what is"
+                f"not parked, or never to be sent: {', '.join(map(str, missing))};"
+                " `hub parked` lists what is, and why"
+            )
+        if found_right:
+            connection.execute(
+                "UPDATE hub_sessions SET found_right = true WHERE hub_session_id = ANY(%s)",
+                [[row[4] for row in chosen if row[4] is not None]],
             )
         for row in chosen:
             _requeue(connection, *row)
-        audit.write(connection, by, "requeue", "hub", {"deliveries": [row[0] for row in chosen]})
+        detail = {"deliveries": [row[0] for row in chosen], "found_right": found_right}
+        audit.write(connection, by, "requeue", "hub", detail)
         events.wake(connection)
         _wake(connection, {row[1] for row in chosen})
     return [row[0] for row in chosen]
@@ -198,7 +259,7 @@ def list_sessions(connection: Connection, *, limit: int = 100) -> list[HubSessio
             SELECT h.hub_session_id AS hub_session, h.provider_id AS provider, h.origin, h.state,
                    h.charging_point_id AS charging_point, h.evse_number AS evse,
                    h.session_id AS session, s.energy_wh, d.state AS record,
-                   d.settled_at AS record_at, d.reason, h.created_at
+                   d.doubtful, d.settled_at AS record_at, d.reason, h.created_at
             FROM hub_sessions AS h
             LEFT JOIN sessions AS s USING (session_id)
             LEFT JOIN deliveries AS d ON d.queue = %s AND d.key = h.hub_session_id
@@ -215,12 +276,21 @@ def _requeue(
     key: str,
     unwritten: bool,
     hub_session_id: str | None,
+    uncertain: bool,
 ) -> None:
+    record = queue == Queue.CHARGE_DETAIL_RECORD and not uncertain
     if queue == OUTBOX:
         connection.execute("DELETE FROM deliveries WHERE delivery_id = %s", [delivery_id])
         connection.execute("UPDATE events SET relayed_at = NULL WHERE event_id = %s", [int(key)])
-    elif unwritten and hub_session_id is not None:
+    elif (unwritten or record) and hub_session_id is not None:
         connection.execute("DELETE FROM deliveries WHERE delivery_id = %s", [delivery_id])
+        if record:
+            # They were refused for what the record was: they are written anew as well.
+            connection.execute(
+                "DELETE FROM deliveries WHERE hub_session_id = %s AND queue = %s"
+                " AND state = 'parked' AND NOT uncertain",
+                [hub_session_id, Queue.NOTIFICATION.value],
+            )
         _repeat_event(connection, queue, hub_session_id)
     else:
         connection.execute(

@@ -180,6 +180,8 @@ class Relay:
             "operator_id": OPERATOR_ID,
             "operator_name": "VNI",
             "hub_max_backoff": "1",
+            # Charging points in simulated time charge much more than their EVSE can give.
+            "power_margin": "1000000",
             **settings,
         }
         self.program = Program(

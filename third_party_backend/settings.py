@@ -83,6 +83,12 @@ class Settings:
         "seconds between a session's Progress notifications; the hub refuses less than 300",
         1,
     )
+    power_margin: float = setting(
+        1.2,
+        "times an EVSE's power up to which a session's energy is believed; more is kept for an"
+        " operator instead of billed",
+        1,
+    )
     retention_days: float = setting(
         90.0, "days that delivered notifications and relayed events are kept", 1
     )

@@ -27,7 +27,24 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     requeue_parser.add_argument("deliveries", type=int, nargs="*", metavar="DELIVERY")
     requeue_parser.add_argument("--queue", choices=hub.QUEUES, help="all of one queue")
     requeue_parser.add_argument("--all", action="store_true", help="everything that is parked")
+    requeue_parser.add_argument(
+        "--found-right",
+        action="store_true",
+        help="somebody has looked into them: bill them although they are not plausible",
+    )
     requeue_parser.set_defaults(run=requeue)
+    doubtful = actions.add_parser(
+        "doubtful",
+        parents=[common],
+        help="records that count as delivered although the hub did not say so",
+    )
+    doubtful.set_defaults(run=list_doubtful)
+    confirm_parser = actions.add_parser(
+        "confirm", parents=[common], help="note that a doubtful delivery was looked into"
+    )
+    confirm_parser.add_argument("delivery", type=int)
+    confirm_parser.add_argument("--reason", required=True, help="what was found")
+    confirm_parser.set_defaults(run=confirm)
     drop_parser = actions.add_parser(
         "drop", parents=[common], help="give up a parked delivery for good"
     )
@@ -59,6 +76,24 @@ def show_queues(connection: Connection, options: argparse.Namespace) -> None:
         )
     if any(queue.parked for queue in queues):
         print_text("`hub parked` lists what the hub refused and why")
+    if any(queue.doubtful for queue in queues):
+        print_text("`hub doubtful` lists what may not have arrived")
+
+
+def list_doubtful(connection: Connection, options: argparse.Namespace) -> None:
+    """List what counts as delivered although the hub did not say so."""
+    found = hub.list_doubtful(connection)
+    title = f"{len(found)} doubtful"
+    show(records(found), as_json=options.json, title=title, empty="nothing is doubtful: good")
+
+
+def confirm(connection: Connection, options: argparse.Namespace) -> None:
+    """Note that a doubtful delivery was looked into."""
+    hub.confirm(connection, options.delivery, options.reason, by=BY)
+    if options.json:
+        show_json({"confirmed": options.delivery})
+    else:
+        print_text(f"{options.delivery} is not doubtful any more")
 
 
 def list_parked(connection: Connection, options: argparse.Namespace) -> None:
@@ -73,7 +108,12 @@ def list_parked(connection: Connection, options: argparse.Namespace) -> None:
 def requeue(connection: Connection, options: argparse.Namespace) -> None:
     """Queue parked deliveries again."""
     requeued = hub.requeue(
-        connection, options.deliveries, by=BY, queue=options.queue, everything=options.all
+        connection,
+        options.deliveries,
+        by=BY,
+        queue=options.queue,
+        everything=options.all,
+        found_right=options.found_right,
     )
     if options.json:
         show_json({"requeued": requeued})

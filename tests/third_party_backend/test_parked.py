@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -99,7 +100,10 @@ def test_a_record_that_cannot_be_written_waits_until_it_can(
 ):
     database.execute("UPDATE evses SET evse_id = NULL, evse_id_key = NULL WHERE evse_number = 1")
     session = add_session(database, id_tag="HUB0")
-    add_hub_session(database, HUB_SESSION, id_tag="HUB0", state="ended", session_id=session)
+    add_hub_session(
+        database, HUB_SESSION, id_tag="HUB0", state="ended", session_id=session, evse_id=None,
+        created_at=datetime.now(UTC) - timedelta(hours=2),
+    )  # fmt: skip
     add_event(database, "session_ended", session_id=session)
     (parked,) = eventually(lambda: as_json("hub", "parked"))
     assert "has no EVSE id" in parked["reason"]

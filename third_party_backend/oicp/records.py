@@ -7,11 +7,12 @@ comes as integer Wh and goes as kWh in Decimal.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 
 from charging.session import StopCause
+from third_party_backend.partners.plausibility import CLOCK_TOLERANCE
 
 Json = dict[str, Any]
 
@@ -23,8 +24,6 @@ MAX_SIGNED_LENGTH = 3000
 MAX_ERROR_INFO = 250
 PROGRESS_AT = "EventOccurred"
 """The member of a Progress notification that says of what moment it is."""
-CLOCK_TOLERANCE = timedelta(minutes=5)
-"""A charging point's clock may be so far ahead; the record waits until it is true."""
 
 
 class RecordError(ValueError):
@@ -33,20 +32,36 @@ class RecordError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HubSession:
-    """A session as the hub knows it. evse_id: None when no EVSE of ours has a name there."""
+    """A session as the hub knows it.
+
+    evse_id: None when no EVSE of ours has a name there. hub_spelling: of its id, where the hub
+    writes it in another way. product_id: the provider's tariff. zone: of the charging point's
+    place.
+    """
 
     hub_session_id: str
     evse_id: str | None
     identification: Json
     cpo_partner_session_id: str
     emp_partner_session_id: str | None
+    hub_spelling: str | None = None
+    product_id: str | None = None
+    zone: tzinfo = UTC
+
+    def time(self, moment: datetime) -> str:
+        """Write an aware time: ISO 8601 with the offset of the place, milliseconds.
+
+        Source: OICP 2.3, section "Time zones": providers bill by day and night of the place.
+        """
+        local = moment.astimezone(self.zone)
+        return local.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Charged:
     """What was charged, as the charging point said it. readings_wh: between, in order of time.
 
-    signed: `signed_values`.
+    signed: `signed_values`. verification: `catalogue.verification`, for whoever verifies them.
     """
 
     started_at: datetime
@@ -56,16 +71,12 @@ class Charged:
     stop_cause: StopCause = StopCause.LOCAL
     readings_wh: list[int] = field(default_factory=list)
     signed: list[tuple[str, str]] = field(default_factory=list)
+    verification: Json = field(default_factory=dict)
 
 
 def kwh(wh: int) -> Decimal:
     """Return Wh as kWh with three decimals."""
     return Decimal(wh).scaleb(-3)
-
-
-def time(moment: datetime) -> str:
-    """Write an aware time: ISO 8601 with offset, milliseconds."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def charge_detail_record(session: HubSession, charged: Charged) -> Json:
@@ -82,15 +93,17 @@ def charge_detail_record(session: HubSession, charged: Charged) -> Json:
         raise RecordError(f"{kwh(energy_wh)} kWh are more than the {MAX_ENERGY_WH // 1000} allowed")
     if charged.ended_at < charged.started_at:
         raise RecordError(
-            f"it ended ({time(charged.ended_at)}) before it began ({time(charged.started_at)})"
+            f"it ended ({session.time(charged.ended_at)}) before it began"
+            f" ({session.time(charged.started_at)})"
         )
     record: Json = {
         **_of(session),
         "Identification": session.identification,
-        "SessionStart": time(charged.started_at),
-        "ChargingStart": time(charged.started_at),
-        "ChargingEnd": time(charged.ended_at),
-        "SessionEnd": time(charged.ended_at),
+        **_product(session),
+        "SessionStart": session.time(charged.started_at),
+        "ChargingStart": session.time(charged.started_at),
+        "ChargingEnd": session.time(charged.ended_at),
+        "SessionEnd": session.time(charged.ended_at),
         "MeterValueStart": kwh(charged.meter_start_wh),
         "MeterValueEnd": kwh(charged.meter_stop_wh),
         "ConsumedEnergy": kwh(charged.meter_stop_wh) - kwh(charged.meter_start_wh),
@@ -102,25 +115,40 @@ def charge_detail_record(session: HubSession, charged: Charged) -> Json:
             {"SignedMeteringValue": text, "MeteringStatus": status}
             for status, text in charged.signed[:MAX_SIGNED_VALUES]
         ]
+        if charged.verification:
+            record["CalibrationLawVerificationInfo"] = charged.verification
     return record
 
 
-def signed_values(samples: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def signed_values(
+    samples: list[tuple[str, str]], *, demanded: bool = False
+) -> list[tuple[str, str]]:
     """Choose the signed readings a record shows: the first, the last, and what fits between.
 
     samples: (begin, between or end; text) in order of time. Returns (MeteringStatus, text), at most
-    MAX_SIGNED_VALUES, in the order Start, Progress, End. One too long for the hub is left out.
+    MAX_SIGNED_VALUES, in the order Start, Progress, End. A signed text cannot be shortened: between
+    start and end one that is too long for the hub is left out; a start or an end that is too long
+    proves nothing without its other half, so none is sent, or, where the EVSE's calibration law
+    demanded them, RecordError is raised.
     """
-    starts = [text for moment, text in samples if moment == "begin"]
-    ends = [text for moment, text in samples if moment == "end"]
-    between = [text for moment, text in samples if moment == "between"]
-    room = MAX_SIGNED_VALUES - len(starts[:1]) - len(ends[-1:])
-    chosen = [
-        *(("Start", text) for text in starts[:1]),
-        *(("Progress", text) for text in between[:room]),
-        *(("End", text) for text in ends[-1:]),
+    starts = [("Start", text) for moment, text in samples if moment == "begin" and text][:1]
+    ends = [("End", text) for moment, text in samples if moment == "end" and text][-1:]
+    between = [
+        ("Progress", text)
+        for moment, text in samples
+        if moment == "between" and 0 < len(text) <= MAX_SIGNED_LENGTH
     ]
-    return [(status, text) for status, text in chosen if 0 < len(text) <= MAX_SIGNED_LENGTH]
+    for status, text in (*starts, *ends):
+        if len(text) > MAX_SIGNED_LENGTH:
+            if demanded:
+                raise RecordError(
+                    f"the signed value of its {status} has {len(text)} characters, the hub takes"
+                    f" {MAX_SIGNED_LENGTH}; proposal: hand the signed values to the provider by"
+                    " another way"
+                )
+            return []
+    room = MAX_SIGNED_VALUES - len(starts) - len(ends)
+    return [*starts, *between[:room], *ends]
 
 
 def empty_record(session: HubSession, began_at: datetime, ended_at: datetime) -> Json:
@@ -129,10 +157,11 @@ def empty_record(session: HubSession, began_at: datetime, ended_at: datetime) ->
     return {
         **_of(session),
         "Identification": session.identification,
-        "SessionStart": time(began_at),
-        "ChargingStart": time(moment),
-        "ChargingEnd": time(moment),
-        "SessionEnd": time(moment),
+        **_product(session),
+        "SessionStart": session.time(began_at),
+        "ChargingStart": session.time(moment),
+        "ChargingEnd": session.time(moment),
+        "SessionEnd": session.time(moment),
         "MeterValueStart": kwh(0),
         "MeterValueEnd": kwh(0),
         "ConsumedEnergy": kwh(0),
@@ -142,10 +171,10 @@ def empty_record(session: HubSession, began_at: datetime, ended_at: datetime) ->
 def due(charged: Charged, now: datetime) -> datetime:
     """Return when the record may be sent: now, or once its end is no longer in the future.
 
-    Raises RecordError for a clock that is further ahead than that.
+    Raises RecordError for a clock that is further ahead than CLOCK_TOLERANCE.
     """
     if charged.ended_at > now + CLOCK_TOLERANCE:
-        raise RecordError(f"it ends in the future: {time(charged.ended_at)}")
+        raise RecordError(f"it ends in the future: {charged.ended_at:%Y-%m-%d %H:%M:%S} UTC")
     return max(now, charged.ended_at)
 
 
@@ -155,9 +184,10 @@ def start_notification(
     """Write: energy flows. Raises RecordError."""
     return {
         **_notification("Start", session, operator_id),
-        "SessionStart": time(started_at),
-        "ChargingStart": time(started_at),
+        "SessionStart": session.time(started_at),
+        "ChargingStart": session.time(started_at),
         "MeterValueStart": _meter(meter_start_wh),
+        **_product(session),
     }
 
 
@@ -174,12 +204,13 @@ def progress_notification(
         raise RecordError("the reading is older than the session")
     return {
         **_notification("Progress", session, operator_id),
-        "SessionStart": time(started_at),
-        "ChargingStart": time(started_at),
-        PROGRESS_AT: time(read_at),
+        "SessionStart": session.time(started_at),
+        "ChargingStart": session.time(started_at),
+        PROGRESS_AT: session.time(read_at),
         "ChargingDuration": int((read_at - started_at) / timedelta(milliseconds=1)),
         "ConsumedEnergyProgress": _meter(max(0, meter_wh - meter_start_wh)),
         "MeterValueStart": _meter(meter_start_wh),
+        **_product(session),
     }
 
 
@@ -193,6 +224,7 @@ def end_notification(session: HubSession, operator_id: str, charged: Charged) ->
     return {
         **_notification("End", session, operator_id),
         **{name: record[name] for name in members},
+        **_product(session),
     }
 
 
@@ -212,7 +244,7 @@ def _of(session: HubSession) -> Json:
     if session.evse_id is None:
         raise RecordError("its connector has no EVSE id; `operations evses import` gives it one")
     return {
-        "SessionID": session.hub_session_id,
+        "SessionID": session.hub_spelling or session.hub_session_id,
         "CPOPartnerSessionID": session.cpo_partner_session_id,
         **(
             {"EMPPartnerSessionID": session.emp_partner_session_id}
@@ -221,6 +253,10 @@ def _of(session: HubSession) -> Json:
         ),
         "EvseID": session.evse_id,
     }
+
+
+def _product(session: HubSession) -> Json:
+    return {"PartnerProductID": session.product_id} if session.product_id else {}
 
 
 def _notification(kind: str, session: HubSession, operator_id: str) -> Json:

@@ -188,9 +188,17 @@ def due(connection: Connection, queue: Queue, limit: int) -> list[Delivery]:
 
 
 def settle(
-    connection: Connection, queue: Queue, delivered: Sequence[Delivery], process_id: str | None
+    connection: Connection,
+    queue: Queue,
+    delivered: Sequence[Delivery],
+    process_id: str | None,
+    *,
+    doubt: str = "",
 ) -> None:
-    """Note that the hub has these. One that changed meanwhile goes on waiting."""
+    """Note that the hub has these. One that changed meanwhile goes on waiting.
+
+    doubt: from what that was concluded, where the hub did not say so; an operator is shown it.
+    """
     with connection.transaction():
         connection.execute(
             """
@@ -198,13 +206,14 @@ def settle(
             SET delivered = CASE WHEN %(keep)s THEN t.payload::jsonb END,
                 state = CASE WHEN d.payload IS NOT DISTINCT FROM t.payload::jsonb
                              THEN 'delivered' ELSE 'waiting' END,
-                settled_at = now(), attempts = 0, uncertain = false, reason = '',
-                process_id = %(process_id)s
+                settled_at = now(), attempts = 0, uncertain = false, reason = %(doubt)s,
+                doubtful = %(doubt)s <> '', process_id = %(process_id)s
             FROM unnest(%(ids)s::bigint[], %(payloads)s::text[]) AS t (delivery_id, payload)
             WHERE d.delivery_id = t.delivery_id
             """,
             {
                 "keep": queue in CATALOGUE,
+                "doubt": doubt,
                 "process_id": process_id,
                 "ids": [d.delivery_id for d in delivered],
                 "payloads": [dump(d.payload) for d in delivered],

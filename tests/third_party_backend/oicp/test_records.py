@@ -1,5 +1,6 @@
 """Records and notifications are right, or are not written."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charging.evse import EvseState
+from charging.time_zone import zone_of
 from third_party_backend.oicp import records
 from third_party_backend.oicp.records import Charged, HubSession, RecordError
 from third_party_backend.oicp.status import evse_status
@@ -86,17 +88,59 @@ def test_a_fault_is_told_as_an_error():
     assert len(word["ErrorAdditionalInfo"]) == 250
 
 
+LONG = "x" * 3001
+
+
 def test_signed_readings_are_few_and_in_order():
     samples = [
         ("begin", "a"),
         *(("between", str(n)) for n in range(20)),
-        ("between", "x" * 3001),
+        ("between", LONG),
         ("end", "z"),
     ]
     chosen = records.signed_values(samples)
     assert len(chosen) == 10
     assert [status for status, _ in chosen] == ["Start", *["Progress"] * 8, "End"]
-    assert records.signed_values([("end", "x" * 3001)]) == []
+
+
+@pytest.mark.parametrize(
+    "samples", [[("begin", "a"), ("end", LONG)], [("begin", LONG), ("end", "z")]]
+)
+def test_of_signed_readings_that_do_not_fit_all_are_left_out_or_the_record_waits(samples):
+    assert records.signed_values([*samples, ("between", "m")]) == []
+    with pytest.raises(RecordError, match="3001 characters"):
+        records.signed_values(samples, demanded=True)
+
+
+def test_signed_readings_come_with_what_they_are_verified_by():
+    signed = [("Start", "a"), ("End", "z")]
+    how = {"PublicKey": "04AB"}
+    record = records.charge_detail_record(SESSION, charged(signed=signed, verification=how))
+    assert record["CalibrationLawVerificationInfo"] == how
+    record = records.charge_detail_record(SESSION, charged(verification=how))
+    assert "CalibrationLawVerificationInfo" not in record
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment", "written"),
+    [
+        ("Europe/Berlin", datetime(2026, 7, 1, 10, tzinfo=UTC), "2026-07-01T12:00:00.000+02:00"),
+        ("Europe/Berlin", datetime(2026, 1, 1, 10, tzinfo=UTC), "2026-01-01T11:00:00.000+01:00"),
+        ("UTC-03:30", datetime(2026, 1, 1, 10, tzinfo=UTC), "2026-01-01T06:30:00.000-03:30"),
+        ("UTC", datetime(2026, 1, 1, 10, tzinfo=UTC), "2026-01-01T10:00:00.000Z"),
+    ],
+)
+def test_times_have_the_offset_of_the_place(zone, moment, written):
+    assert replace(SESSION, zone=zone_of(zone)).time(moment) == written
+
+
+def test_what_the_hub_called_it_comes_back():
+    session = replace(SESSION, hub_spelling=SESSION.hub_session_id.upper(), product_id="AC1")
+    record = records.charge_detail_record(session, charged())
+    start = records.start_notification(session, "DE*VNI", START, 1000)
+    for message in (record, start):
+        assert message["SessionID"] == SESSION.hub_session_id.upper()
+        assert message["PartnerProductID"] == "AC1"
 
 
 @pytest.mark.parametrize("state", list(EvseState))

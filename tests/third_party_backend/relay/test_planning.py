@@ -21,10 +21,16 @@ from tests.rows import (
     add_session,
     insert,
 )
-from third_party_backend.oicp.records import Charged, HubSession
+from third_party_backend.oicp.records import HubSession
 from third_party_backend.relay.database import connect, may_plan
 from third_party_backend.relay.planner import PLANNERS, relay_events, run_alone
-from third_party_backend.relay.planning import presence, reservations, retention, sessions
+from third_party_backend.relay.planning import (
+    presence,
+    prices,
+    reservations,
+    retention,
+    sessions,
+)
 from third_party_backend.relay.planning.catalogue import Evse, wanted
 from third_party_backend.relay.planning.context import Context
 from third_party_backend.settings import Settings
@@ -53,6 +59,7 @@ DETAILS = {
     "opening": ["24/7"],
 }
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+AN_HOUR_AGO = datetime.now(UTC) - timedelta(hours=1, minutes=1)
 SESSION = HubSession(HUB_SESSION, EVSE, {"RemoteIdentification": {}}, "ours", None)
 
 
@@ -101,45 +108,90 @@ def test_prices_are_grouped_by_provider():
     }
 
 
-def charged(**more):
+SETTINGS = Settings(operator_id="DE*VNI", operator_name="VNI", start_timeout=60)
+
+
+def begun(**more):
     facts = {
+        "hub": SESSION,
+        "session_id": 1,
         "started_at": NOW - timedelta(hours=1),
         "meter_start_wh": 1000,
         "ended_at": NOW,
         "meter_stop_wh": 2500,
+        "stop_cause": StopCause.LOCAL,
+        "doubts": [],
+        "authorized_at": NOW - timedelta(hours=1, minutes=1),
+        "found_right": False,
+        "details": DETAILS,
     }
-    return Charged(**{**facts, **more})
+    return sessions.Begun(**{**facts, **more})
+
+
+def ending(session, signed=()):
+    return sessions.ending(session, [], list(signed), NOW, SETTINGS)
 
 
 def kinds(planned):
     return [(p.queue, p.key.removeprefix(HUB_SESSION), bool(p.parked)) for p in planned]
 
 
+PARKED = [(Queue.CHARGE_DETAIL_RECORD, "", True)]
+SENT = [(Queue.NOTIFICATION, "/end", False), (Queue.CHARGE_DETAIL_RECORD, "", False)]
+EXTERNAL = {**DETAILS, "calibration_law": "External"}
+
+
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        (
-            {},
-            [(Queue.NOTIFICATION, "/end", False), (Queue.CHARGE_DETAIL_RECORD, "", False)],
-        ),
+        ({}, SENT),
         (
             {"stop_cause": StopCause.POWER_LOSS},
             [(Queue.NOTIFICATION, "/error", False), (Queue.CHARGE_DETAIL_RECORD, "", False)],
         ),
         # What would be a wrong bill waits for a person, and no End is sent either.
-        ({"meter_stop_wh": 0}, [(Queue.CHARGE_DETAIL_RECORD, "", True)]),
-        ({"meter_stop_wh": 1_001_001}, [(Queue.CHARGE_DETAIL_RECORD, "", True)]),
-        ({"ended_at": NOW + timedelta(hours=1)}, [(Queue.CHARGE_DETAIL_RECORD, "", True)]),
+        ({"meter_stop_wh": 0}, PARKED),
+        ({"meter_stop_wh": 1_001_001}, PARKED),
+        ({"ended_at": NOW + timedelta(hours=1)}, PARKED),
+        # 22 kW give 26.4 kWh an hour with the margin, and registers round.
+        ({"meter_stop_wh": 1000 + 27_400}, SENT),
+        ({"meter_stop_wh": 1000 + 27_401}, PARKED),
+        ({"started_at": NOW - timedelta(seconds=2), "meter_stop_wh": 812_345}, PARKED),
+        ({"started_at": datetime(1970, 1, 1, tzinfo=UTC)}, PARKED),
+        ({"started_at": datetime(1970, 1, 1, tzinfo=UTC), "authorized_at": None}, PARKED),
+        ({"started_at": NOW - timedelta(hours=4)}, PARKED),
+        # A card may be asked about after its session has begun.
+        ({"started_at": NOW - timedelta(days=3), "authorized_at": None}, SENT),
+        ({"doubts": ["start_register"]}, PARKED),
+        ({"doubts": ["clock", "stop_register"]}, SENT),
+        ({"started_at": NOW - timedelta(hours=4), "found_right": True}, SENT),
+        ({"meter_stop_wh": 0, "found_right": True}, PARKED),
+        # Of an EVSE that nobody filled in no power is known.
+        ({"meter_stop_wh": 900_000, "details": {}}, SENT),
     ],
 )
 def test_the_end_of_a_session(facts, expected):
-    assert kinds(sessions.ending(SESSION, charged(**facts), NOW, "DE*VNI")) == expected
+    assert kinds(ending(begun(**facts))) == expected
 
 
-def test_a_clock_a_little_ahead_makes_both_wait():
+def test_what_is_parked_says_why_and_what_could_be_done():
+    (parked,) = ending(begun(meter_stop_wh=812_345))
+    assert "811.345 kWh in 3600 s are more than 22 kW can give" in parked.parked
+    assert "proposal: bill at most 27.4 kWh" in parked.parked
+
+
+def test_signed_values_that_are_demanded_and_do_not_fit_wait_for_a_person():
+    signed = [("begin", "a"), ("end", "x" * 3001)]
+    assert kinds(ending(begun(), signed)) == SENT
+    assert kinds(ending(begun(details=EXTERNAL), signed)) == PARKED
+
+
+def test_a_clock_a_little_ahead_makes_all_wait():
     at = NOW + timedelta(minutes=2)
-    planned = sessions.ending(SESSION, charged(ended_at=at), NOW, "DE*VNI")
-    assert [p.due_at for p in planned] == [at, at]
+    assert [p.due_at for p in ending(begun(ended_at=at))] == [at, at]
+    assert sessions.start(begun(started_at=at), NOW, "DE*VNI").due_at == at
+    # Further ahead it is no Start at all: the record will say why.
+    assert sessions.start(begun(started_at=NOW + timedelta(hours=1)), NOW, "DE*VNI") is None
 
 
 def test_every_kind_of_event_has_a_planner():
@@ -152,8 +204,7 @@ def test_every_kind_of_event_has_a_planner():
 @pytest.fixture
 def context(database_url):
     with connect(database_url, "test") as connection:
-        settings = Settings(operator_id="DE*VNI", operator_name="VNI", start_timeout=60)
-        yield Context(connection, settings)
+        yield Context(connection, SETTINGS)
 
 
 @pytest.fixture
@@ -181,14 +232,14 @@ def site(database):
     add_evse(database, 1, EVSE, roaming=True, state="available")
     insert(database, "evse_details", charging_point_id="CP1", evse_number=1, details=DETAILS)
     node = add_node(database)
-    add_connection(database, node)
+    add_connection(database, node, connected_at=datetime.now(UTC) - timedelta(days=2))
     return database
 
 
 def test_a_session_is_planned_from_start_to_record(site, context, planned, unrelayed):
     session = add_session(site)
     add_reading(site, session, 1500, sampled_at=datetime.now(UTC) - timedelta(minutes=30))
-    add_hub_session(site, HUB_SESSION, session_id=session, state="ended")
+    add_hub_session(site, HUB_SESSION, session_id=session, state="ended", created_at=AN_HOUR_AGO)
     add_event(site, "session_started", session_id=session)
     add_event(site, "session_ended", session_id=session)
     assert relay_events(context) == 2
@@ -200,6 +251,7 @@ def test_a_session_is_planned_from_start_to_record(site, context, planned, unrel
     }
     state, record = found["charge-detail-record", HUB_SESSION]
     assert (state, record["ConsumedEnergy"]) == ("waiting", 1.5)
+    assert record["ChargingStart"].endswith(("+01:00", "+02:00"))
     assert record["MeterValueInBetween"] == {"meterValues": [1.5]}
     assert unrelayed() == 0
     # Planned again, it is there already: one record a session, whatever happens.
@@ -208,13 +260,117 @@ def test_a_session_is_planned_from_start_to_record(site, context, planned, unrel
     assert planned() == found
 
 
-def test_own_sessions_and_refused_ones_are_not_the_hubs(site, context, planned):
+def test_own_sessions_are_not_the_hubs(site, context, planned):
     add_event(site, "session_ended", session_id=add_session(site))
-    refused = add_session(site)
+    refused = add_session(site, meter_stop_wh=1000)
     add_hub_session(site, HUB_SESSION, session_id=refused, state="refused")
     add_event(site, "session_ended", session_id=refused)
     relay_events(context)
     assert planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("bound", "state", "key"),
+    [
+        (True, "refused", HUB_SESSION),
+        (False, "refused", f"{HUB_SESSION}/late/1"),
+        (False, "ended", f"{HUB_SESSION}/late/1"),
+    ],
+)
+def test_what_charged_with_a_start_that_the_hub_does_not_pay_waits_for_a_person(
+    site, context, planned, bound, state, key
+):
+    session = add_session(site, id_tag="HUB0123456789ABCDEF")
+    add_hub_session(
+        site, HUB_SESSION, id_tag="HUB0123456789ABCDEF", state=state,
+        session_id=session if bound else None,
+    )  # fmt: skip
+    add_event(site, "session_ended", session_id=session)
+    relay_events(context)
+    assert planned()["charge-detail-record", key] == ("parked", None)
+    (reason,) = site.execute("SELECT reason FROM deliveries").fetchone()
+    assert "charged 1.500 kWh" in reason
+
+
+def test_a_second_different_record_is_parked_beside_the_first(site, context, planned):
+    record = {"queue": "charge-detail-record", "key": HUB_SESSION, "hub_session_id": HUB_SESSION}
+    insert(site, "deliveries", **record, state="delivered", payload={"ConsumedEnergy": 0})
+    session = add_session(site)
+    add_hub_session(site, HUB_SESSION, session_id=session, state="ended", created_at=AN_HOUR_AGO)
+    for _ in range(2):
+        add_event(site, "session_ended", session_id=session)
+        relay_events(context)
+    records = {key: found for (queue, key), found in planned().items() if queue == record["queue"]}
+    first = records.pop(HUB_SESSION)
+    assert first == ("delivered", {"ConsumedEnergy": 0})
+    ((key, (state, second)),) = records.items()
+    assert key.startswith(f"{HUB_SESSION}/again/")
+    assert (state, second["ConsumedEnergy"]) == ("parked", 1.5)
+
+
+def test_a_record_with_energy_replaces_an_empty_one_that_has_not_gone_out(site, context, planned):
+    session = add_session(site)
+    add_hub_session(site, HUB_SESSION, session_id=session, state="ended", created_at=AN_HOUR_AGO)
+    add_event(site, "session_ended", session_id=session)
+    add_event(site, "hub_session_closed", hub_session_id=HUB_SESSION, why="stopped")
+    relay_events(context)
+    # … and no empty one replaces it.
+    records = [found for (queue, _), found in planned().items() if queue == "charge-detail-record"]
+    assert [(state, record["ConsumedEnergy"]) for state, record in records] == [("waiting", 1.5)]
+    site.execute("UPDATE deliveries SET payload = '{}' WHERE queue = 'charge-detail-record'")
+    add_event(site, "session_ended", session_id=session)
+    relay_events(context)
+    assert planned()["charge-detail-record", HUB_SESSION][1]["ConsumedEnergy"] == 1.5
+
+
+def test_a_renamed_evse_keeps_its_name_in_running_sessions(site, context, planned):
+    session = add_session(site, state="charging")
+    add_hub_session(site, HUB_SESSION, session_id=session, evse_id=None, created_at=AN_HOUR_AGO)
+    add_event(site, "session_started", session_id=session)
+    relay_events(context)
+    site.execute("UPDATE evses SET evse_id = 'DE*VNI*E9', evse_id_key = 'DEVNIE9'")
+    site.execute(
+        "UPDATE sessions SET state = 'ended', ended_at = now(), meter_stop_wh = 3000,"
+        " stop_reason = 'Local'"
+    )
+    add_event(site, "session_ended", session_id=session)
+    relay_events(context)
+    assert planned()["charge-detail-record", HUB_SESSION][1]["EvseID"] == EVSE
+
+
+@pytest.mark.parametrize(("back_for_seconds", "state"), [(2, "accepted"), (301, "ended")])
+def test_after_a_reconnect_what_is_queued_at_the_charging_point_is_waited_for(
+    site, context, back_for_seconds, state
+):
+    now = datetime.now(UTC)
+    add_hub_session(site, HUB_SESSION, created_at=now - timedelta(hours=1))
+    site.execute(
+        "UPDATE connections SET connected_at = %s", [now - timedelta(seconds=back_for_seconds)]
+    )
+    run_alone(context, sessions.close_unstarted)
+    assert site.execute("SELECT state FROM hub_sessions").fetchone() == (state,)
+
+
+def test_the_default_price_is_the_same_whatever_has_changed():
+    def price(amount, **more):
+        return {**PRICE, "price": amount, **more}
+
+    rows = [
+        ("*", "AC", price("0.41")),
+        ("*", "DC", price("0.69", is_default=True)),
+        ("DE-EMP", "B", price("0.52")),
+        ("DE-EMP", "A", price("0.51")),
+        ("DE-OTH", "C", price("0.3")),
+        ("DE-OTH", "D", price("0.2", is_default=True)),
+    ]
+    for order in (rows, rows[::-1]):
+        found = prices.default_prices(order)
+        assert {name: details["price"] for name, details in found.items()} == {
+            "*": "0.69",
+            "DE-EMP": "0.69",
+            "DE-OTH": "0.2",
+        }
+    assert prices.default_prices(rows[2:4])["DE-EMP"]["price"] == "0.51"
 
 
 def test_the_event_at_fault_is_parked_and_the_others_are_planned(site, context, planned, unrelayed):

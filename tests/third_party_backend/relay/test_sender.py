@@ -99,6 +99,9 @@ def test_what_the_hub_answers_to_a_record(hub, connection, send, states, answers
     send(Queue.CHARGE_DETAIL_RECORD)
     eventually(lambda: states() == {NAME: state})
     assert len(hub.calls) == calls
+    # That it arrived is concluded only, where the hub has named no session.
+    (doubtful,) = connection.execute("SELECT doubtful FROM deliveries").fetchone()
+    assert doubtful == (state == "delivered" and bool(answers) and b'"400"' in answers[-1][1])
 
 
 def test_a_push_that_one_record_spoils_is_halved(hub, connection, send, states):
