@@ -136,7 +136,8 @@ def _parser() -> argparse.ArgumentParser:
             "settings, from the environment:\n"
             f"{rows}\n\n"
             "The database is DATABASE_URL, or DATABASE_HOST with DATABASE_PORT, DATABASE_NAME,\n"
-            "DATABASE_USER and DATABASE_PASSWORD, or an embedded server under var/.\n\n"
+            "DATABASE_USER and DATABASE_PASSWORD, or an embedded server under var/.\n"
+            "FILE_STORE keeps firmware and logs: a folder or s3://bucket/prefix.\n\n"
             "SIGTERM drains over CP_BACKEND_DRAIN_TIME seconds, SIGINT (Ctrl-C) within a second;\n"
             "a second signal stops at once."
         ),

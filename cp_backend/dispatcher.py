@@ -18,9 +18,11 @@ from charging.authorization import AUTHORIZATION_ANSWERS_CHANNEL
 from charging.command import COMMANDS_CHANNEL, CommandResult, Outcome
 from charging.database.commands import Claimed
 from charging.database.connection import MAX_BACKOFF_SECONDS, connect_async
+from charging.database.files import LINK_SCHEME
 from charging.service.backoff import Backoff
 from cp_backend.committer import DatabaseAwayError
 from cp_backend.conversation.ocpp import OcppConversation
+from cp_backend.file_transfers import PATH as FILES_PATH
 from cp_backend.registry import Registry
 from cp_backend.store.commands import Commands
 from cp_backend.store.presence import NODE_CHANNEL_PREFIX
@@ -36,7 +38,8 @@ class Dispatcher:
     """Takes commands from the database to charging points and their answers back.
 
     on_displaced: called with the charging points that have moved to another node. on_authorized:
-    called with the id of an authorization that the hub has answered, of whichever node.
+    called with the id of an authorization that the hub has answered, of whichever node. files_url:
+    the address under which charging points reach this service for files.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Dispatcher:
         metrics: Metrics,
         on_displaced: Callable[[list[str]], None],
         on_authorized: Callable[[str], None],
+        files_url: Callable[[], str],
     ) -> None:
         self._url = url
         self._node_channel = NODE_CHANNEL_PREFIX + node_id.hex
@@ -56,6 +60,7 @@ class Dispatcher:
         self._metrics = metrics
         self._on_displaced = on_displaced
         self._on_authorized = on_authorized
+        self._files_url = files_url
         self._wake = asyncio.Event()
 
     async def dispatch(self) -> None:
@@ -141,6 +146,9 @@ class Dispatcher:
             return
         # The command's id is OCPP's requestId.
         arguments = {**command.arguments, "command_id": command.command_id}
+        if str(url := arguments.get("url", "")).startswith(LINK_SCHEME):
+            link = str(url).removeprefix(LINK_SCHEME)
+            arguments["url"] = f"{self._files_url().rstrip('/')}{FILES_PATH}{link}"
         try:
             connection.conversation.command(
                 command.kind,

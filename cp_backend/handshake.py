@@ -19,6 +19,7 @@ from websockets.http11 import Request
 from charging.service.proxies import client_address
 from cp_backend.authentication import authenticate
 from cp_backend.connection import Connection, Conversation, Engine
+from cp_backend.file_transfers import FileTransfers, read_file_request
 from cp_backend.opening import (
     Opening,
     answer,
@@ -66,7 +67,7 @@ class Handshakes:
     subprotocols: which may be spoken with a charging point, given the look-up's result.
     compressed: those in which compression may be agreed on. make_conversation: None where no
     subprotocol is shared. ready: whether this node can serve (asked by the ready path). draining:
-    whether it sends its charging points elsewhere.
+    whether it sends its charging points elsewhere. files: what requests for files are given to.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Handshakes:
         ready: Callable[[], bool],
         compressed: Sequence[str] = (),
         draining: Callable[[], bool] = lambda: False,
+        files: FileTransfers | None = None,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -93,6 +95,7 @@ class Handshakes:
         self.make_conversation = make_conversation
         self.ready = ready
         self.draining = draining
+        self.files = files
         self.connection_limit = settings.connection_limit()
         self._proxies = settings.proxy_networks()
         self.under_way = 0
@@ -212,6 +215,8 @@ class Handshake:
         return rest
 
     def _on_request(self, data: bytes) -> None:
+        if self._is_for_a_file(data):
+            return
         try:
             self._request = request = read_request(data)
         except ValueError as error:
@@ -238,6 +243,23 @@ class Handshake:
             self._refuse(refusal)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             self._fail(error)
+
+    def _is_for_a_file(self, data: bytes) -> bool:
+        """Hand a request for a file on, with its socket; return whether it was one."""
+        files = self._shared.files
+        try:
+            request = None if files is None else read_file_request(data)
+        except ValueError as error:
+            self._reject(HTTPStatus.BAD_REQUEST, str(error))
+            return True
+        if files is None or request is None:
+            return False
+        fd, self._fd = self._fd, -1
+        self._shared.engine.poller.release(fd)
+        self._leave()
+        rest, self._buffer = self._buffer, b""
+        files.begin(fd, request, rest)
+        return True
 
     def _fail(self, error: Exception) -> None:
         """Answer a handshake that met a defect of ours, and free its place at once."""

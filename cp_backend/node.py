@@ -14,6 +14,8 @@ from uuid import uuid4
 
 import psycopg
 
+from charging.database.address import state_directory
+from charging.service.file_store import file_store
 from charging.service.telemetry import write_document
 from cp_backend.committer import DatabaseAwayError
 from cp_backend.connection import Connection, Conversation, Engine
@@ -23,6 +25,7 @@ from cp_backend.conversation.hello import HelloConversation
 from cp_backend.conversation.ocpp import OcppConversation
 from cp_backend.dispatcher import Dispatcher
 from cp_backend.drain import drain
+from cp_backend.file_transfers import FileTransfers
 from cp_backend.handshake import Accepted, Handshakes
 from cp_backend.hub_authorization import HubAuthorization
 from cp_backend.keepalive import TimerWheel
@@ -87,18 +90,14 @@ class Node:
             on_beat=self._look_for_parent,
         )
         self.poller = Poller(asyncio.get_running_loop())
-        self.handshakes = Handshakes(
-            settings=settings,
-            engine=Engine(self.poller, self.wheel, settings, MAX_FRAME_BYTES, self._on_closed),
-            store=self.store,
-            registry=self.registry,
-            metrics=self.metrics,
-            subprotocols=self._subprotocols,
-            make_conversation=self._make_conversation,
-            ready=lambda: self.ready,
-            compressed=[*(d.subprotocol for d in self._dialects if d.compressed), HELLO],
-            draining=lambda: self.draining,
+        self.files = FileTransfers(
+            self.store.files,
+            file_store(state_directory() / "files"),
+            asyncio.get_running_loop(),
+            self.metrics,
+            settings.max_files,
         )
+        self.handshakes = self._make_handshakes()
         self.listener = Listener(self.handshakes)
         self.dispatcher = Dispatcher(
             database_url,
@@ -108,6 +107,7 @@ class Node:
             self.metrics,
             self.presence.displaced,
             self.hub.on_notification,
+            self._files_url,
         )
         self._orphaned = orphaned
         self._port = port
@@ -115,6 +115,21 @@ class Node:
         self._stop_now = asyncio.Event()
         self._drain_seconds = settings.drain_time
         self._target_drain: asyncio.Task[int] | None = None
+
+    def _make_handshakes(self) -> Handshakes:
+        return Handshakes(
+            settings=self.settings,
+            engine=Engine(self.poller, self.wheel, self.settings, MAX_FRAME_BYTES, self._on_closed),
+            store=self.store,
+            registry=self.registry,
+            metrics=self.metrics,
+            subprotocols=self._subprotocols,
+            make_conversation=self._make_conversation,
+            ready=lambda: self.ready,
+            compressed=[*(d.subprotocol for d in self._dialects if d.compressed), HELLO],
+            draining=lambda: self.draining,
+            files=self.files,
+        )
 
     @property
     def draining(self) -> bool:
@@ -202,6 +217,7 @@ class Node:
         self, committers: list[asyncio.Task[None]], tasks: list[asyncio.Task[None]]
     ) -> None:
         self._stop.set()
+        self.files.stop()
         # A refused health check says as well as a 503 that we are not ready, and on a port that
         # several nodes share the others go on answering.
         self.listener.stop()
@@ -280,6 +296,10 @@ class Node:
             self.presence.closed(connection, cause)
 
     # Long-lived tasks.
+
+    def _files_url(self) -> str:
+        own = f"http{'s' if self.settings.tls_certificate else ''}://{self.presence.address}"
+        return self.settings.files_url or own
 
     def _look_for_parent(self) -> None:
         if self._orphaned() and not self._stop.is_set():

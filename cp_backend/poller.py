@@ -63,6 +63,11 @@ class Poller:
         """Watch for something else; 0 for nothing but trouble."""
         self._epoll.modify(fd, events)
 
+    def release(self, fd: int) -> None:
+        """Forget a descriptor, which stays open."""
+        self._endpoints[fd] = None
+        self._epoll.unregister(fd)
+
     def close(self, fd: int) -> None:
         """Forget and close a descriptor."""
         self._endpoints[fd] = None

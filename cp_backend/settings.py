@@ -78,6 +78,12 @@ class Settings:
     presumed_end_hold: float = setting(
         3600, "seconds after which a presumed end is final and the hub is told of it"
     )
+    files_url: str = setting(
+        "",
+        "address under which charging points reach this service for files, such as"
+        " https://cp.backend.example; empty: that of the node itself, for local use",
+    )
+    max_files: int = setting(16, "files that a node moves at once; 503 beyond", 1)
     ping_interval: float = setting(60, "seconds of silence before a ping", 1)
     pong_timeout: float = setting(20, "seconds a ping may stay unanswered", 1)
     handshake_timeout: float = setting(20, "seconds from accept to the end of the handshake", 1)

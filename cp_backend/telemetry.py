@@ -29,6 +29,8 @@ METRICS: dict[str, str] = {
     "SessionsStarted": "Count",
     "SessionsEnded": "Count",
     "CommandsAnswered": "Count",
+    "FilesMoved": "Count",
+    "FilesRefused": "Count",
     "DatabaseFailures": "Count",
     "MessagesLogged": "Count",
     "MessagesNotLogged": "Count",

@@ -16,37 +16,26 @@ from charging.database import jobs
 from charging.database.audit import Asker
 from charging.database.commands import IdempotencyError
 from charging.database.connection import Connection
+from charging.database.jobs import Pace as Pace
 from charging.intents import Intent
 from operations.errors import ConflictError, InvalidError, NotFoundError
 
-PER_MINUTE = 600
-AT_ONCE = 100
 MAX_CHARGING_POINTS = 200_000
+DEFAULT_PACE = Pace()
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast a job goes, and when it stops itself.
-
-    per_minute, at_once: charging points. max_failures: that refuse, do not answer, or are offline
-    soon after they accepted; None: it never stops itself. seconds: that each has to answer.
-    """
-
-    per_minute: int = PER_MINUTE
-    at_once: int = AT_ONCE
-    max_failures: int | None = None
-    seconds: float = 30.0
-
-    def check(self) -> None:
-        """Raise InvalidError where a number makes no sense."""
-        for name, value in (
-            ("--per-minute", self.per_minute),
-            ("--at-once", self.at_once),
-            ("--max-failures", self.max_failures),
-            ("--timeout", self.seconds),
-        ):
-            if value is not None and not value > 0:
-                raise InvalidError(f"{name} must be more than 0")
+def _check(pace: Pace) -> None:
+    """Raise InvalidError where a number makes no sense."""
+    for name, value in (
+        ("--per-minute", pace.per_minute),
+        ("--at-once", pace.at_once),
+        ("--max-failures", pace.max_failures),
+        ("--timeout", pace.seconds),
+        ("--tries", pace.tries),
+        ("--retry-after", pace.retry_seconds),
+    ):
+        if value is not None and not value > 0:
+            raise InvalidError(f"{name} must be more than 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +110,7 @@ def start(
     charging_points: by identity what is asked of each beside the intent. Raises InvalidError,
     ConflictError.
     """
-    pace.check()
+    _check(pace)
     if intent.secrets:
         raise InvalidError("a secret is for one charging point alone")
     if not charging_points:
@@ -137,10 +126,7 @@ def start(
                 intent,
                 charging_points,
                 by=by,
-                per_minute=pace.per_minute,
-                at_once=pace.at_once,
-                max_failures=pace.max_failures,
-                seconds=pace.seconds,
+                pace=pace,
                 idempotency_key=idempotency_key,
             )
     except IdempotencyError as error:

@@ -8,6 +8,8 @@ accepted; what is under way then still ends. Stopped, it can be resumed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -26,14 +28,38 @@ SILENT_MINUTES = 10
 # A restart takes the connection away, and is meant to.
 _MAY_LEAVE = (CommandKind.RESET, CommandKind.UPDATE_FIRMWARE)
 
+# What failed waits for another try, where there is one and the job still runs.
 _SETTLE = b"""
+WITH answered AS (
+    SELECT j.job_id, j.until_done, j.retry_seconds, i.charging_point_id, c.done_outcome,
+           coalesce(c.outcome IN ('accepted', 'scheduled', 'reboot_required'), false) AS accepted,
+           i.tried < j.tries AND (j.deadline IS NULL
+                                  OR j.deadline > now() + make_interval(secs => j.retry_seconds))
+               AS may_again
+    FROM job_items AS i
+    JOIN jobs AS j USING (job_id)
+    JOIN commands AS c USING (command_id)
+    WHERE i.job_id = ANY(%s) AND i.accepted IS NULL
+      AND c.state IN ('answered', 'expired', 'superseded')
+), ended AS (
+    SELECT *, CASE WHEN until_done THEN done_outcome = 'done' ELSE accepted END AS succeeded
+    FROM answered
+    -- accepted is not done: a failure may still be followed by another try of its own
+    WHERE NOT (until_done AND accepted AND done_outcome IS NULL)
+)
 UPDATE job_items AS i
-SET accepted = coalesce(c.outcome IN ('accepted', 'scheduled', 'reboot_required'), false),
-    answered_at = now()
-FROM commands AS c
-WHERE i.job_id = ANY(%s) AND i.command_id IS NOT NULL AND i.accepted IS NULL
-  AND c.command_id = i.command_id
-  AND c.state IN ('answered', 'expired', 'superseded')
+SET accepted = CASE WHEN e.succeeded OR NOT e.may_again THEN e.succeeded END,
+    answered_at = now(),
+    command_id = CASE WHEN e.succeeded OR NOT e.may_again THEN i.command_id END,
+    not_before = now() + make_interval(secs => e.retry_seconds)
+FROM ended AS e
+WHERE i.job_id = e.job_id AND i.charging_point_id = e.charging_point_id
+"""
+
+_END_OF_TIME = b"""
+UPDATE job_items AS i SET accepted = false, answered_at = now()
+FROM jobs AS j
+WHERE j.job_id = ANY(%s) AND j.deadline < now() AND i.job_id = j.job_id AND i.accepted IS NULL
 """
 
 # Another node may be at it: then it is left alone.
@@ -66,7 +92,8 @@ RETURNING j.job_id
 """.encode()
 
 _FINISH = b"""
-UPDATE jobs AS j SET state = 'done', ended_at = now()
+UPDATE jobs AS j SET state = 'done', ended_at = now(),
+    reason = CASE WHEN deadline < now() THEN 'its deadline passed' ELSE '' END
 WHERE j.job_id = ANY(%s) AND NOT EXISTS (
     SELECT 1 FROM job_items AS i WHERE i.job_id = j.job_id AND i.accepted IS NULL)
 RETURNING j.job_id
@@ -93,15 +120,36 @@ SELECT a.job_id, i.charging_point_id, a.kind, a.arguments || i.arguments, a.pers
 FROM allowed AS a CROSS JOIN LATERAL (
     SELECT charging_point_id, arguments FROM job_items AS i
     WHERE i.job_id = a.job_id AND i.command_id IS NULL AND i.accepted IS NULL
+      AND (i.not_before IS NULL OR i.not_before <= now())
     ORDER BY i.place LIMIT greatest(a.most, 0)
 ) AS i
 """
 
 _ASSIGN = b"""
-UPDATE job_items AS i SET command_id = t.command_id
+UPDATE job_items AS i SET command_id = t.command_id, tried = i.tried + 1
 FROM unnest(%s::bigint[], %s::text[], %s::bigint[]) AS t (job_id, charging_point_id, command_id)
 WHERE i.job_id = t.job_id AND i.charging_point_id = t.charging_point_id
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a job goes, how often it tries, and when it stops itself.
+
+    per_minute, at_once: charging points. max_failures: that refuse, do not answer, or are offline
+    soon after they accepted; None: it never stops itself. seconds: that each has to answer. tries:
+    how often each is asked at most, retry_seconds after it failed. until_done: one has succeeded
+    when it has done what was asked, not when it accepted. deadline: when what is left has failed.
+    """
+
+    per_minute: int = 600
+    at_once: int = 100
+    max_failures: int | None = None
+    seconds: float = 30.0
+    tries: int = 1
+    retry_seconds: float = 60.0
+    until_done: bool = False
+    deadline: datetime | None = None
 
 
 def create(
@@ -110,21 +158,19 @@ def create(
     charging_points: Mapping[str, Mapping[str, Any]],
     *,
     by: Asker,
-    per_minute: int,
-    at_once: int,
-    max_failures: int | None,
-    seconds: float,
+    pace: Pace,
     idempotency_key: str | None = None,
 ) -> int:
     """Make a job that runs from now on; return its number.
 
     charging_points: by identity, in the order in which they are asked; the arguments of each stand
-    beside the intent's, or in their place. per_minute, at_once: charging points. The same key
-    twice is the same job. To be called in a transaction. Raises IdempotencyError.
+    beside the intent's, or in their place. The same key twice is the same job. To be called in a
+    transaction. Raises IdempotencyError.
     """
     row = connection.execute(
         "INSERT INTO jobs (kind, arguments, person, program, per_minute, at_once, max_failures,"
-        " seconds, idempotency_key, paced_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s,"
+        " seconds, tries, retry_seconds, until_done, deadline, idempotency_key, paced_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
         " now() - make_interval(secs => 60.0 / %s))"
         " ON CONFLICT (idempotency_key) DO NOTHING RETURNING job_id",
         [
@@ -132,12 +178,16 @@ def create(
             Jsonb(intent.arguments()),
             by.person,
             by.program,
-            per_minute,
-            at_once,
-            max_failures,
-            seconds,
+            pace.per_minute,
+            pace.at_once,
+            pace.max_failures,
+            pace.seconds,
+            pace.tries,
+            pace.retry_seconds,
+            pace.until_done,
+            pace.deadline,
             idempotency_key,
-            per_minute,
+            pace.per_minute,
         ],
     ).fetchone()
     if row is None:
@@ -190,8 +240,8 @@ def resume(connection: Connection, job_id: int, *, by: Asker, failed: bool = Fal
     )
     if changed.rowcount and failed:
         connection.execute(
-            "UPDATE job_items SET command_id = NULL, accepted = NULL, answered_at = NULL"
-            " WHERE job_id = %s AND NOT accepted",
+            "UPDATE job_items SET command_id = NULL, accepted = NULL, answered_at = NULL,"
+            " tried = 0, not_before = NULL WHERE job_id = %s AND NOT accepted",
             [job_id],
         )
     return _changed(connection, changed.rowcount, "resume_job", job_id, by)
@@ -217,6 +267,7 @@ async def advance(cursor: AsyncCursor) -> None:
     leaving = [kind.value for kind in _MAY_LEAVE]
     await cursor.execute(_STOP_ITSELF, [leaving, list(running)])
     running -= {row[0] async for row in cursor}
+    await cursor.execute(_END_OF_TIME, [list(running)])
     await cursor.execute(_FINISH, [list(running)])
     running -= {row[0] async for row in cursor}
     await cursor.execute(_NEXT, [list(running)])

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Group
@@ -25,7 +26,7 @@ from operations.command_line.output import (
     table,
 )
 from operations.errors import InvalidError, OperationError
-from operations.jobs import AT_ONCE, PER_MINUTE, Job, Pace
+from operations.jobs import DEFAULT_PACE, Job, Pace
 
 WATCH_SECONDS = 0.5
 _ROWS = 15
@@ -67,15 +68,32 @@ def many() -> argparse.ArgumentParser:
     )
     group.add_argument("--file", type=Path, help="identities, one a line")
     group.add_argument(
-        "--per-minute", type=int, default=PER_MINUTE, help=f"pace (default: {PER_MINUTE})"
+        "--per-minute",
+        type=int,
+        default=DEFAULT_PACE.per_minute,
+        help=f"pace (default: {DEFAULT_PACE.per_minute})",
     )
     group.add_argument(
-        "--at-once", type=int, default=AT_ONCE, help=f"under way at most (default: {AT_ONCE})"
+        "--at-once",
+        type=int,
+        default=DEFAULT_PACE.at_once,
+        help=f"under way at most (default: {DEFAULT_PACE.at_once})",
     )
     group.add_argument(
         "--max-failures",
         type=int,
         help="stop when so many refused, did not answer or went silent (default: never)",
+    )
+    group.add_argument("--tries", type=int, default=1, help="ask each so often (default: 1)")
+    group.add_argument(
+        "--retry-after",
+        type=float,
+        default=DEFAULT_PACE.retry_seconds,
+        metavar="SECONDS",
+        help=f"until it is asked again (default: {DEFAULT_PACE.retry_seconds:g})",
+    )
+    group.add_argument(
+        "--within", type=float, metavar="HOURS", help="what is left after that has failed"
     )
     group.add_argument("--key", help="a job with the same key is not made twice")
     group.add_argument("--dry-run", action="store_true", help="only say who would be asked")
@@ -99,15 +117,46 @@ def is_for_many(options: argparse.Namespace) -> bool:
 
 def ask_many(connection: Connection, options: argparse.Namespace, intent: Intent) -> None:
     """Make a job of an intent, after it was confirmed, and watch it."""
-    names = jobs.targets(connection, where=_where(options.where), names=_names(options.file))
-    pace = Pace(options.per_minute, options.at_once, options.max_failures, options.timeout)
+    names = targets(connection, options)
+    if not confirmed(options, intent.kind, names):
+        return
+    job = jobs.start(
+        connection, intent, names, by=BY, pace=pace(options), idempotency_key=options.key
+    )
+    follow(connection, job, options)
+
+
+def targets(connection: Connection, options: argparse.Namespace) -> list[str]:
+    """Return the charging points that the options mean. Raises InvalidError, NotFoundError."""
+    return jobs.targets(connection, where=_where(options.where), names=_names(options.file))
+
+
+def pace(options: argparse.Namespace) -> Pace:
+    """Return the pace that the options say."""
+    within = options.within
+    return Pace(
+        options.per_minute,
+        options.at_once,
+        options.max_failures,
+        options.timeout,
+        options.tries,
+        options.retry_after,
+        until_done=options.until_done,
+        deadline=None if within is None else datetime.now(UTC) + timedelta(hours=within),
+    )
+
+
+def confirmed(options: argparse.Namespace, what: str, names: list[str]) -> bool:
+    """Return whether charging points shall be asked: not in a dry run, which shows them.
+
+    Raises OperationError where it is refused, InvalidError where nobody can be asked.
+    """
     if options.dry_run:
         _show_targets(names, as_json=options.json)
-        return
+        return False
     if names and not options.yes:
-        _confirm(intent, names)
-    job = jobs.start(connection, intent, names, by=BY, pace=pace, idempotency_key=options.key)
-    follow(connection, job, options)
+        _confirm(what, names)
+    return True
 
 
 def follow(connection: Connection, job: int, options: argparse.Namespace) -> None:
@@ -202,10 +251,10 @@ def _show_targets(names: list[str], *, as_json: bool) -> None:
         print_text(f"  … and {len(names) - _ROWS} more")
 
 
-def _confirm(intent: Intent, names: list[str]) -> None:
+def _confirm(what: str, names: list[str]) -> None:
     if not sys.stdin.isatty():
         raise InvalidError(f"{len(names)} charging points would be asked: confirm with --yes")
-    print_text(f"{intent.kind}: {len(names)} charging points, {', '.join(names[:3])} …")
+    print_text(f"{what}: {len(names)} charging points, {', '.join(names[:3])} …")
     if input("Ask them all? [y/N] ").strip().lower() not in ("y", "yes"):
         raise OperationError("nothing was asked")
 

@@ -17,9 +17,11 @@ from operations.command_line import (
     evses,
     hub,
     jobs,
+    maintenance,
     nodes,
     prices,
     sessions,
+    stored_files,
     timeline,
     tokens,
 )
@@ -89,12 +91,18 @@ def _parser(*, many: bool = False) -> argparse.ArgumentParser:
         ("hub", hub, "what the roaming hub has, what waits for it, and what it refused"),
         ("commands", commands, "ask a charging point, or many, for whatever they can do"),
         ("jobs", jobs, "what is asked of many charging points: see, stop and resume it"),
+        ("files", stored_files, "firmware to hand out, and logs that were sent"),
     ):
         subject = subjects.add_parser(name, help=help_text)
         if module is commands:
             commands.add_arguments(subject, common, many=many)
         else:
             module.add_arguments(subject, common)
+    for name, add, help_text in (
+        ("firmware", maintenance.add_firmware_arguments, "let charging points update it"),
+        ("logs", maintenance.add_logs_arguments, "let charging points send theirs"),
+    ):
+        add(subjects.add_parser(name, help=help_text), common)
     for name, add_arguments, help_text in (
         ("trace", timeline.add_trace_arguments, "what a charging point and a node exchanged"),
         ("explain", timeline.add_explain_arguments, "all that is known of a time, and why"),

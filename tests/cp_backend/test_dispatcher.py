@@ -51,6 +51,7 @@ class Held:
             Metrics(),
             self.displaced.append,
             self.authorized.append,
+            lambda: "https://cp.example",
         )
         self.tasks = [
             asyncio.create_task(each)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -119,6 +120,55 @@ async def test_it_stops_itself_where_many_refuse_or_go_silent(database, fleet, s
     await step()
     assert office.show(database, job).state == "running"
     assert len(asked(database)) == 4
+
+
+async def test_what_fails_is_tried_again_after_a_while(database, fleet, step):
+    job = start(database, fleet[:1], per_minute=6000, tries=2, retry_seconds=60)
+    await step()
+    database.execute(ANSWERED, ["rejected", "CP0"])
+    await step()
+    await step()
+    assert (office.show(database, job).waiting, len(asked(database))) == (1, 1)
+    database.execute("UPDATE job_items SET not_before = now()")
+    await step()
+    assert len(asked(database)) == 2
+    database.execute("UPDATE commands SET state = 'expired' WHERE state = 'queued'")
+    await step()
+    found = office.show(database, job)
+    assert (found.state, found.failed, len(asked(database))) == ("done", 1, 2)
+
+
+async def test_accepted_is_not_done(database, fleet, step):
+    job = start(database, fleet[:2], per_minute=6000, tries=2, until_done=True)
+    database.execute("UPDATE jobs SET paced_at = now() - interval '1 minute'")
+    await step()
+    database.execute("UPDATE commands SET state = 'answered', outcome = 'accepted'")
+    await step()
+    assert office.show(database, job).under_way == 2
+    ended = "UPDATE commands SET done_at = now(), done_outcome = %s WHERE charging_point_id = %s"
+    database.execute(ended, ["done", "CP0"])
+    database.execute(ended, ["failed", "CP1"])
+    await step()
+    found = office.show(database, job)
+    assert (found.accepted, found.waiting, found.state) == (1, 1, "running")
+
+
+async def test_at_its_deadline_what_is_left_has_failed(database, fleet, step):
+    job = start(
+        database,
+        fleet[:2],
+        per_minute=6000,
+        at_once=1,
+        tries=9,
+        until_done=True,
+        deadline=datetime.now(UTC) + timedelta(hours=1),
+    )
+    await step()
+    database.execute("UPDATE commands SET state = 'answered', outcome = 'accepted'")
+    database.execute("UPDATE jobs SET deadline = now() - interval '1 second'")
+    await step()
+    found = office.show(database, job)
+    assert (found.state, found.reason, found.failed) == ("done", "its deadline passed", 2)
 
 
 async def test_a_restart_may_take_connections_away(database, fleet, step):
