@@ -21,7 +21,7 @@ _COLUMNS = """
         SELECT max(m.energy_wh) FROM meter_values AS m
         WHERE m.session_id = sessions.session_id
           AND m.charging_point_id = sessions.charging_point_id) - meter_start_wh)) AS energy_wh,
-    stop_cause, stop_reason
+    stop_cause, stop_reason, presumed
 """
 
 
@@ -30,6 +30,7 @@ class Session:
     """A session. token: its end only. energy_wh: of one that still charges, by its last reading.
 
     stop_cause: charging.session.StopCause; stop_reason: the charging point's own word for it.
+    presumed: charging.presumption.Presumption; None where its end was reported.
     """
 
     session: int
@@ -44,6 +45,7 @@ class Session:
     energy_wh: int | None
     stop_cause: str | None
     stop_reason: str | None
+    presumed: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,16 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class UnassignedFact:
-    """A billing fact, whole, of a session that is not known or that ended otherwise before."""
+    """A billing fact, whole, of a session that is not known or that ended otherwise before.
+
+    register_wh, at: what it says of them, None where that cannot be read.
+    """
 
     fact: int
     charging_point: str
     action: str
+    register_wh: int | None
+    at: datetime | None
     payload: dict[str, Any]
     received_at: datetime
 
@@ -106,11 +113,12 @@ def get(connection: Connection, session_id: int) -> tuple[Session, list[Reading]
 
 
 def list_unassigned(connection: Connection) -> list[UnassignedFact]:
-    """Return the billing facts whose session is not known, oldest first."""
+    """Return the billing facts whose session is not known and which wait, oldest first."""
     with connection.cursor(row_factory=class_row(UnassignedFact)) as cursor:
         return cursor.execute(
-            "SELECT fact_id AS fact, charging_point_id AS charging_point, action, payload,"
-            " received_at FROM unassigned_facts ORDER BY fact_id"
+            "SELECT fact_id AS fact, charging_point_id AS charging_point, action,"
+            " register_of_fact(payload) AS register_wh, time_of_fact(payload) AS at, payload,"
+            " received_at FROM unassigned_facts WHERE settled_at IS NULL ORDER BY fact_id"
         ).fetchall()
 
 

@@ -7,9 +7,12 @@ and goes on with ``, {WRITTEN}``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from psycopg.types.json import Jsonb
 
 from charging.database.connection import Connection, rows
 
@@ -42,6 +45,25 @@ def facts_of(session: str) -> str:
     names = ("started_at", "meter_start_wh", "ended_at", "meter_stop_wh", "presumed")
     members = ", ".join(f"'{name}', {session}.{name}" for name in names)
     return f"jsonb_build_object({members})"
+
+
+def write(
+    connection: Connection,
+    session_id: int,
+    person: str,
+    reason: str,
+    before: Mapping[str, Any],
+    was_final: bool,
+) -> None:
+    """Keep what a session was, in the transaction that has changed it. before: as `facts_of`."""
+    connection.execute(
+        f"""
+        INSERT INTO session_corrections (session_id, person, reason, before, after, was_final)
+        SELECT session_id, %s, %s, %s, {facts_of("s")}, %s
+        FROM sessions AS s WHERE session_id = %s
+        """.encode(),
+        [person, reason, Jsonb(dict(before)), was_final, session_id],
+    )
 
 
 def of_session(connection: Connection, session_id: int) -> list[Correction]:

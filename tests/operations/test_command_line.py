@@ -315,3 +315,29 @@ def test_nodes_are_shown_anew_until_ctrl_c(database_url, database, tmp_path):
         add_node(database)
         eventually(lambda: "1 nodes" in watching.log_end(100), 30)
         assert watching.stop(signal.SIGINT) == 0
+
+
+def test_an_end_is_typed_and_shown_with_what_it_was(as_json, operate, database):
+    add_charging_point(database)
+    number = add_session(
+        database, state="charging", started_at=datetime.now(UTC) - timedelta(hours=1)
+    )
+    fact = insert(
+        database,
+        "unassigned_facts",
+        charging_point_id="CP1",
+        action="StopTransaction",
+        payload={"meterStop": 5},
+        digest=1,
+    )["fact_id"]
+    code, out, _ = operate("sessions", "end", number, "--reason", "gone", "--register-wh", 1400)
+    assert (code, out) == (0, f"session {number} ended with 400 Wh\n")
+    changed = as_json("sessions", "correct", number, "--reason", "misread", "--meter-stop-wh", 1500)
+    assert (changed["energy_wh"], changed["presumed"]) == (500, "operator")
+    words = ("--reason", "found", "--register-wh", 1600)
+    at = datetime.now(UTC).isoformat()
+    assert as_json("sessions", "assign", fact, number, *words, "--at", at)["energy_wh"] == 600
+    assert operate("sessions", "settle", fact, "--reason", "twice")[0] == 1
+    shown = as_json("sessions", "show", number)
+    assert [one["reason"] for one in shown["corrections"]] == ["misread", "found"]
+    assert "2 corrections" in operate("sessions", "show", number)[1]
