@@ -159,6 +159,10 @@ register-charging-point: setup ## Register CHARGING_POINT= and print its passwor
 list-charging-points: setup ## List charging points with presence and status
 	@$(PYTHON) -m operations charging-points list $(ARGS)
 
+.PHONY: list-refused-handshakes
+list-refused-handshakes: setup ## List who was not let in, why, and what to do about it
+	@$(PYTHON) -m operations handshakes refused $(ARGS)
+
 .PHONY: show-nodes
 show-nodes: setup ## Show the nodes live: connections, messages, latencies, queues (ARGS=--json for more)
 	@$(PYTHON) -m operations nodes --watch $(ARGS)

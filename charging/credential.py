@@ -12,6 +12,7 @@ import secrets
 SALT_BYTES = 16
 HASH_BYTES = 32
 PASSWORD_ENTROPY_BYTES = 18
+MIN_PASSWORD_BYTES, MAX_PASSWORD_BYTES = 8, 64
 
 
 def new_password() -> str:
@@ -21,6 +22,20 @@ def new_password() -> str:
     AuthorizationKey in hex, 2.x 16 to 40 characters; printable passwords work as both.
     """
     return secrets.token_urlsafe(PASSWORD_ENTROPY_BYTES)
+
+
+def parse_password(text: str) -> str:
+    """Check a password that somebody else has made, and return it. Raises ValueError.
+
+    8 to 64 bytes, the bounds of what charging points take: 16 to 20 by the standards, more and
+    less in the field. Source: OCPP-J 1.6 section 6.2.2; OCPP 2.0.1 part 2, BasicAuthPassword.
+    """
+    length = len(text.encode())
+    if not MIN_PASSWORD_BYTES <= length <= MAX_PASSWORD_BYTES:
+        raise ValueError(
+            f"a password has {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} bytes, this one {length}"
+        )
+    return text
 
 
 def hash_password(password: bytes, salt: bytes) -> bytes:

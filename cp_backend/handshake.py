@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import ip_address
 
 from websockets.http11 import Request
 
-from charging.service.proxies import client_address
+from charging.handshake import RefusedHandshake
+from charging.service.proxies import client_address, comes_from
 from cp_backend.authentication import authenticate
 from cp_backend.connection import Connection, Conversation, Engine
 from cp_backend.file_transfers import FileTransfers, read_file_request
@@ -32,11 +32,13 @@ from cp_backend.opening import (
 )
 from cp_backend.proxy_protocol import ProxyProtocolError, read_header
 from cp_backend.refusal import Refusal
+from cp_backend.refused_handshakes import RefusedHandshakes
 from cp_backend.registry import Registry
 from cp_backend.settings import Settings
 from cp_backend.store.admission import Admitted
 from cp_backend.store.store import Store
 from cp_backend.telemetry import Metrics
+from cp_backend.transport import ENCRYPTED, PLAIN, PROTOCOL_HEADER, Transport, behind_balancer
 
 LIVE_PATH = "/health/live"
 READY_PATH = "/health/ready"
@@ -68,6 +70,7 @@ class Handshakes:
     compressed: those in which compression may be agreed on. make_conversation: None where no
     subprotocol is shared. ready: whether this node can serve (asked by the ready path). draining:
     whether it sends its charging points elsewhere. files: what requests for files are given to.
+    refused: counts handshakes that are refused.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Handshakes:
         compressed: Sequence[str] = (),
         draining: Callable[[], bool] = lambda: False,
         files: FileTransfers | None = None,
+        refused: RefusedHandshakes | None = None,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -96,23 +100,32 @@ class Handshakes:
         self.ready = ready
         self.draining = draining
         self.files = files
+        self.refused = refused
+        self._balancers = settings.balancers()
         self.connection_limit = settings.connection_limit()
         self._proxies = settings.proxy_networks()
         self.under_way = 0
 
     def begins_with_header(self, address: str) -> bool:
         """Return whether a peer is a load balancer that says who is behind a connection."""
-        if not self._proxies:
-            return False
-        try:
-            peer = ip_address(address)
-        except ValueError:
-            return False
-        return any(peer in network for network in self._proxies)
+        return comes_from(address, self._proxies)
 
-    def begin(self, fd: int, address: str) -> None:
-        """Begin the handshake of a connected socket. address: of the peer, without port."""
-        Handshake(self, fd, address)
+    def begin(self, fd: int, address: str, transport: Transport = PLAIN) -> None:
+        """Begin the handshake of a connected socket. address: of the peer, without port.
+
+        transport: how it came to this node.
+        """
+        Handshake(self, fd, address, transport)
+
+    def transport_of(self, request: Request, address: str, transport: Transport) -> Transport:
+        """Return how a request came from its client: over the load balancer's TLS, or ours.
+
+        address: of the socket's peer; transport: of the socket. Raises Refusal.
+        """
+        if PROTOCOL_HEADER not in request.headers or not comes_from(address, self._balancers):
+            return transport
+        verified = self.settings.balancer_verifies_certificates
+        return behind_balancer(request.headers, certificates_verified=verified)
 
 
 class Handshake:
@@ -126,18 +139,24 @@ class Handshake:
         "_fd",
         "_header_due",
         "_opening",
+        "_path",
         "_request",
         "_shared",
+        "_transport",
         "_waiting",
     )
 
-    def __init__(self, shared: Handshakes, fd: int, address: str) -> None:
+    def __init__(
+        self, shared: Handshakes, fd: int, address: str, transport: Transport = PLAIN
+    ) -> None:
         self._shared = shared
         self._fd = fd
         self._address = address
         self._began_at = time.perf_counter()
         self._buffer = b""
         self._charging_point_id = ""
+        self._path = ""
+        self._transport = transport
         self._request: Request | None = None
         self._opening: Opening | None = None
         self._waiting = False
@@ -149,7 +168,7 @@ class Handshake:
     def on_due(self, now: int) -> float | None:
         """Cut off a handshake that takes too long."""
         if self._fd >= 0:
-            self._count_refusal("too slow")
+            self._count_refusal(RefusedHandshake.TOO_SLOW)
             self.abort("too slow")
         return None
 
@@ -204,13 +223,15 @@ class Handshake:
                 "connection without a proxy's header",
                 extra={"remote_address": self._address, "error": str(error)},
             )
-            self._count_refusal("bad header")
-            self.abort("bad header")
+            self._count_refusal(RefusedHandshake.NO_PROXY_HEADER)
+            self.abort("no proxy header")
             return b""
         if header is None:
             return b""
         self._header_due = False
-        self._address = header.address or self._address
+        if header.address is not None:
+            self._address = header.address
+            self._transport = ENCRYPTED
         rest, self._buffer = self._buffer[header.length :], b""
         return rest
 
@@ -222,6 +243,7 @@ class Handshake:
         except ValueError as error:
             self._reject(HTTPStatus.BAD_REQUEST, str(error))
             return
+        peer = self._address
         # For the log and the row only, so one that did not come through the proxies has one too.
         hops = self._shared.settings.forwarded_hops
         forwarded_for = request.headers.get_all("X-Forwarded-For")
@@ -233,6 +255,8 @@ class Handshake:
             if path in (LIVE_PATH, READY_PATH) and request.method in ("GET", "HEAD"):
                 self._answer_health(ready=path == LIVE_PATH or self._shared.ready())
                 return
+            self._path = path
+            self._transport = self._shared.transport_of(request, peer, self._transport)
             self._charging_point_id = charging_point_id(path)
             self._opening = read_opening(request)
             self._check_room()
@@ -269,18 +293,19 @@ class Handshake:
             exc_info=error,
         )
         if self._fd >= 0:
-            self._refuse(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "defect", "cannot serve this"))
+            defect = RefusedHandshake.DEFECT
+            self._refuse(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, defect, "cannot serve this"))
 
     def _check_room(self) -> None:
         shared = self._shared
         if shared.draining():
-            raise self._busy("draining", "this node is about to stop")
+            raise self._busy(RefusedHandshake.DRAINING, "this node is about to stop")
         if len(shared.registry) + shared.under_way > shared.connection_limit:
-            raise self._busy("full", "this node holds all the connections it can")
+            raise self._busy(RefusedHandshake.FULL, "this node holds all the connections it can")
         if shared.under_way > shared.settings.max_handshakes:
-            raise self._busy("too many handshakes", "too many handshakes at once")
+            raise self._busy(RefusedHandshake.TOO_MANY, "too many handshakes at once")
 
-    def _busy(self, cause: str, text: str) -> Refusal:
+    def _busy(self, cause: RefusedHandshake, text: str) -> Refusal:
         return Refusal(
             HTTPStatus.SERVICE_UNAVAILABLE,
             cause,
@@ -294,11 +319,23 @@ class Handshake:
         self._waiting = False
         try:
             if isinstance(result, Exception):
-                raise self._busy("database away", "cannot look up charging points now")
+                raise self._busy(
+                    RefusedHandshake.DATABASE_AWAY, "cannot look up charging points now"
+                )
             if result is None:
-                raise Refusal(HTTPStatus.NOT_FOUND, "unknown", "no such charging point")
+                raise Refusal(
+                    HTTPStatus.NOT_FOUND, RefusedHandshake.UNKNOWN, "no such charging point"
+                )
             assert self._request is not None
-            authenticate(self._request.headers, self._charging_point_id, result)
+            settings = self._shared.settings
+            authenticate(
+                self._request.headers,
+                self._charging_point_id,
+                result,
+                self._transport,
+                lowest_profile=settings.lowest_security_profile,
+                organization=settings.certificate_organization,
+            )
             self._open(result)
         except Refusal as refusal:
             self._refuse(refusal)
@@ -332,7 +369,8 @@ class Handshake:
         connection.start()
         if conversation is None:
             # RFC 6455 section 4.1 leaves it to the client to fail; OCPP-J has us close.
-            self._count_refusal("no common subprotocol")
+            offered = ", ".join(opening.offered) or "none"
+            self._count_refusal(RefusedHandshake.NO_SUBPROTOCOL, detail=f"offered: {offered}")
             connection.close(1002, "no common subprotocol")
             return
         shared.metrics.count("HandshakesAccepted")
@@ -352,7 +390,7 @@ class Handshake:
 
     def _reject(self, status: HTTPStatus, text: str) -> None:
         """Answer what is no request."""
-        self._count_refusal("bad request")
+        self._count_refusal(RefusedHandshake.BAD_REQUEST)
         self._write(answer(status, f"{text}\n"))
         self.abort("bad request")
 
@@ -372,10 +410,16 @@ class Handshake:
         )
         self.abort(refusal.cause)
 
-    def _count_refusal(self, cause: str, status: int = 0) -> None:
+    def _count_refusal(
+        self, cause: RefusedHandshake, status: int = 0, detail: str | None = None
+    ) -> None:
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             self._shared.metrics.count("HandshakesPutOff", cause)
         self._shared.metrics.count("HandshakesRefused", cause)
+        if self._shared.refused is not None:
+            if detail is None:
+                detail = self._request.headers.get("User-Agent", "") if self._request else ""
+            self._shared.refused.note(cause, self._path, self._address, detail)
 
     def _write(self, data: bytes) -> bool:
         try:

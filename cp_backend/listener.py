@@ -9,6 +9,7 @@ import socket
 
 from cp_backend.handshake import Handshakes
 from cp_backend.poller import READ
+from cp_backend.transport import PLAIN, Transport
 
 BACKLOG = 4096
 """asyncio's 100 makes a storm fail; the kernel cuts this at net.core.somaxconn."""
@@ -77,13 +78,16 @@ class Listener:
                 continue  # the peer was gone before we looked
             self.take(accepted, address[0] if address else "")
 
-    def take(self, accepted: socket.socket, address: str) -> None:
-        """Begin the handshake of a connected socket. address: of the peer, without port."""
+    def take(self, accepted: socket.socket, address: str, transport: Transport = PLAIN) -> None:
+        """Begin the handshake of a connected socket. address: of the peer, without port.
+
+        transport: over which it came, where that is not the socket itself.
+        """
         accepted.setblocking(False)
         if accepted.family in (socket.AF_INET, socket.AF_INET6):
             # Answers are small and wanted at once.
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._handshakes.begin(accepted.detach(), address)
+        self._handshakes.begin(accepted.detach(), address, transport)
 
     def accept_again(self) -> None:
         """Go on after a pause: files ran out, or much waited for the database."""

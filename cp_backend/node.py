@@ -38,6 +38,7 @@ from cp_backend.ocpp.tolerance import tolerance_of
 from cp_backend.poller import Poller
 from cp_backend.port_sharing import SharedPort, should_listen
 from cp_backend.presence import Presence
+from cp_backend.refused_handshakes import RefusedHandshakes
 from cp_backend.registry import Registry
 from cp_backend.settings import Settings
 from cp_backend.store.admission import Admitted
@@ -89,6 +90,7 @@ class Node:
             draining=lambda: self.draining,
             on_beat=self._look_for_parent,
         )
+        self.refused = RefusedHandshakes(self.store.lookups)
         self.poller = Poller(asyncio.get_running_loop())
         self.files = FileTransfers(
             self.store.files,
@@ -129,6 +131,7 @@ class Node:
             compressed=[*(d.subprotocol for d in self._dialects if d.compressed), HELLO],
             draining=lambda: self.draining,
             files=self.files,
+            refused=self.refused,
         )
 
     @property
@@ -182,6 +185,7 @@ class Node:
             asyncio.create_task(self.hub.run(), name="hub"),
             asyncio.create_task(self.message_log.run(), name="message log"),
             asyncio.create_task(self.context.deviations.run(), name="deviations"),
+            asyncio.create_task(self.refused.run(), name="refused handshakes"),
             asyncio.create_task(self.presence.beat(), name="beat"),
             asyncio.create_task(self.store.presumed_ends.run(), name="lost stops"),
             asyncio.create_task(self._tick(), name="tick"),
@@ -189,7 +193,11 @@ class Node:
         ]
         if (target := target_from(port=port)) is not None:
             tasks.append(asyncio.create_task(watch(target, self.on_target_draining), name="target"))
-        tls = TlsListener(self.settings, self.listener) if self.settings.tls_certificate else None
+        tls = (
+            TlsListener(self.settings, self.listener, self.refused)
+            if self.settings.tls_certificate
+            else None
+        )
         if tls is None:
             self.listener.listen(sock)
         else:

@@ -25,6 +25,7 @@ from websockets.headers import build_extension, parse_extension
 from websockets.http11 import Request
 from websockets.utils import accept_key
 
+from charging.handshake import RefusedHandshake
 from charging.identity import InvalidIdentityError, parse_charging_point_id
 from cp_backend.refusal import Refusal
 
@@ -124,7 +125,9 @@ def charging_point_id(path: str) -> str:
         return parse_charging_point_id(unicodedata.normalize("NFC", decoded))
     except (InvalidIdentityError, UnicodeDecodeError):
         raise Refusal(
-            HTTPStatus.NOT_FOUND, "unknown", "the path does not end in a charging point's identity"
+            HTTPStatus.NOT_FOUND,
+            RefusedHandshake.UNKNOWN,
+            "the path does not end in a charging point's identity",
         ) from None
 
 
@@ -136,7 +139,10 @@ def read_opening(request: Request) -> Opening:
     headers = request.headers
     if request.method not in ("GET", "HEAD"):
         raise Refusal(
-            HTTPStatus.METHOD_NOT_ALLOWED, "bad request", "GET only", [("Allow", "GET, HEAD")]
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            RefusedHandshake.BAD_REQUEST,
+            "GET only",
+            [("Allow", "GET, HEAD")],
         )
     odd = []
     connection = any(value.lower() == "upgrade" for value in _values(headers, "Connection"))
@@ -150,7 +156,7 @@ def read_opening(request: Request) -> Opening:
     ):
         raise Refusal(
             HTTPStatus.UPGRADE_REQUIRED,
-            "bad request",
+            RefusedHandshake.BAD_REQUEST,
             "a WebSocket is spoken here: HTTP/1.1 with Upgrade: websocket",
             [("Upgrade", "websocket")],
         )
@@ -162,7 +168,7 @@ def read_opening(request: Request) -> Opening:
     if "13" not in versions:
         raise Refusal(
             HTTPStatus.BAD_REQUEST,
-            "bad request",
+            RefusedHandshake.BAD_REQUEST,
             "Sec-WebSocket-Version is not 13",
             [("Sec-WebSocket-Version", "13")],
         )
@@ -242,7 +248,9 @@ def _key(headers: Headers) -> str:
     except (ValueError, binascii.Error):
         pass
     raise Refusal(
-        HTTPStatus.BAD_REQUEST, "bad request", "Sec-WebSocket-Key is not 16 bytes in base64"
+        HTTPStatus.BAD_REQUEST,
+        RefusedHandshake.BAD_REQUEST,
+        "Sec-WebSocket-Key is not 16 bytes in base64",
     )
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 
+from charging.handshake import RefusedHandshake
+
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a defect
-    """A handshake that is answered with an HTTP error. cause: a word for the counters."""
+    """A handshake that is answered with an HTTP error. cause: for counters and lists."""
 
     def __init__(
         self,
         status: HTTPStatus,
-        cause: str,
+        cause: RefusedHandshake,
         text: str,
         headers: Sequence[tuple[str, str]] = (),
     ) -> None:

@@ -9,12 +9,14 @@ import os
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
+from charging.service.proxies import Network, read_networks
 from charging.service.settings import LOG_LEVELS, SettingError, SettingsReader, setting
 
 PREFIX = "CP_BACKEND_"
+PRIVATE_NETWORKS = "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7"
+"""Of RFC 1918 and RFC 4193: where a load balancer of ours has its addresses."""
 VERSIONS = ("1.6",)
 """The versions of OCPP that can be spoken; `ocpp.dialect` has a dialect for each."""
 # Files a node needs beside charging points' sockets: database, epoll, logs, listener.
@@ -36,6 +38,25 @@ class Settings:
         "", "PEM certificate chain to speak TLS with; empty where a load balancer does"
     )
     tls_key: str = setting("", "PEM private key of the certificate")
+    tls_client_ca: str = setting(
+        "", "PEM certificates of whoever signs charging points' own; with tls_certificate"
+    )
+    lowest_security_profile: int = setting(
+        0, "OCPP's, of every charging point: 0 nothing, 1 password, 2 and TLS, 3 certificate", 0
+    )
+    certificate_organization: str = setting(
+        "", "the O that charging points' certificates must have; empty: any"
+    )
+    balancer_networks: str = setting(
+        "",
+        "CIDRs of load balancers whose X-Forwarded-Proto is believed, separated by commas; empty:"
+        " private addresses where forwarded_hops is not 0, otherwise nobody's",
+    )
+    balancer_verifies_certificates: bool = setting(
+        False,
+        "those of balancer_networks verify client certificates on every listener that leads here,"
+        " and name them in X-Amzn-Mtls-Clientcert-Subject",
+    )
     forwarded_hops: int = setting(
         0, "proxies in front whose X-Forwarded-For entries are true; 1 behind a load balancer"
     )
@@ -118,10 +139,14 @@ class Settings:
         """Return the versions of OCPP that are spoken."""
         return tuple(each.strip() for each in self.ocpp_versions.split(",") if each.strip())
 
-    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+    def proxy_networks(self) -> tuple[Network, ...]:
         """Return from where connections begin with the PROXY protocol. Raises ValueError."""
-        parts = (part.strip() for part in self.proxy_protocol_from.split(","))
-        return tuple(ip_network(part) for part in parts if part)
+        return read_networks(self.proxy_protocol_from)
+
+    def balancers(self) -> tuple[Network, ...]:
+        """Return whose X-Forwarded-Proto is believed. Raises ValueError."""
+        named = read_networks(self.balancer_networks)
+        return named or (read_networks(PRIVATE_NETWORKS) if self.forwarded_hops else ())
 
     def connection_limit(self) -> int:
         """Return how many connections a node may hold: the setting, or what files allow."""
@@ -168,6 +193,22 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
         raise SettingError(
             f"{variable('proxy_protocol_from')} is for load balancers that end TLS, not for "
             f"{variable('tls_certificate')}"
+        )
+    if settings.tls_client_ca and not settings.tls_certificate:
+        raise SettingError(
+            f"{variable('tls_client_ca')} needs {variable('tls_certificate')}: client certificates"
+            " are shown over TLS"
+        )
+    if settings.lowest_security_profile > 3:
+        raise SettingError(f"{variable('lowest_security_profile')} is 0, 1, 2 or 3")
+    try:
+        settings.balancers()
+    except ValueError as error:
+        raise SettingError(f"{variable('balancer_networks')}: {error}") from None
+    if settings.balancer_verifies_certificates and not settings.balancer_networks:
+        raise SettingError(
+            f"{variable('balancer_verifies_certificates')} needs {variable('balancer_networks')}:"
+            " from elsewhere the header with the certificate could be anybody's"
         )
     versions = settings.spoken_versions()
     if not versions or not set(versions) <= set(VERSIONS):

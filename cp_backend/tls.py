@@ -13,48 +13,80 @@ import logging
 import socket
 import ssl
 
+from charging.handshake import RefusedHandshake
 from cp_backend.listener import BACKLOG, Listener
+from cp_backend.refused_handshakes import RefusedHandshakes
 from cp_backend.settings import Settings
+from cp_backend.transport import Transport, of_peer
 
 _CHUNK_BYTES = 16 * 1024
+_PAUSE_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
 
 
 class TlsListener:
-    """Accepts TLS and hands plain sockets to a listener. Raises ssl.SSLError, OSError."""
+    """Accepts TLS and hands plain sockets to a listener. Raises ssl.SSLError, OSError.
 
-    def __init__(self, settings: Settings, listener: Listener) -> None:
+    Client certificates are asked for where the settings name who signs them, and shown to the
+    handshake, which knows whether its charging point needs one. refused: counts TLS handshakes
+    that do not come to an end.
+    """
+
+    def __init__(
+        self, settings: Settings, listener: Listener, refused: RefusedHandshakes | None = None
+    ) -> None:
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        if settings.tls_client_ca:
+            self._context.load_verify_locations(settings.tls_client_ca)
+            self._context.verify_mode = ssl.CERT_OPTIONAL
         self._handshake_timeout = settings.handshake_timeout
         self._listener = listener
-        self._server: asyncio.Server | None = None
+        self._refused = refused
+        self._accepting: asyncio.Task[None] | None = None
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def listen(self, sock: socket.socket) -> None:
         """Accept from a bound socket, from now on."""
-        self._server = await asyncio.start_server(
-            self._on_connected,
-            sock=sock,
-            ssl=self._context,
-            ssl_handshake_timeout=self._handshake_timeout,
-            backlog=BACKLOG,
-            limit=_CHUNK_BYTES,
-        )
+        sock.setblocking(False)
+        sock.listen(BACKLOG)
+        self._accepting = asyncio.create_task(self._accept(sock), name="tls")
 
     def stop(self) -> None:
         """Accept no more."""
-        if self._server is not None:
-            self._server.close()
+        if self._accepting is not None:
+            self._accepting.cancel()
 
-    async def _on_connected(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        peer = writer.get_extra_info("peername")
+    async def _accept(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with sock:
+            while True:
+                try:
+                    accepted, address = await loop.sock_accept(sock)
+                except OSError as error:  # no files left, or the peer was gone before we looked
+                    log.warning("not accepted", extra={"error": str(error)})
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                    continue
+                task = loop.create_task(self._serve(accepted, address[0]))
+                self._serving.add(task)
+                task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, accepted: socket.socket, address: str) -> None:
+        try:
+            reader, writer = await self._shake_hands(accepted)
+        except (OSError, ssl.SSLError, TimeoutError) as error:
+            accepted.close()
+            reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+            log.info("tls failed", extra={"remote_address": address, "error": reason})
+            if self._refused is not None:
+                self._refused.note(RefusedHandshake.TLS, "", address, reason)
+            return
+        certificate = of_peer(writer.get_extra_info("peercert"))
         inner, engine_side = socket.socketpair()
         inner.setblocking(False)
-        self._listener.take(engine_side, peer[0] if peer else "")
+        self._listener.take(engine_side, address, Transport(True, certificate))
         inner_reader, inner_writer = await asyncio.open_connection(sock=inner)
         try:
             async with asyncio.TaskGroup() as both_ways:
@@ -67,6 +99,22 @@ class TlsListener:
                 side.close()
                 with contextlib.suppress(OSError, ssl.SSLError):
                     await side.wait_closed()
+
+    async def _shake_hands(
+        self, accepted: socket.socket
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return the plain ends of a connection, as `asyncio.open_connection` does for a client."""
+        loop = asyncio.get_running_loop()
+        accepted.setblocking(False)
+        reader = asyncio.StreamReader(limit=_CHUNK_BYTES, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol,
+            accepted,
+            ssl=self._context,
+            ssl_handshake_timeout=self._handshake_timeout,
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -7,14 +7,17 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
-from charging.credential import hash_password, new_password, new_salt
+from charging.credential import hash_password, new_password, new_salt, parse_password
 from charging.database import audit, passwords
 from charging.database.audit import Asker
 from charging.database.connection import Connection
 from charging.database.presence import is_alive
 from charging.identity import parse_charging_point_id
 from charging.registration import Registration
-from operations.errors import ExistsError, InvalidError, NotFoundError, valid
+from operations.errors import ConflictError, ExistsError, InvalidError, NotFoundError, valid
+
+MAX_PROFILE = 3
+"""The highest of OCPP's security profiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +57,25 @@ def register(
     by: Asker,
     registration: str = Registration.ACCEPTED.value,
     with_password: bool = True,
+    password: str | None = None,
 ) -> Credential:
     """Make a charging point known. Raises InvalidError, ExistsError.
 
-    with_password: False admits it without one, for local use.
+    with_password: False admits it without one (security profile 0), for local use. password: that
+    stands in it already; None makes one.
     """
     name = valid(parse_charging_point_id, charging_point)
     _check(registration)
-    password = new_password() if with_password else None
+    if not with_password:
+        password = None
+    else:
+        password = new_password() if password is None else valid(parse_password, password)
     with connection.transaction():
         added = connection.execute(
             "INSERT INTO charging_points (charging_point_id, registration, password_salt,"
-            " password_hash) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [name, registration, *_hashed(password)],
+            " password_hash, lowest_security_profile) VALUES (%s, %s, %s, %s, %s)"
+            " ON CONFLICT DO NOTHING",
+            [name, registration, *_hashed(password), 1 if with_password else 0],
         )
         if added.rowcount == 0:
             raise ExistsError(
@@ -78,12 +87,19 @@ def register(
     return Credential(name, password)
 
 
-def renew_password(connection: Connection, charging_point: str, *, by: Asker) -> Credential:
-    """Replace a password; the old one no longer opens a connection. Raises NotFoundError."""
-    password = new_password()
+def renew_password(
+    connection: Connection, charging_point: str, *, by: Asker, password: str | None = None
+) -> Credential:
+    """Replace a password; the old one no longer opens a connection.
+
+    password: that stands in the charging point already; None makes one. One that was let in
+    without a password needs one from now on. Raises InvalidError, NotFoundError.
+    """
+    password = new_password() if password is None else valid(parse_password, password)
     with connection.transaction():
         changed = connection.execute(
-            "UPDATE charging_points SET password_salt = %s, password_hash = %s"
+            "UPDATE charging_points SET password_salt = %s, password_hash = %s,"
+            " lowest_security_profile = greatest(1, lowest_security_profile)"
             " WHERE charging_point_id = %s",
             [*_hashed(password), charging_point],
         )
@@ -108,6 +124,53 @@ def set_registration(
             raise unknown(charging_point)
         detail = {"registration": registration}
         audit.write(connection, by, "set_registration", charging_point, detail)
+
+
+def set_security(
+    connection: Connection,
+    charging_point: str,
+    *,
+    by: Asker,
+    profile: int | None = None,
+    certificate_name: str | None = None,
+) -> None:
+    """Set the lowest security profile that lets a charging point in, and its certificate's name.
+
+    profile: 0 nothing, 1 a password, 2 a password over TLS, 3 a client's certificate; None leaves
+    it. 0 is allowed where no password is set alone. certificate_name: the CN or serial number of
+    its certificate, '' for its identity; None leaves it. An open connection stays.
+    Raises InvalidError, NotFoundError, ConflictError.
+    """
+    if profile is None and certificate_name is None:
+        raise InvalidError("say --profile, --certificate-name or both")
+    if profile is not None and not 0 <= profile <= MAX_PROFILE:
+        raise InvalidError(f"--profile must be 0 to {MAX_PROFILE}")
+    with connection.transaction():
+        found = connection.execute(
+            "SELECT password_hash IS NOT NULL FROM charging_points WHERE charging_point_id = %s"
+            " FOR UPDATE",
+            [charging_point],
+        ).fetchone()
+        if found is None:
+            raise unknown(charging_point)
+        if profile == 0 and found[0]:
+            raise ConflictError(
+                f"{charging_point} has a password, which it must show: profile 0 is for those that"
+                " were registered with --no-password"
+            )
+        connection.execute(
+            "UPDATE charging_points SET"
+            " lowest_security_profile = coalesce(%(profile)s, lowest_security_profile),"
+            " certificate_name = CASE WHEN %(name)s::text IS NULL THEN certificate_name"
+            " ELSE nullif(%(name)s, '') END WHERE charging_point_id = %(charging_point)s",
+            {
+                "profile": profile,
+                "name": certificate_name,
+                "charging_point": charging_point,
+            },
+        )
+        detail = {"profile": profile, "certificate_name": certificate_name}
+        audit.write(connection, by, "set_security", charging_point, detail)
 
 
 def list_all(connection: Connection) -> list[ChargingPoint]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from charging.identity import InvalidIdentityError
 from charging.tables import MAX_FAULTS, Fault
 
 T = TypeVar("T")
@@ -44,8 +43,8 @@ class TableFaultsError(OperationError):
 
 
 def valid(parse: Callable[[str], T], text: str) -> T:
-    """Parse a name. Raises InvalidError."""
+    """Parse a text, where a ValueError says what is wrong with it. Raises InvalidError."""
     try:
         return parse(text)
-    except InvalidIdentityError as error:
+    except ValueError as error:
         raise InvalidError(str(error)) from None

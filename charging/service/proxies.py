@@ -1,8 +1,9 @@
-"""The address of a client behind proxies that append to X-Forwarded-For."""
+"""Clients behind proxies: whose headers are believed, and what the client's address is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 MAX_ADDRESS_LENGTH = 64
 """More than any address takes; the text comes from outside."""
@@ -29,3 +30,24 @@ def client_address(
     if len(entries) < hops:
         return socket_address if fall_back else None
     return entries[-hops][:MAX_ADDRESS_LENGTH]
+
+
+Network = IPv4Network | IPv6Network
+
+
+def read_networks(text: str) -> tuple[Network, ...]:
+    """Read addresses and networks, such as ``10.0.0.0/20, 192.0.2.7``. Raises ValueError."""
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def comes_from(address: str, networks: Sequence[Network]) -> bool:
+    """Return whether a socket's peer is in one of some networks; what is no address is in none."""
+    if not networks:
+        return False
+    try:
+        peer = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(peer, IPv6Address) and peer.ipv4_mapped is not None:
+        peer = peer.ipv4_mapped
+    return any(peer in network for network in networks)

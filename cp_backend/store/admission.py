@@ -23,6 +23,8 @@ class Admitted:
     ocpp_versions: that it may speak; None: whatever the node speaks. strict: what deviates from
     the standard is refused. time_zone: of times that it sends without one, as IANA names it.
     other_passwords: salts and hashes of those that count too, while one takes another's place.
+    lowest_profile: the security profile that it must at least fulfil. certificate_name: the CN or
+    serial number of its certificate; None: its identity.
     """
 
     password_salt: bytes | None
@@ -32,6 +34,8 @@ class Admitted:
     strict: bool = False
     time_zone: str = "UTC"
     other_passwords: tuple[tuple[bytes, bytes], ...] = ()
+    lowest_profile: int = 0
+    certificate_name: str | None = None
 
 
 class Admission:
@@ -65,8 +69,8 @@ class Admission:
             )
         await cursor.execute(
             "SELECT charging_point_id, password_salt, password_hash, boot_status, registration,"
-            " ocpp_versions, strict, time_zone FROM charging_points"
-            " WHERE charging_point_id = ANY(%s)",
+            " ocpp_versions, strict, time_zone, lowest_security_profile, certificate_name"
+            " FROM charging_points WHERE charging_point_id = ANY(%s)",
             [list(charging_point_ids)],
             binary=True,
         )
@@ -90,6 +94,8 @@ class _Known(NamedTuple):
     ocpp_versions: list[str] | None
     strict: bool
     time_zone: str
+    lowest_profile: int
+    certificate_name: str | None
 
     def admitted(self) -> Admitted:
         boot_status = self.boot_status
@@ -103,6 +109,8 @@ class _Known(NamedTuple):
             None if self.ocpp_versions is None else tuple(self.ocpp_versions),
             self.strict,
             self.time_zone,
+            lowest_profile=self.lowest_profile,
+            certificate_name=self.certificate_name,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from charging.database.connection import Connection
 from charging.registration import Registration
@@ -11,6 +12,10 @@ from operations.charging_points import Credential
 from operations.command_line.asker import BY
 from operations.command_line.output import print_text, records, show, show_json
 
+_GIVEN_HELP = (
+    "that stands in it already, 8 to 64 bytes, such as the hex on its label; - reads it from"
+    " standard input"
+)
 REGISTRATIONS = [registration.value for registration in Registration]
 
 
@@ -27,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     register_.add_argument(
         "--no-password", action="store_true", help="admit it without a password; for local use"
     )
+    register_.add_argument("--password", help=_GIVEN_HELP)
     register_.set_defaults(run=register)
     list_parser = actions.add_parser("list", parents=[common], help="presence and state of all")
     list_parser.set_defaults(run=list_all)
@@ -40,7 +46,24 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
         "new-password", parents=[common], help="replace its password and print the new one, once"
     )
     renew.add_argument("id")
+    renew.add_argument("--password", help=_GIVEN_HELP)
     renew.set_defaults(run=renew_password)
+    secure = actions.add_parser(
+        "set-security", parents=[common], help="how safely it must come in, at least"
+    )
+    secure.add_argument("id")
+    secure.add_argument(
+        "--profile",
+        type=int,
+        choices=range(charging_points.MAX_PROFILE + 1),
+        help="of OCPP: 0 nothing, 1 a password, 2 a password over TLS, 3 a client's certificate",
+    )
+    secure.add_argument(
+        "--certificate-name",
+        metavar="CN",
+        help="the CN or serial number of its certificate; '' for its identity",
+    )
+    secure.set_defaults(run=set_security)
 
 
 def register(connection: Connection, options: argparse.Namespace) -> None:
@@ -51,13 +74,16 @@ def register(connection: Connection, options: argparse.Namespace) -> None:
         by=BY,
         registration=options.registration,
         with_password=not options.no_password,
+        password=_given(options.password),
     )
     _show_password(credential, "is registered", as_json=options.json)
 
 
 def renew_password(connection: Connection, options: argparse.Namespace) -> None:
     """Replace a password; print the new one."""
-    credential = charging_points.renew_password(connection, options.id, by=BY)
+    credential = charging_points.renew_password(
+        connection, options.id, by=BY, password=_given(options.password)
+    )
     _show_password(credential, "has a new password", as_json=options.json)
 
 
@@ -68,6 +94,32 @@ def set_registration(connection: Connection, options: argparse.Namespace) -> Non
         show_json({"charging_point": options.id, "registration": options.registration})
     else:
         print_text(f"{options.id}: registration is now {options.registration}")
+
+
+def set_security(connection: Connection, options: argparse.Namespace) -> None:
+    """Set the lowest security profile of a charging point, and its certificate's name."""
+    charging_points.set_security(
+        connection,
+        options.id,
+        by=BY,
+        profile=options.profile,
+        certificate_name=options.certificate_name,
+    )
+    if options.json:
+        show_json(
+            {
+                "charging_point": options.id,
+                "profile": options.profile,
+                "certificate_name": options.certificate_name,
+            }
+        )
+    else:
+        print_text(f"{options.id}: in force from its next connection")
+
+
+def _given(password: str | None) -> str | None:
+    """Return a password that was given, from standard input where it is written so."""
+    return sys.stdin.readline().rstrip("\r\n") if password == "-" else password  # noqa: S105
 
 
 def list_all(connection: Connection, options: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from charging.service.proxies import comes_from
 from charging.service.settings import SettingError
 from cp_backend.ocpp.dialect import DIALECTS
 from cp_backend.settings import VERSIONS, Settings, from_environment
@@ -39,6 +40,10 @@ def test_seconds_may_have_a_fraction_even_where_the_default_has_none():
         ("OCPP_VERSIONS", "1.6,1.5"),
         ("OCPP_VERSIONS", ""),
         ("TLS_KEY", "file"),
+        ("TLS_CLIENT_CA", "file"),
+        ("LOWEST_SECURITY_PROFILE", "4"),
+        ("BALANCER_NETWORKS", "10.0.0.1/8"),
+        ("BALANCER_VERIFIES_CERTIFICATES", "true"),
     ],
 )
 def test_what_cannot_be_is_said_by_name(name, value):
@@ -49,6 +54,18 @@ def test_what_cannot_be_is_said_by_name(name, value):
 def test_each_version_that_can_be_set_has_a_dialect():
     assert set(VERSIONS) == set(DIALECTS)
     assert from_environment({"CP_BACKEND_OCPP_VERSIONS": " 1.6 "}).spoken_versions() == ("1.6",)
+
+
+def test_a_load_balancers_headers_are_believed_of_its_addresses():
+    def believed(address, **settings):
+        return comes_from(address, Settings(**settings).balancers())
+
+    assert not believed("10.0.0.1")
+    assert believed("10.0.0.1", forwarded_hops=1)
+    assert not believed("127.0.0.1", forwarded_hops=1)
+    assert not believed("192.0.2.1", forwarded_hops=1)
+    assert believed("192.0.2.1", balancer_networks="192.0.2.0/24")
+    assert not believed("10.0.0.1", forwarded_hops=1, balancer_networks="192.0.2.0/24")
 
 
 def test_a_node_holds_no_more_than_it_may_open_files():
