@@ -12,6 +12,12 @@ import json
 import os
 import subprocess
 import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +34,11 @@ RESULTS = Path(os.environ.get("PIPELINE_RESULTS") or ROOT / "build" / "pipeline"
 PROFILE = "pipeline"
 REFUSED_SEVERITIES = ("CRITICAL",)
 """What a scan may not find; lesser findings are printed, since a base image always has some."""
+ACCEPTED = ROOT / "requirements/accepted-findings.toml"
+"""Findings that may go on for a time all the same."""
+ACCEPTED_DAYS = 90
+SCAN_SECONDS = 15 * 60
+SCAN_LOOK_SECONDS = 5
 
 _TAG_LENGTH = 12
 _OURS = {
@@ -94,6 +105,8 @@ def _deliver(aws: Aws, image: Image) -> None:
     print(f"{tag} is in the registry" if known else images.push(aws, image, tag, uri))
     _read_scan(aws, repository, tag)
     running = _running(aws, uri)
+    # Pushes are what lets images expire; the one that runs may not.
+    images.keep(aws, repository, running[0]["image"].rsplit(":", 1)[-1])
     # The test is the one container; beside the real service's may stand more of the same image.
     for file, names in (("-test", [image.service]), ("", [c["name"] for c in running])):
         definitions = [{"name": name, "imageUri": f"{uri}:{tag}"} for name in names]
@@ -106,18 +119,89 @@ def _deliver(aws: Aws, image: Image) -> None:
 def _read_scan(aws: Aws, repository: str, tag: str) -> None:
     """Wait for the registry's scan of an image. Raises PipelineError for what it may not find."""
     what = ("--repository-name", repository, "--image-id", f"imageTag={tag}")
-    aws("ecr", "wait", "image-scan-complete", *what)
-    findings = aws("ecr", "describe-image-scan-findings", *what)["imageScanFindings"]
-    counts: dict[str, int] = findings.get("findingSeverityCounts", {})
+    found = findings_of(_scanned(aws, what)["imageScanFindings"])
+    counts = Counter(finding.severity for finding in found)
     said = ", ".join(f"{count} {severity.lower()}" for severity, count in sorted(counts.items()))
     print(f"The scan found: {said or 'nothing'}")
-    refused = [f for f in findings.get("findings", []) if f["severity"] in REFUSED_SEVERITIES]
+    accepted = read_accepted(datetime.now(UTC).date())
+    refused = {f.name for f in found if f.severity in REFUSED_SEVERITIES} - accepted.keys()
+    for name in sorted({f.name for f in found} & accepted.keys()):
+        print(f"  {name} is accepted: {accepted[name]}")
     if refused:
-        names = ", ".join(sorted({str(finding["name"]) for finding in refused})[:10])
+        names = ", ".join(sorted(refused)[:10])
         raise PipelineError(
             f"the image has findings that may not go on: {names}; upgrade what brings them "
-            "(`make upgrade-requirements`, or the base image in the Dockerfile)"
+            "(`make upgrade-requirements`, or the base image in the Dockerfile), or accept them "
+            f"for a time in {ACCEPTED.relative_to(ROOT)}"
         )
+
+
+def _scanned(aws: Aws, what: tuple[str, ...]) -> dict[str, Any]:
+    """Return the answer of a scan that has ended, or that goes on for ever. Raises PipelineError.
+
+    The CLI's own waiter knows COMPLETE and FAILED alone; where Amazon Inspector scans, an image
+    is ACTIVE for as long as it is watched.
+    """
+    deadline = time.monotonic() + SCAN_SECONDS
+    while True:
+        try:
+            answer: dict[str, Any] = aws("ecr", "describe-image-scan-findings", *what)
+        except AwsError as error:
+            if error.code != "ScanNotFoundException":
+                raise
+            answer = {"imageScanStatus": {"status": "PENDING"}}
+        status = answer["imageScanStatus"]
+        if status["status"] in ("COMPLETE", "ACTIVE"):
+            return answer
+        if status["status"] not in ("PENDING", "IN_PROGRESS"):
+            why = status.get("description", "no reason given")
+            raise PipelineError(f"the image was not scanned ({status['status']}): {why}")
+        if time.monotonic() > deadline:
+            raise PipelineError(f"the scan has not ended after {SCAN_SECONDS // 60} minutes")
+        time.sleep(SCAN_LOOK_SECONDS)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a scan found. name: such as CVE-2026-0001; severity: in AWS's words."""
+
+    name: str
+    severity: str
+
+
+def findings_of(scan: Mapping[str, Any]) -> list[Finding]:
+    """Return what a scan found, in either of its forms: of ECR itself, or of Amazon Inspector.
+
+    Source: ECR's API reference, ImageScanFindings (`findings`, `enhancedFindings`).
+    """
+    basic = [Finding(str(f["name"]), str(f["severity"])) for f in scan.get("findings", [])]
+    enhanced = [
+        Finding(
+            str(f.get("packageVulnerabilityDetails", {}).get("vulnerabilityId") or f["title"]),
+            str(f["severity"]),
+        )
+        for f in scan.get("enhancedFindings", [])
+        if f.get("status", "ACTIVE") == "ACTIVE"
+    ]
+    return basic + enhanced
+
+
+def read_accepted(today: date, file: Path | None = None) -> dict[str, str]:
+    """Return the findings that are accepted today: name → reason.
+
+    An entry has a name, a reason and the last day it holds. Raises PipelineError for one that
+    lacks any, or that is to hold for longer than ACCEPTED_DAYS.
+    """
+    accepted = {}
+    for entry in tomllib.loads((file or ACCEPTED).read_text()).get("finding", []):
+        name, reason, until = (entry.get(key) for key in ("name", "reason", "until"))
+        if not name or not reason or type(until) is not date:
+            raise PipelineError(f"an accepted finding lacks its name, reason or day: {entry}")
+        if (until - today).days > ACCEPTED_DAYS:
+            raise PipelineError(f"{name} is accepted for more than {ACCEPTED_DAYS} days")
+        if until >= today:
+            accepted[str(name)] = f"{reason} (until {until})"
+    return accepted
 
 
 def _changes_url(commit: str, running: str) -> str:

@@ -17,6 +17,11 @@ def upgrade(url: str, revision: str = "head") -> None:
 
     url: a libpq address, ``postgresql://…``. Raises sqlalchemy.exc.OperationalError when the
     database cannot be reached.
+
+    Each migration is a transaction of its own, so that one may leave it for what PostgreSQL does
+    only outside, such as an index on a table that is in use:
+    ``with op.get_context().autocommit_block(): op.execute("CREATE INDEX CONCURRENTLY …")``.
+    A migration that fails leaves those before it done.
     """
     _migrate(url, revision, up=True)
 
@@ -37,10 +42,12 @@ def _migrate(url: str, revision: str, *, up: bool) -> None:
         ),
         poolclass=sqlalchemy.NullPool,
     )
-    with engine.begin() as connection:
+    with engine.connect() as connection:
+        # Of the session, which ends with the connection: migrations have transactions of their own.
         connection.execute(
-            sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}
+            sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": _ADVISORY_LOCK}
         )
+        connection.commit()
         configuration.attributes["connection"] = connection
         (command.upgrade if up else command.downgrade)(configuration, revision)
     engine.dispose()

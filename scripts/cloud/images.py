@@ -7,22 +7,28 @@ disconnected for it.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.cloud.aws import Aws
+from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.inputs import InputError
 from scripts.cloud.stacks import look, outputs
 from templates.environments import sizes
 from templates.naming import CHARGING_POINT, THIRD_PARTY, camel
 from templates.parts.service import PROGRAMS
+from templates.stacks import deployment_pipeline
+from templates.stacks.registry import RELEASED
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES = ("docker", "podman")
 _TAG_LENGTH = 12
+# The base that a Dockerfile names, without its digest.
+_BASE = re.compile(r"^ARG PYTHON_IMAGE=([^@\s]+)", re.MULTILINE)
+_BASE_LINE = re.compile(r"^(ARG PYTHON_IMAGE=)\S+", re.MULTILINE)
 _PLATFORMS = {"ARM64": "linux/arm64", "X86_64": "linux/amd64"}
 
 
@@ -120,6 +126,30 @@ def build(image: Image, name: str, engine: str, wanted_platform: str | None = No
     )
 
 
+def pin_base(engine: str) -> str:
+    """Pull the base of the images and write its digest into their Dockerfiles; return its name.
+
+    The digest is of the tag's whole list, so it is one for all processors. Raises RuntimeError
+    where the engine does not know it.
+    """
+    files = [ROOT / image.package / "Dockerfile" for image in IMAGES.values()]
+    (name,) = {_BASE.findall(file.read_text())[0] for file in files}
+    _run(engine, "pull", name)
+    inspected = subprocess.run(
+        [engine, "image", "inspect", "--format", "{{index .RepoDigests 0}}", name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    digest = inspected.stdout.strip().rpartition("@")[2]
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        raise RuntimeError(f"{engine} does not say which digest {name} has: {inspected.stderr}")
+    for file in files:
+        text = file.read_text()
+        file.write_text(_BASE_LINE.sub(rf"\g<1>{name}@{digest}", text))
+    return f"{name}@{digest}"
+
+
 def find_engine(variables: Mapping[str, str] = os.environ) -> str:
     """Return an engine that works, CONTAINER's or the first there is. Raises InputError."""
     wanted = variables.get("CONTAINER")
@@ -158,6 +188,65 @@ def holds(aws: Aws, repository: str, tag: str) -> bool:
         *("--image-ids", f"imageTag={tag}"),
     )
     return bool(answer["images"])
+
+
+def keep(aws: Aws, repository: str, tag: str) -> None:
+    """Give an image the tag that keeps it from expiring, since it runs or is about to."""
+    kept = f"{RELEASED}{tag}"
+    if holds(aws, repository, kept):
+        return
+    answer = aws(
+        *("ecr", "batch-get-image", "--repository-name", repository),
+        *("--image-ids", f"imageTag={tag}"),
+    )
+    if not answer["images"]:
+        return  # it is gone already, or never was: whoever deploys it hears of it there
+    with temporary_files(manifest=answer["images"][0]["imageManifest"].encode()) as files:
+        try:
+            aws(
+                *("ecr", "put-image", "--repository-name", repository, "--image-tag", kept),
+                *("--image-manifest", f"file://{files['manifest']}"),
+            )
+        except AwsError as error:
+            # Somebody else was faster.
+            if error.code not in ("ImageAlreadyExistsException", "ImageTagAlreadyExistsException"):
+                raise
+
+
+def running(aws: Aws, service: str) -> str | None:
+    """Return the tag of the image that a service runs; None where there is no service yet.
+
+    It is not always the one that CloudFormation was given last: pipelines release past it.
+    """
+    if "services" not in look(aws):
+        return None
+    found = aws(
+        *("ecs", "describe-services", "--cluster", outputs(aws, "cluster")["Name"]),
+        *("--services", outputs(aws, "services")[f"{camel(service)}ServiceName"]),
+    )
+    if not found["services"]:
+        return None
+    definition = aws(
+        *("ecs", "describe-task-definition"),
+        *("--task-definition", found["services"][0]["taskDefinition"]),
+    )["taskDefinition"]
+    (image,) = {
+        container["image"]
+        for container in definition["containerDefinitions"]
+        if container["name"] == service
+    }
+    return str(image.rsplit(":", 1)[-1])
+
+
+def that_stay(aws: Aws, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the tags that a change of the environment leaves as they are: service → tag.
+
+    Where a pipeline delivers, images are its own, and a change of settings must not take one
+    back to what a checkout has; elsewhere there are none. IMAGE_TAG says otherwise.
+    """
+    if variables.get("IMAGE_TAG") or deployment_pipeline.STACK not in look(aws):
+        return {}
+    return {service: tag for service in IMAGES if (tag := running(aws, service))}
 
 
 def _git(*words: str) -> str:

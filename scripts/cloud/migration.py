@@ -32,8 +32,8 @@ def is_needed(aws: Aws, tag: str) -> bool:
 def migrate(aws: Aws, tag: str) -> str:
     """Run the migrations of an image, unless the schema has them; return what was done.
 
-    Raises TaskError; then the schema is as it was, whoever deploys stops there, and the services
-    stay as they are.
+    Raises TaskError; then the schema is as the last migration that succeeded left it, whoever
+    deploys stops there, and the services stay as they are.
     """
     if not is_needed(aws, tag):
         return NO_CHANGES

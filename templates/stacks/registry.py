@@ -12,6 +12,9 @@ from templates.parameters import new_template
 
 STACK = "registry"
 KEPT_IMAGES = 50
+RELEASED = "released-"
+"""How the second tag of an image begins that runs or ran: `released-` and its first tag."""
+_KEPT_RELEASES = 1000
 
 
 def build() -> Template:
@@ -47,16 +50,31 @@ def _lifecycle() -> str:
     return json.dumps(
         {
             "rules": [
-                {
-                    "rulePriority": 1,
-                    "description": f"keep the newest {KEPT_IMAGES}",
-                    "selection": {
-                        "tagStatus": "any",
-                        "countType": "imageCountMoreThan",
-                        "countNumber": KEPT_IMAGES,
-                    },
-                    "action": {"type": "expire"},
-                }
+                # What a rule matches, no later rule expires: the registry knows nothing of ECS,
+                # and a task that cannot be started again is an outage.
+                _rule(
+                    1,
+                    f"keep {_KEPT_RELEASES:,} that ran",
+                    {"tagStatus": "tagged", "tagPrefixList": [RELEASED]},
+                    _KEPT_RELEASES,
+                ),
+                _rule(
+                    2,
+                    f"of the others keep the newest {KEPT_IMAGES}",
+                    {"tagStatus": "any"},
+                    KEPT_IMAGES,
+                ),
             ]
         }
     )
+
+
+def _rule(
+    priority: int, description: str, selection: dict[str, object], most: int
+) -> dict[str, object]:
+    return {
+        "rulePriority": priority,
+        "description": description,
+        "selection": {**selection, "countType": "imageCountMoreThan", "countNumber": most},
+        "action": {"type": "expire"},
+    }

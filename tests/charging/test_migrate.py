@@ -1,12 +1,19 @@
 """Migrations up, down, and by many at once."""
 
+import os
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from charging.database.migrate import downgrade, upgrade
 from tests.databases import new_database
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -58,3 +65,80 @@ def test_evses_by_din_are_found_with_and_without_the_plus(empty_database_url):
         keys = {"+498224831", "+498224832", "DEVNIE3"}
         assert {key for (key,) in connection.execute("SELECT evse_id_key FROM evses")} == keys
         assert {key for (key,) in connection.execute("SELECT key FROM deliveries")} == keys
+
+
+CONCURRENTLY = '''"""Of the tests."""
+
+from alembic import op
+
+revision = "9001"
+down_revision = "{newest}"
+
+
+def upgrade() -> None:
+    """Index a table that is in use."""
+    with op.get_context().autocommit_block():
+        op.execute("CREATE INDEX CONCURRENTLY of_the_tests ON sessions (started_at)")
+
+
+def downgrade() -> None:
+    """Take it away."""
+    op.execute("DROP INDEX of_the_tests")
+'''
+FAILING = '''"""Of the tests."""
+
+from alembic import op
+
+revision = "9002"
+down_revision = "9001"
+
+
+def upgrade() -> None:
+    """Begin, and fail."""
+    op.execute("CREATE TABLE half_done (id int)")
+    op.execute("SELECT no_such_function()")
+
+
+def downgrade() -> None:
+    """Nothing to do."""
+'''
+
+
+@pytest.fixture
+def with_more_migrations(tmp_path):
+    """A copy of `charging` with an index that is made outside a transaction, and a failure."""
+    shutil.copytree(ROOT / "charging", tmp_path / "charging")
+    versions = tmp_path / "charging/database/migrations/versions"
+    newest = max(file.name[:4] for file in versions.glob("[0-9]*.py"))
+    (versions / "9001_of_the_tests.py").write_text(CONCURRENTLY.format(newest=newest))
+    (versions / "9002_of_the_tests.py").write_text(FAILING)
+    return tmp_path
+
+
+def migrate_there(directory, url, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "charging.database", *words],
+        cwd=directory,
+        env={**os.environ, "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_migration_may_leave_its_transaction_and_a_failure_undoes_itself_alone(
+    empty_database_url, with_more_migrations
+):
+    run = migrate_there(with_more_migrations, empty_database_url, "upgrade")
+    assert run.returncode != 0
+    assert "no_such_function" in run.stderr
+    with psycopg.connect(empty_database_url) as connection:
+        (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        index = connection.execute("SELECT to_regclass('of_the_tests')::text").fetchone()
+    assert revision == "9001"
+    assert index == ("of_the_tests",)
+    assert "half_done" not in tables(empty_database_url)
+    # Nobody holds the lock any more, and the way back is open.
+    run = migrate_there(with_more_migrations, empty_database_url, "downgrade", "0001")
+    assert run.returncode == 0, run.stderr

@@ -298,15 +298,26 @@ def surroundings_of_a_task(path: str) -> dict[str, Any] | None:
 
 
 def scan_findings(asked: dict[str, Any]) -> dict[str, Any]:
-    """Answer for ECR, which ministack lets scan nothing: an image is bad when its tag says so."""
-    bad = asked["imageId"]["imageTag"].startswith("bad")
-    finding = {"name": "CVE-2026-0001", "severity": "CRITICAL" if bad else "MEDIUM"}
+    """Answer for ECR, which ministack lets scan nothing; an image's tag says what is found.
+
+    bad…: a critical finding; watched…, watchedbad…: the same where Amazon Inspector scans, whose
+    findings have another form and whose scans never end.
+    """
+    tag = asked["imageId"]["imageTag"]
+    severity = "CRITICAL" if "bad" in tag else "MEDIUM"
+    if tag.startswith("watch"):
+        finding = {
+            "title": "CVE-2026-0001 - libfoo",
+            "severity": severity,
+            "status": "ACTIVE",
+            "packageVulnerabilityDetails": {"vulnerabilityId": "CVE-2026-0001"},
+        }
+        found: dict[str, Any] = {"enhancedFindings": [finding]}
+    else:
+        found = {"findings": [{"name": "CVE-2026-0001", "severity": severity}]}
     return {
-        "imageScanStatus": {"status": "COMPLETE"},
-        "imageScanFindings": {
-            "findings": [finding],
-            "findingSeverityCounts": {finding["severity"]: 1},
-        },
+        "imageScanStatus": {"status": "ACTIVE" if tag.startswith("watch") else "COMPLETE"},
+        "imageScanFindings": {**found, "findingSeverityCounts": {severity: 1}},
     }
 
 
