@@ -193,6 +193,10 @@ CLOUD = $(PYTHON) -m scripts.cloud
 deploy-backend-services: setup ## Bring a whole environment up to date, from an empty account if need be (WHITELIST_IP=, CHARGING_POINTS=)
 	@$(CLOUD) deploy
 
+.PHONY: plan
+plan: setup ## Show what deploy-backend-services would change, stack by stack; nothing is changed
+	@$(CLOUD) plan
+
 .PHONY: create-certificates
 create-certificates: setup ## Make or renew the load balancers' certificate (CERTIFICATE_NAMES=, FORCE=1)
 	@$(CLOUD) create-certificates
@@ -208,6 +212,10 @@ reserve-capacity: setup ## Keep UNITS= LCU ready at the charging points' load ba
 .PHONY: build-cp-backend
 build-cp-backend: setup ## Build charging-point-backend's image on this machine (CONTAINER=docker|podman)
 	@$(CLOUD) build charging-point
+
+.PHONY: pin-base-image
+pin-base-image: setup ## Pull the base of the images and write its digest into their Dockerfiles
+	@$(CLOUD) pin-base-image
 
 .PHONY: deploy-cp-backend
 deploy-cp-backend: setup ## Build, push, migrate, update charging-point-backend; wait until it is stable (IMAGE_TAG=)

@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("arguments", nargs=argparse.REMAINDER, help="for the program in it")
 
     command("deploy", _deploy, "everything, from an empty account if need be (WHITELIST_IP)")
+    command("plan", _plan, "what a deployment would change; nothing is changed (WHITELIST_IP)")
     command("deploy-service", _deploy_service, "build, push and update one service")
     command("create-certificates", _create_certificates, "make or renew the certificates")
     command("create-accelerator", _create_accelerator, "fixed addresses for both services")
@@ -82,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     command("store-github-token", _store_token, "ask for the token that pipelines use")
     command("deploy-access", _deploy_access, "groups of users and what they may do")
     command("build", _build, "build an image on this machine")
+    command(
+        "pin-base-image", _pin_base, "write the digest of the images' base into the Dockerfiles"
+    )
     command("run", _run, "build an image and run it on this machine")
     return parser
 
@@ -102,22 +106,34 @@ def _connect(target: Target) -> Aws:
     return aws
 
 
-def _deploy(_: argparse.Namespace) -> int:
-    target = _target()
+def _wanted() -> environment.Wanted:
+    """Return what the environment's variables want deployed. Raises InputError."""
     cidrs = inputs.whitelist(os.environ)
-    hub = hub_inputs.read(os.environ, cidrs)
-    names = inputs.certificate_names(os.environ)
-    alarm_parameters = inputs.alarm_parameters(os.environ)
-    network = inputs.network(os.environ)
-    tags = {service: images.tag_of(image) for service, image in images.IMAGES.items()}
-    aws = _connect(target)
     if inputs.admits_everybody(cidrs):
         print(
             "Warning: WHITELIST_IP admits everybody to the roaming hub's service; "
             "only its own check of addresses and certificates is left.",
             file=sys.stderr,
         )
-    environment.deploy(aws, hub, tags, names, alarm_parameters, network)
+    return environment.Wanted(
+        hub_inputs.read(os.environ, cidrs),
+        {service: images.tag_of(image) for service, image in images.IMAGES.items()},
+        inputs.certificate_names(os.environ),
+        inputs.alarm_parameters(os.environ),
+        inputs.network(os.environ),
+    )
+
+
+def _deploy(_: argparse.Namespace) -> int:
+    target, wanted = _target(), _wanted()
+    environment.deploy(_connect(target), wanted)
+    return 0
+
+
+def _plan(_: argparse.Namespace) -> int:
+    target, wanted = _target(), _wanted()
+    if not environment.show_plan(_connect(target), wanted):
+        print("Nothing would change.")
     return 0
 
 
@@ -217,6 +233,11 @@ def _build(options: argparse.Namespace) -> int:
     image = images.IMAGES[options.service]
     images.build(image, image.local_name, images.find_engine())
     print(f"built {image.local_name}")
+    return 0
+
+
+def _pin_base(_: argparse.Namespace) -> int:
+    print(f"the images stand on {images.pin_base(images.find_engine())}; commit the Dockerfiles")
     return 0
 
 

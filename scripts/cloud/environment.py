@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from scripts.cloud import fleet, migration, pipelines, preflight, stacks, tasks
+from scripts.cloud import fleet, migration, pipelines, plan, preflight, stacks, tasks
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.hub_inputs import Hub, keep, secret_parameters
-from scripts.cloud.images import IMAGES, missing, push
+from scripts.cloud.images import IMAGES, missing, push, running, that_stay
+from scripts.cloud.images import keep as keep_image
 from scripts.cloud.inputs import InputError
 from scripts.cloud.steps import NO_CHANGES, Work, run
 from templates.__main__ import STACKS
@@ -18,42 +20,80 @@ from templates.stacks import builds, network
 from templates.stacks.firewall import MAX_HUB_ADDRESSES
 
 
-def deploy(
-    aws: Aws,
-    hub: Hub,
-    tags: Mapping[str, str],
-    more_names: list[str],
-    alarm_parameters: Mapping[str, str],
-    network_parameters: Mapping[str, str],
-) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """What an environment is deployed with.
+
+    tags: service → image tag, for those that no pipeline delivers. more_names: of the
+    certificate. alarm_parameters, network_parameters: of `inputs`.
+    """
+
+    hub: Hub
+    tags: Mapping[str, str]
+    more_names: list[str]
+    alarm_parameters: Mapping[str, str]
+    network_parameters: Mapping[str, str]
+
+    def parameters(self, aws: Aws, tags: Mapping[str, str]) -> plan.Parameters:
+        """Return each stack's parameters; some are known only when those before it are there."""
+        images = image_parameters(tags)
+        certificates = Certificates(aws)
+
+        def services() -> dict[str, str]:
+            return {
+                **images,
+                **self.alarm_parameters,
+                **self.hub.parameters,
+                **secret_parameters(aws, self.hub),
+                "CertificateArn": str(certificates.arn),
+            }
+
+        def observability() -> dict[str, str]:
+            return {
+                **self.alarm_parameters,
+                **self.hub.parameters,
+                "CertificateArn": str(certificates.arn),
+            }
+
+        return {
+            "boundary": dict,
+            "network": lambda: self.network_parameters,
+            "firewall": lambda: hub_parameters(self.hub.cidrs),
+            "registry": dict,
+            "alerts": lambda: self.alarm_parameters,
+            "database": dict,
+            "cluster": lambda: images,
+            "services": services,
+            "accelerator": dict,
+            "observability": observability,
+        }
+
+
+def show_plan(aws: Aws, wanted: Wanted) -> bool:
+    """Print what `deploy` would change; return whether that is anything. Nothing is changed."""
+    tags = {**wanted.tags, **that_stay(aws)}
+    return plan.show(aws, wanted.parameters(aws, tags), tags)
+
+
+def deploy(aws: Aws, wanted: Wanted) -> None:
     """Bring the whole environment up to date, from an empty account if need be.
 
-    tags: service → image tag. alarm_parameters, network_parameters: of `inputs`. Raises
-    InputError before anything is touched where the account lacks something, or an image would
-    have to be built and cannot.
+    Where it is protected and there, its changes are shown and have to be confirmed. Raises
+    InputError before anything is touched where that is not done, the account lacks something, or
+    an image would have to be built and cannot.
     """
     size = fleet.sizes_of(aws)
-    chosen = [v for name, v in sorted(network_parameters.items()) if name != "VpcCidr"]
+    chosen = [v for name, v in sorted(wanted.network_parameters.items()) if name != "VpcCidr"]
     preflight.check(aws, size, chosen)
+    tags = {**wanted.tags, **that_stay(aws)}
     lacking = missing(aws, tags)
     certificates = Certificates(aws)
-    images = image_parameters(tags)
+    parameters = wanted.parameters(aws, tags)
+    if size.protected and "services" in stacks.look(aws) and plan.show(aws, parameters, tags):
+        plan.confirm(aws)
 
-    def stack(name: str, parameters: Mapping[str, str] | None = None) -> dict[str, Work]:
-        return {name: lambda: stacks.deploy(aws, name, parameters)}
-
-    def services() -> str:
-        return stacks.deploy(
-            aws,
-            "services",
-            {
-                **images,
-                **alarm_parameters,
-                **hub.parameters,
-                **secret_parameters(aws, hub),
-                "CertificateArn": str(certificates.arn),
-            },
-        )
+    def stack(name: str) -> dict[str, Work]:
+        return {name: lambda: stacks.deploy(aws, name, parameters[name]())}
 
     protection = {"protection": lambda: _protect(aws)}
     run(
@@ -61,26 +101,22 @@ def deploy(
             "fleet": lambda: fleet.keep(aws, fleet.charging_points(aws)),
             "roles of AWS's services": lambda: preflight.make_service_linked_roles(aws),
             **stack("boundary"),
-            **stack("network", network_parameters),
-            **stack("firewall", hub_parameters(hub.cidrs)),
+            **stack("network"),
+            **stack("firewall"),
             **stack("registry"),
-            **stack("alerts", alarm_parameters),
+            **stack("alerts"),
             **{f"image {s}": _image(aws, s, tags[s], s in lacking) for s in IMAGES},
-            "certificate": lambda: certificates.create(more_names),
+            "certificate": lambda: certificates.create(wanted.more_names),
             **stack("database"),
-            **stack("cluster", images),
-            "certificate at the hub": lambda: keep(aws, hub),
+            **stack("cluster"),
+            "certificate at the hub": lambda: keep(aws, wanted.hub),
             "migration": lambda: migration.migrate(aws, tags[CHARGING_POINT]),
-            "services": services,
+            **stack("services"),
             **stack("accelerator"),
-            "observability": lambda: stacks.deploy(
-                aws,
-                "observability",
-                {**alarm_parameters, **hub.parameters, "CertificateArn": str(certificates.arn)},
-            ),
+            **stack("observability"),
             # Only now are the names and addresses known that clients will ask for.
             "names in certificate": lambda: certificates.create(public_names(aws)),
-            **(protection if sizes(aws.target.environment).protected else {}),
+            **(protection if size.protected else {}),
         },
         f"{aws.target.environment} is deployed",
     )
@@ -101,7 +137,10 @@ def deploy_service(aws: Aws, service: str, tag: str) -> None:
             "`make deploy-cp-backend` brings it there first"
         )
     lacking = missing(aws, {service: tag})
-    parameters = image_parameters({service: tag})
+    # The other service keeps what it runs, whatever CloudFormation was given last.
+    others = {other: running(aws, other) for other in IMAGES if other != service}
+    kept = {other: its for other, its in others.items() if its}
+    parameters = image_parameters({**kept, service: tag})
     steps: dict[str, Work] = {f"image {service}": _image(aws, service, tag, bool(lacking))}
     if service == CHARGING_POINT and migration.is_needed(aws, tag):
         steps["cluster"] = lambda: stacks.deploy(aws, "cluster", parameters)
@@ -193,9 +232,15 @@ def _wait_until_stable(aws: Aws, service: str) -> str:
 
 def _image(aws: Aws, service: str, tag: str, lacking: bool) -> Work:
     """Return the step that builds and pushes an image, if the registry lacks it."""
-    if lacking:
-        return lambda: push(aws, IMAGES[service], tag)
-    return lambda: f"{NO_CHANGES}, {tag} is in the registry"
+
+    def work() -> str:
+        done = f"{NO_CHANGES}, {tag} is in the registry"
+        if lacking:
+            done = push(aws, IMAGES[service], tag)
+        keep_image(aws, stacks.outputs(aws, "registry")[f"{camel(service)}RepositoryName"], tag)
+        return done
+
+    return work
 
 
 def _protect(aws: Aws) -> str:

@@ -35,6 +35,8 @@ class Target:
     environment: str
     charging_points: int | None = None
     """The fleet to size it for; None: as before."""
+    confirmed: str | None = None
+    """What confirms a change of production where there is no terminal: its name."""
 
     def spelled(self, name: Sub) -> str:
         """Return a name of `templates.naming` as it is in this environment."""
@@ -53,7 +55,7 @@ def target(variables: Mapping[str, str]) -> Target:
             f"ENVIRONMENT is {environment!r}; use 2 to 20 lower-case letters and digits, a letter "
             "first"
         )
-    return Target(profile, account, environment, _fleet(variables))
+    return Target(profile, account, environment, _fleet(variables), variables.get("CONFIRM"))
 
 
 def _fleet(variables: Mapping[str, str]) -> int | None:

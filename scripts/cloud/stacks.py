@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from templates.naming import stack_name
 _GENERATED = Path(__file__).resolve().parents[2] / "generated"
 # A stack whose creation failed can only be deleted.
 _FAILED_CREATIONS = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
+_CHANGE_SET = re.compile(r"--change-set-name (\S+)")
 _WAITERS = {
     "CREATE_IN_PROGRESS": "stack-create-complete",
     "ROLLBACK_IN_PROGRESS": "stack-rollback-complete",
@@ -90,21 +92,8 @@ def deploy(aws: Aws, stack: str, parameters: Mapping[str, str] | None = None) ->
     StackError.
     """
     _settle(aws, stack)
-    declared = STACKS[stack].build().parameters
-    wanted = {
-        "Environment": aws.target.environment,
-        **sizes_of(aws).parameters(),
-        **(parameters or {}),
-    }
     try:
-        said = aws.text(
-            *("cloudformation", "deploy", "--stack-name", name_of(aws, stack)),
-            *("--template-file", str(_GENERATED / f"{stack}.yml")),
-            *("--capabilities", "CAPABILITY_NAMED_IAM", "--no-fail-on-empty-changeset"),
-            *("--tags", f"Environment={aws.target.environment}", "Project=vni-cpo"),
-            "--parameter-overrides",
-            *(f"{name}={value}" for name, value in wanted.items() if name in declared),
-        )
+        said = aws.text(*_words(aws, stack, parameters))
     except AwsError as error:
         _note_change(aws, stack)
         raise StackError(_reasons(aws, stack, error)) from None
@@ -112,6 +101,73 @@ def deploy(aws: Aws, stack: str, parameters: Mapping[str, str] | None = None) ->
         return NO_CHANGES
     _note_change(aws, stack)
     return "deployed"
+
+
+def _words(aws: Aws, stack: str, parameters: Mapping[str, str] | None, *options: str) -> list[str]:
+    """Return the CLI's words that bring a stack up to date."""
+    declared = STACKS[stack].build().parameters
+    wanted = {
+        "Environment": aws.target.environment,
+        **sizes_of(aws).parameters(),
+        **(parameters or {}),
+    }
+    return [
+        *("cloudformation", "deploy", "--stack-name", name_of(aws, stack), *options),
+        *("--template-file", str(_GENERATED / f"{stack}.yml")),
+        *("--capabilities", "CAPABILITY_NAMED_IAM", "--no-fail-on-empty-changeset"),
+        *("--tags", f"Environment={aws.target.environment}", "Project=vni-cpo"),
+        "--parameter-overrides",
+        *(f"{name}={value}" for name, value in wanted.items() if name in declared),
+    ]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a deployment would do to a resource, in CloudFormation's words.
+
+    action: `Add`, `Modify` or `Remove`. replacement: `True`, `Conditional`, `False`, or empty.
+    properties: that would change.
+    """
+
+    action: str
+    resource: str
+    kind: str
+    replacement: str
+    properties: tuple[str, ...]
+
+
+def changes(aws: Aws, stack: str, parameters: Mapping[str, str] | None = None) -> list[Change]:
+    """Return what `deploy` would change in a stack that exists; nothing is executed.
+
+    CloudFormation makes a change set for it, which is deleted again. Raises StackError.
+    """
+    try:
+        said = aws.text(*_words(aws, stack, parameters, "--no-execute-changeset"))
+        found = _CHANGE_SET.search(said)
+        if found is None:
+            return []
+        which = ("--change-set-name", found.group(1))
+        described = aws("cloudformation", "describe-change-set", *which)
+        aws("cloudformation", "delete-change-set", *which)
+    except AwsError as error:
+        raise StackError(f"{name_of(aws, stack)}: {error}") from None
+    return [
+        _change(change["ResourceChange"])
+        for change in described["Changes"]
+        if "ResourceChange" in change
+    ]
+
+
+def _change(change: Mapping[str, Any]) -> Change:
+    targets = [detail["Target"] for detail in change.get("Details", [])]
+    names = {target.get("Name") or target["Attribute"] for target in targets}
+    return Change(
+        change["Action"],
+        change["LogicalResourceId"],
+        change["ResourceType"],
+        change.get("Replacement", ""),
+        tuple(sorted(names)),
+    )
 
 
 def _settle(aws: Aws, stack: str) -> None:

@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -471,10 +472,100 @@ def test_what_is_built_is_pushed_scanned_and_handed_on(account, pipelines):
     )
 
 
-def test_what_a_scan_finds_stops_the_commit(account, pipelines):
-    run = deliver(account, "bad3456789abcdef0123456789abcdef01234567")
+# The second kind of scan is Amazon Inspector's, which never ends and has another form.
+@pytest.mark.parametrize("kind", ["", "watch"])
+def test_what_a_scan_finds_stops_the_commit_unless_it_is_accepted(account, pipelines, kind):
+    good, bad = f"{kind}good23456789abcdef", f"{kind}bad23456789abcdef"
+    assert deliver(account, good).returncode == 0
+    run = deliver(account, bad)
     assert run.returncode == 1
     assert "CVE-2026-0001" in run.stderr
+    accepted = account.project / "requirements/accepted-findings.toml"
+    text = accepted.read_text()
+    today = datetime.now(UTC).date()
+
+    def accept(until):
+        entry = f'name = "CVE-2026-0001"\nreason = "no fix yet"\nuntil = {until}\n'
+        accepted.write_text(f"{text}\n[[finding]]\n{entry}")
+        return deliver(account, bad)
+
+    run = accept(today)
+    assert run.returncode == 0, run.stderr
+    assert f"CVE-2026-0001 is accepted: no fix yet (until {today})" in run.stdout
+    assert accept(today - timedelta(days=1)).returncode == 1
+    run = accept(today + timedelta(days=91))
+    accepted.write_text(text)
+    assert run.returncode == 1
+    assert "accepted for more than 90 days" in run.stderr
+
+
+def test_the_base_of_the_images_is_pinned_for_both(account):
+    files = [account.project / p / "Dockerfile" for p in ("cp_backend", "third_party_backend")]
+    before = [file.read_text() for file in files]
+    run = account.make("pin-base-image")
+    after = [file.read_text() for file in files]
+    again = account.make("pin-base-image")
+    for file, text in zip(files, before, strict=True):
+        file.write_text(text)
+    assert run.returncode == again.returncode == 0, run.stderr
+    line = (
+        "ARG PYTHON_IMAGE=public.ecr.aws/docker/library/python:3.13-slim@sha256:"
+        + "0123456789abcdef" * 4
+    )
+    for text, pinned in zip(before, after, strict=True):
+        assert pinned.splitlines()[:-1].count(line) == 1
+        assert len(pinned.splitlines()) == len(text.splitlines())
+
+
+def test_the_image_that_runs_is_kept_from_expiring(account, pipelines):
+    """A push is what lets images expire, and the registry knows nothing of ECS."""
+    ecr, name = account.client("ecr"), "vni-backend-third-party-staging"
+    ecs = account.client("ecs")
+    (service,) = ecs.describe_services(cluster="vni-cpo-staging", services=[name])["services"]
+    task = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
+    tag = task["containerDefinitions"][0]["image"].rsplit(":", 1)[1]
+
+    def digest(tag):
+        (image,) = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])[
+            "imageDetails"
+        ]
+        return image["imageDigest"]
+
+    assert digest(f"released-{tag}") == digest(tag)
+    policy = json.loads(ecr.get_lifecycle_policy(repositoryName=name)["lifecyclePolicyText"])
+    first, second = sorted(policy["rules"], key=lambda rule: rule["rulePriority"])
+    assert first["selection"]["tagPrefixList"] == ["released-"]
+    assert first["selection"]["countNumber"] == 1000
+    assert second["selection"]["tagStatus"] == "any"
+
+
+def test_a_change_of_settings_keeps_what_the_pipeline_released(account, pipelines):
+    ecs, name = account.client("ecs"), "vni-backend-third-party-staging"
+
+    def images():
+        (service,) = ecs.describe_services(cluster="vni-cpo-staging", services=[name])["services"]
+        task = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])
+        return task["taskDefinition"], {
+            c["image"] for c in task["taskDefinition"]["containerDefinitions"]
+        }
+
+    # As the pipeline's action of ECS does: past CloudFormation.
+    assert deliver(account, "0123456789abcdef0123456789abcdef01234567").returncode == 0
+    task, (image,) = images()
+    released = f"{image.rsplit(':', 1)[0]}:0123456789ab"
+    containers = [c | {"image": released} for c in task["containerDefinitions"]]
+    kept = ("family", "networkMode", "cpu", "memory", "requiresCompatibilities", "taskRoleArn")
+    ecs.register_task_definition(
+        **{key: task[key] for key in (*kept, "executionRoleArn") if key in task},
+        containerDefinitions=containers,
+    )
+    ecs.update_service(cluster="vni-cpo-staging", service=name, taskDefinition=task["family"])
+    assert images()[1] == {released}
+    account.deploy("staging", CHARGING_POINTS="40000", ALARM_EMAIL="somebody@vni.example")
+    assert images()[1] == {released}
+    # The other service's deployment touches it as little.
+    account.deploy("staging", target="deploy-cp-backend")
+    assert images()[1] == {released}
 
 
 WHERE = """

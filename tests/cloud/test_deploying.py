@@ -579,6 +579,54 @@ def test_a_second_run_changes_nothing_and_says_so(account, staging, production):
         assert "--capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset" in call
 
 
+def test_a_plan_says_what_would_change_and_changes_nothing(account, staging, production):
+    cloudformation = account.client("cloudformation")
+
+    def look():
+        return cloudformation.describe_stacks()["Stacks"]
+
+    def plan(**variables):
+        run = account.make("plan", **{"ENVIRONMENT": "staging", **variables})
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    before = look()
+    same = "203.0.113.7,198.51.100.0/24"
+    assert "Nothing would change." in plan(WHITELIST_IP=same)
+    said = plan(WHITELIST_IP="192.0.2.77", CHARGING_POINTS="40000")
+    assert re.search(r"^network +no changes$", said, re.MULTILINE)
+    assert re.search(r"^firewall +1 changes$", said, re.MULTILINE)
+    assert "modify  ThirdPartyLoadBalancer AWS::EC2::SecurityGroup  (SecurityGroupIngress)" in said
+    assert re.search(r"^services +\d+ changes$", said, re.MULTILINE)
+    said = plan(ENVIRONMENT="featurex", WHITELIST_IP=same)
+    assert re.search(r"^database +new, up to \d+ resources$", said, re.MULTILINE)
+    assert re.search(r"^image charging-point +none → [0-9a-f]{12}$", said, re.MULTILINE)
+    assert look() == before
+    for stack in before:
+        assert not cloudformation.list_change_sets(StackName=stack["StackName"])["Summaries"]
+
+
+def test_production_shows_its_plan_and_asks(account, production, hub_files):
+    firewall = account.outputs("vni-cpo-firewall-production")
+    (group,) = account.client("ec2").describe_security_groups(
+        GroupIds=[firewall["ThirdPartyLoadBalancer"]]
+    )["SecurityGroups"]
+    run = account.make(
+        "deploy-backend-services", ENVIRONMENT="production", WHITELIST_IP="192.0.2.77"
+    )
+    assert run.returncode == 2
+    assert "modify  ThirdPartyLoadBalancer AWS::EC2::SecurityGroup" in run.stdout
+    assert "not confirmed; nothing was deployed (CONFIRM=production confirms" in run.stderr
+    (after,) = account.client("ec2").describe_security_groups(
+        GroupIds=[firewall["ThirdPartyLoadBalancer"]]
+    )["SecurityGroups"]
+    assert after == group
+    said = account.deploy("production", WHITELIST_IP="192.0.2.77", CONFIRM="production")
+    assert said.index("modify  ThirdPartyLoadBalancer") < said.index("production is deployed in")
+    # What changes nothing is not asked about.
+    assert "Nothing changed" in account.deploy("production", WHITELIST_IP="192.0.2.77")
+
+
 def test_an_update_rolls_only_what_changed(account, staging, production):
     before = {e: services(account, e) for e in ENVIRONMENTS}
     settings = account.project / "third_party_backend/__init__.py"
