@@ -30,6 +30,10 @@ MAX_UNREADABLE_LENGTH = 500
 
 _NUL = b"\\u0000"  # as JSON writes it; PostgreSQL's texts cannot hold the character
 
+# Where a frame has its payload.
+_OF_A_CALL = 3
+_OF_A_RESULT = 2
+
 _TYPES: dict[object, int] = {
     CALL: CALL,
     CALL_RESULT: CALL_RESULT,
@@ -169,6 +173,9 @@ def _is_message_id(element: object) -> TypeGuard[MessageId]:
 
 
 def _parse_carefully(frame: object, text: bytes, kinds: list[RepairKind]) -> Frame:
+    if isinstance(frame, list) and len(frame) == 1 and isinstance(frame[0], list):
+        frame = frame[0]
+        kinds.append(RepairKind.ELEMENTS)
     if not isinstance(frame, list) or len(frame) < 2:
         raise FrameError("a frame is a JSON array of three to five elements")
     kind, message_id = _type_of(frame[0]), frame[1]
@@ -190,7 +197,7 @@ def _parse_carefully(frame: object, text: bytes, kinds: list[RepairKind]) -> Fra
             code.replace("\x00", "") if isinstance(code, str) else "",
             description.replace("\x00", "") if isinstance(description, str) else "",
         )
-    payload = _payload(frame, 2, kinds)
+    payload = _payload(frame, _OF_A_RESULT, kinds)
     if payload is None:
         return UnreadableAnswer(message_id, _text(text))
     return CallResult(
@@ -208,7 +215,7 @@ def _read_call(
         raise FrameError("a CALL is [2, id, action, payload]", message_id)
     if not isinstance(message_id, str) or not 0 < len(message_id) <= MAX_MESSAGE_ID_LENGTH:
         kinds.append(RepairKind.MESSAGE_ID)
-    payload = _payload(frame, 3, kinds)
+    payload = _payload(frame, _OF_A_CALL, kinds)
     if payload is None:
         raise FrameError("a payload is a JSON object", message_id)
     payload = _cleaned(payload, text, kinds, message_id)
@@ -228,8 +235,8 @@ def _read_call(
 def _payload(frame: list[object], place: int, kinds: list[RepairKind]) -> JsonObject | None:
     """Return the payload of a frame, None where there is none to be found.
 
-    Nothing and null are an empty one; a list of one object is that object; JSON within a text
-    is read.
+    Nothing and null are an empty one, of a call a number and a truth value too; a list of one
+    object is that object; JSON within a text is read.
     """
     if len(frame) != place + 1:
         kinds.append(RepairKind.ELEMENTS)
@@ -244,7 +251,9 @@ def _payload(frame: list[object], place: int, kinds: list[RepairKind]) -> JsonOb
             return None
     if isinstance(payload, list) and len(payload) <= 1:
         payload = payload[0] if payload else None
-    return {} if payload is None else payload if isinstance(payload, dict) else None
+    if payload is None or (place == _OF_A_CALL and isinstance(payload, (bool, int, float))):
+        return {}
+    return payload if isinstance(payload, dict) else None
 
 
 def _cleaned(

@@ -32,8 +32,15 @@ _CONTEXTS = {
 _USUAL_CONTEXT = 1  # the standard's default is Sample.Periodic
 _UNKNOWN_CONTEXT = 2
 _LOCATIONS = {"Outlet": 0, "Cable": 1, "Body": 1, "EV": 2}
-_PHASES = {"L1": 0, "L2": 1, "L3": 2, "L1-N": 0, "L2-N": 1, "L3-N": 2}
+_PHASES = {
+    **dict.fromkeys(("L1", "L1-N", "1", "A", "R", "U", "P1", "L1N"), 0),
+    **dict.fromkeys(("L2", "L2-N", "2", "B", "S", "V", "P2", "L2N"), 1),
+    **dict.fromkeys(("L3", "L3-N", "3", "C", "T", "W", "P3", "L3N"), 2),
+}
+# Between two phases or on the neutral there is no register; all words else are of the whole meter.
+_NO_PHASES = frozenset({"L1-L2", "L2-L3", "L3-L1", "N"})
 _LETTERS = re.compile(r"[^a-z]")
+_WITH_UNIT = re.compile(r"(.*\d)\s*([kM]?Wh)", re.ASCII | re.IGNORECASE)
 _COMMA = re.compile(r"([+-]?\d{1,12}),(\d{1,9})", re.ASCII)
 
 
@@ -82,8 +89,7 @@ def _place(sample: Mapping[str, Any]) -> tuple[int, int, int | None] | None:
     phase = sample.get("phase")
     if phase is None:
         return rank, location, None
-    number = _PHASES.get(phase)
-    return None if number is None else (rank, location, number)
+    return None if phase in _NO_PHASES else (rank, location, _PHASES.get(phase.upper()))
 
 
 def _energy_wh(text: str, unit: str) -> int | None:
@@ -94,6 +100,8 @@ def _energy_wh(text: str, unit: str) -> int | None:
     if factor is None or len(text) > 60:
         return None
     text = text.strip()
+    if (written := _WITH_UNIT.fullmatch(text)) is not None:
+        text, factor = written[1], _UNITS[written[2].lower()]
     if "," in text:
         match = _COMMA.fullmatch(text)
         # "1,200" Wh may be 1.2 or 1200: no reading is certain.

@@ -9,26 +9,36 @@ from collections.abc import Set
 
 import orjson
 
+from cp_backend.ocpp.spellings import INNER_NAMES, TOKEN_NAMES, letters
 from cp_backend.vocabulary import JsonObject
 
 QUIET = frozenset({"Heartbeat", "MeterValues"})
 """Actions that come often and tell little: the message log keeps them under a lens only."""
 
 CUT = "(not kept)"
+TOO_DEEP = "(nested too deep)"
+MAX_DEPTH = 32
+"""Levels of a payload that the log keeps; the deepest of any schema has 9."""
 TOKEN_PREFIX = "token:"  # noqa: S105 - what a hash begins with
 _HASH_BYTES = 8
 
-# Members that hold a token, in any version.
-_TOKENS = frozenset({"idTag", "parentIdTag", "idToken", "groupIdToken", "vendorIdTag"})
-# Members that hold a secret wherever they stand.
-_SECRETS = frozenset({"password", "basicAuthPassword", "privateKey"})
+# Members that hold a secret wherever they stand, as `letters` has them.
+_SECRETS = frozenset({"password", "basicauthpassword", "privatekey"})
 # Settings whose value is a secret: {"key": "AuthorizationKey", "value": …} in 1.6, {"variable":
 # {"name": "BasicAuthPassword"}, "attributeValue": …} in 2.x.
 _SECRET_SETTINGS = frozenset({"authorizationkey", "basicauthpassword"})
 # In lower case, one of them stands in every text that has something to hide.
-_SENSITIVE = ("idtag", "idtoken", "password", "privatekey", "authorizationkey")
-_TOKEN_IN_TEXT = re.compile(rf'("(?:{"|".join(sorted(_TOKENS))})"\s*:\s*"?)([^",}}\]]+)')
-_SECRET_IN_TEXT = re.compile(rf'("(?:{"|".join(sorted(_SECRETS))})"\s*:\s*"?)[^",}}\]]+')
+_SENSITIVE = ("tag", "token", "rfid", "uid", "card", "password", "private", "authorizationkey")
+_IN_TEXT = r"""(["']?\b(?:{names})\b["']?\s*:\s*["'\[]*)([^"',}}\]\s]+)"""
+
+
+def _in_text(names: Set[str]) -> re.Pattern[str]:
+    spelled = "|".join("[-_ ]?".join(name) for name in sorted(names, key=len, reverse=True))
+    return re.compile(_IN_TEXT.format(names=spelled), re.IGNORECASE)
+
+
+_TOKEN_IN_TEXT = _in_text(TOKEN_NAMES)
+_SECRET_IN_TEXT = _in_text(_SECRETS)
 
 
 def hash_token(token: str, key: bytes) -> str:
@@ -41,44 +51,61 @@ def hash_token(token: str, key: bytes) -> str:
     return TOKEN_PREFIX + digest.hexdigest()
 
 
-def redact(payload: object, key: bytes, secrets: Set[str] = frozenset()) -> object:
+def redact(
+    payload: object, key: bytes, secrets: Set[str] = frozenset(), levels: int = MAX_DEPTH
+) -> object:
     """Return a payload without secrets and with hashed tokens; the one given stays as it is.
 
-    secrets: names of further members to cut, of the action at hand.
+    secrets: names of further members to cut, of the action at hand. levels: of lists and objects
+    that are kept; TOO_DEEP stands for what is nested deeper.
     """
-    if isinstance(payload, list):
-        return [redact(item, key, secrets) for item in payload]
-    if not isinstance(payload, dict):
+    if not isinstance(payload, (list, dict)):
         return payload
-    cut = secrets | _SECRETS
+    if levels <= 0:
+        return TOO_DEEP
+    if isinstance(payload, list):
+        return [redact(item, key, secrets, levels - 1) for item in payload]
+    cut = secrets
     if _names_secret_setting(payload):
         cut = cut | {"value", "attributeValue"}
     redacted: JsonObject = {}
     for name, value in payload.items():
-        if name in cut:
+        spelled = letters(name)
+        if name in cut or spelled in _SECRETS:
             redacted[name] = CUT
-        elif name in _TOKENS and isinstance(value, (str, int)):
-            redacted[name] = hash_token(str(value), key) if value != "" else ""
+        elif spelled in TOKEN_NAMES:
+            redacted[name] = _hashed(value, key, secrets, levels - 1)
         else:
-            redacted[name] = redact(value, key, secrets)
+            redacted[name] = redact(value, key, secrets, levels - 1)
+    return redacted
+
+
+def _hashed(value: object, key: bytes, secrets: Set[str], levels: int) -> object:
+    """Return a token's hash, wherever in a member's value it stands."""
+    if value is None or value == "" or isinstance(value, bool):
+        return value
+    if isinstance(value, (str, int, float)):
+        return hash_token(str(value), key)
+    if isinstance(value, list) and levels > 0:
+        return [_hashed(item, key, secrets, levels - 1) for item in value]
+    redacted = redact(value, key, secrets, levels)
+    if isinstance(redacted, dict) and isinstance(value, dict):
+        for name in value.keys() & INNER_NAMES:
+            redacted[name] = _hashed(value[name], key, secrets, levels - 1)
     return redacted
 
 
 def redacted_json(payload: object, key: bytes, secrets: Set[str] = frozenset()) -> str:
     """Return a payload as the JSON text that the log keeps."""
-    text = _dump(payload)
-    # Most messages hold nothing of the kind; a search is a fraction of a walk.
-    lower = text.lower()
-    if not secrets and not any(word in lower for word in _SENSITIVE):
-        return text
-    return _dump(redact(payload, key, secrets))
-
-
-def _dump(payload: object) -> str:
     try:
-        return orjson.dumps(payload).decode()
-    except TypeError:  # a number of more than 64 bits, a lone surrogate
-        return json.dumps(payload)
+        text = orjson.dumps(payload).decode()
+        # Most messages hold nothing of the kind; a search is a fraction of a walk.
+        lower = text.lower()
+        if not secrets and not any(word in lower for word in _SENSITIVE):
+            return text
+        return orjson.dumps(redact(payload, key, secrets)).decode()
+    except TypeError:  # a number of more than 64 bits, a lone surrogate, more than 254 levels
+        return json.dumps(redact(payload, key, secrets))
 
 
 def redact_text(text: str, key: bytes) -> str:

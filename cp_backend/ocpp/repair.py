@@ -6,10 +6,12 @@ import hashlib
 from enum import StrEnum
 from typing import NamedTuple
 
+from cp_backend.ocpp.spellings import TOKEN_NAMES, letters
+
 MAX_SAMPLE_LENGTH = 100
 """Characters of a deviating value that are kept for a person to look at."""
 
-_SECRET_NAMES = frozenset({"idtag", "parentidtag", "idtoken", "password", "authorizationkey"})
+_SECRET_NAMES = TOKEN_NAMES | {"password", "authorizationkey"}
 
 
 class RepairKind(StrEnum):
@@ -79,7 +81,7 @@ def sample_of(name: str, value: object) -> str:
     """
     if value is None:
         return "null"
-    if name.lower() in _SECRET_NAMES and value != "":
+    if letters(name) in _SECRET_NAMES and value != "":
         digest = hashlib.blake2b(repr(value).encode("utf-8", "replace"), digest_size=4).hexdigest()
         return f"{len(str(value)[:1000])} characters, hash {digest}"
     if isinstance(value, str):

@@ -62,8 +62,17 @@ class Schemas:
         """The actions that this version knows."""
 
     def action(self, word: str) -> str:
-        """Return the action that a word in other letters means; the word itself for none."""
-        return self._spelled.get(letters(word), word)
+        """Return the action that a word in other letters means; the word itself for none.
+
+        Some charging points call it by the name of its message: HeartbeatRequest, Heartbeat.req.
+        """
+        spelled = letters(word)
+        for suffix in ("", "request", "req"):
+            if spelled.endswith(suffix):
+                action = self._spelled.get(spelled.removesuffix(suffix))
+                if action is not None:
+                    return action
+        return word
 
     def accepts_request(self, action: str, payload: JsonObject) -> bool:
         """Return whether a CALL's payload fits its schema."""

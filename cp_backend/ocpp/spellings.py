@@ -22,7 +22,20 @@ NAMES = {
     "vendorname": "chargePointVendor",
     "model": "chargePointModel",
     "serialnumber": "chargePointSerialNumber",
+    "connectorstatus": "status",
 }
+
+# Members that hold a token, in any version and spelling, as `letters` has them.
+TOKEN_NAMES = frozenset(
+    {
+        *("idtag", "parentidtag", "tagid", "vendoridtag", "tag"),
+        *("idtoken", "groupidtoken", "token"),
+        *("rfid", "uid", "card", "cardid", "cardnumber"),
+    }
+)
+
+# Members of an object that stands where a text belongs, in which the text is.
+INNER_NAMES = ("idToken", "idTag", "value", "#text")
 
 # Spellings of the standard's words that more than letters tell from them, as `letters` has them.
 SPELLINGS = {

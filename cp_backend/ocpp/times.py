@@ -17,8 +17,8 @@ _MAX_LENGTH = 64
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 _CLOCK = (
-    r"(?:[T,\s_]+(?P<hour>\d{1,2}):(?P<minute>\d{1,2})"
-    r"(?::(?P<second>\d{1,2})(?:[.,:](?P<fraction>\d{1,12}))?)?\s*(?P<half>[ap]\.?m\.?)?)?"
+    r"(?:[T,\s_]+(?P<hour>\d{1,2})[:.](?P<minute>\d{1,2})"
+    r"(?:[:.](?P<second>\d{1,2})(?:[.,:](?P<fraction>\d{0,12}))?)?\s*(?P<half>[ap]\.?m\.?)?)?"
 )
 _ZONE = r"\s*(?P<zone>z|utc|gmt|(?:z|utc|gmt)?\s*[+-]\d{1,2}(?::?\d{2})?(?::?\d{2})?)?\s*z?"
 _NAMED_MONTH = r"(?P<name>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
@@ -45,6 +45,7 @@ _COMPACT = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[+-]?\d{1,19}(?:\.\d{1,9})?", re.ASCII)
+_ZONE_NAME = re.compile(r"\[[A-Za-z_/+-]{1,40}\]$")  # as Java writes it, behind an offset or Z
 _OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?", re.ASCII)
 
 # Beyond these, from 1973 on, an epoch is told in milliseconds, microseconds, nanoseconds.
@@ -78,7 +79,7 @@ def read_time(value: object, near: datetime, zone: tzinfo = UTC) -> datetime | N
         return _epoch(float(value)) if abs(value) < 1e20 else None
     if not isinstance(value, str) or len(value) > _MAX_LENGTH:
         return None
-    text = value.strip().strip("\"'").strip()
+    text = _ZONE_NAME.sub("", value.strip().strip("\"'").strip())
     try:
         plain = text[4:5] == "-" and text[10:11] in ("T", "t", " ") and text.isascii()
         time = datetime.fromisoformat(text) if plain else None

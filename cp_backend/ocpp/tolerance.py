@@ -28,6 +28,7 @@ from cp_backend.ocpp.lenient_json import MAX_DEPTH, is_deeper
 from cp_backend.ocpp.relaxed_schemas import OPTIONAL, relaxed
 from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
 from cp_backend.ocpp.spellings import (
+    INNER_NAMES,
     MAX_KEPT_LENGTH,
     NAMES,
     SPELLINGS,
@@ -48,8 +49,9 @@ _MAX_INT64 = 2**63 - 1
 _RANGES = {"connectorId": (0, _MAX_INT32), "meterStart": None, "meterStop": None}
 _REGISTER_RANGE = (-(10**10), 10**10)  # Wh; beyond 10 GWh a register is noise
 
-# A boot says something by being one; an empty list of readings is answered and forgotten.
-_ALWAYS_A_FACT = frozenset({"BootNotification", "MeterValues"})
+# A boot says something by being one; an empty list of readings is answered and forgotten; a vendor
+# without a name is unknown.
+_ALWAYS_A_FACT = frozenset({"BootNotification", "DataTransfer", "MeterValues"})
 
 _NOTHING = object()
 
@@ -337,6 +339,9 @@ class _Text(_Node):
             return str(value)
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], (str, int, float)):
             return value[0] if isinstance(value[0], str) else self._text(value[0])
+        if isinstance(value, dict) and self.kept is not None:
+            inner = next((value[name] for name in INNER_NAMES if name in value), None)
+            return inner if isinstance(inner, str) else None
         if self.kept is None:  # free text of any length: what was meant is whole in it
             if is_deeper(value, MAX_DEPTH):
                 raise CallRefusedError(

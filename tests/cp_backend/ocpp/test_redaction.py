@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cp_backend.ocpp import redaction
-from cp_backend.ocpp.redaction import CUT, hash_token, redact, redact_text, redacted_json
+from cp_backend.ocpp.redaction import (
+    CUT,
+    TOO_DEEP,
+    hash_token,
+    redact,
+    redact_text,
+    redacted_json,
+)
+from cp_backend.ocpp.spellings import TOKEN_NAMES
 
 KEY = b"0123456789abcdef"
 CARD = "04A1B2C3D4"
@@ -21,12 +29,42 @@ CARD = "04A1B2C3D4"
         {"idTagInfo": {"status": "Accepted", "parentIdTag": CARD}},
         {"localAuthorizationList": [{"idTag": CARD}]},
         {"idToken": {"idToken": CARD, "type": "ISO14443"}},
+        {"idtag": CARD},
+        {"id_tag": CARD},
+        {"tagId": [CARD]},
+        {"idTag": {"#text": CARD}},
+        {"own": {"rfid": CARD}},
     ],
 )
 def test_a_token_is_a_hash_that_is_the_same_wherever_it_stands(payload):
     text = json.dumps(redact(payload, KEY))
     assert CARD not in text.upper()
     assert hash_token(CARD, KEY) in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[2,"s","StartTransaction",{{"idTag":"{CARD}","meterStart":',
+        f"[2,'s','StartTransaction',{{'idTag':'{CARD}','meterStart':",
+        f"[2,s,StartTransaction,{{idTag:{CARD},meterStart:",
+        f'{{"id_tag" : ["{CARD}"',
+    ],
+)
+def test_a_token_is_hashed_in_a_text_that_is_no_json(text):
+    redacted = redact_text(text, KEY)
+    assert CARD not in redacted
+    assert hash_token(CARD, KEY) in redacted
+
+
+def test_what_is_nested_too_deep_is_left_out():
+    payload = {"idTag": CARD}
+    for _ in range(2000):
+        payload = {"data": [payload]}
+    text = redacted_json(payload, KEY)
+    assert TOO_DEEP in text
+    assert CARD not in text
+    json.loads(text)
 
 
 def test_another_key_gives_another_hash():
@@ -71,7 +109,7 @@ JSON = st.recursive(
 
 
 def test_the_quick_look_finds_whatever_would_be_redacted():
-    for name in {*redaction._TOKENS, *redaction._SECRETS, *redaction._SECRET_SETTINGS}:
+    for name in {*TOKEN_NAMES, *redaction._SECRETS, *redaction._SECRET_SETTINGS}:
         assert any(word in name.lower() for word in redaction._SENSITIVE)
 
 

@@ -60,6 +60,8 @@ def test_an_action_that_is_never_answered_is_known_too():
 
 def test_an_action_is_known_by_its_letters():
     assert V16.action("heart_beat") == "Heartbeat"
+    assert V16.action("HeartbeatRequest") == "Heartbeat"
+    assert V16.action("Heartbeat.req") == "Heartbeat"
     assert V16.action("Teleport") == "Teleport"
 
 
