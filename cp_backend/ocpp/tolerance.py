@@ -14,7 +14,6 @@ nothing but CallRefusedError is raised.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
@@ -24,6 +23,7 @@ import jsonschema_rs
 import orjson
 
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
+from cp_backend.ocpp.fillers import filler_of
 from cp_backend.ocpp.lenient_json import MAX_DEPTH, is_deeper
 from cp_backend.ocpp.relaxed_schemas import OPTIONAL, relaxed
 from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
@@ -255,14 +255,12 @@ class _Object(_Node):
         optional = OPTIONAL.get(walk.action, set()) if not self.path else set()
         for name in sorted(self.required - out.keys()):
             node = self.members[name]
-            filler = _FILLERS.get((walk.action, name)) or _FILLERS.get(("", name))
-            if walk.answer:
-                filler = _FILLERS_OF_ANSWERS.get(name)
-            filled = filler(out, walk) if walk.fill and filler else _NOTHING
-            if filled is _NOTHING and not (name in optional and walk.fill):
+            filler = filler_of(walk.action, name, answer=walk.answer)
+            filled = filler(out, walk.received_at) if walk.fill and filler else None
+            if filled is None and not (name in optional and walk.fill):
                 walk.missing.append(node.path)
                 return False
-            if filled is not _NOTHING:
+            if filled is not None:
                 out[name] = filled
             if not self.path:
                 walk.filled.add(name)
@@ -425,43 +423,6 @@ class _Boolean(_Node):
         walk.note(self.path, RepairKind.TYPE, value)
         word = str(value).strip().lower() if isinstance(value, (str, int, float)) else ""
         return TRUTH.get(word, _NOTHING)
-
-
-# What stands for a required member that did not come: of an action, or of any.
-_Filler = Callable[[JsonObject, _Walk], object]
-
-
-def _receipt(out: JsonObject, walk: _Walk) -> str:
-    return write_time(walk.received_at)
-
-
-def _status(out: JsonObject, walk: _Walk) -> object:
-    return "Faulted" if out.get("errorCode", "NoError") != "NoError" else _NOTHING
-
-
-def _error_code(out: JsonObject, walk: _Walk) -> str:
-    return "OtherError" if out.get("status") == "Faulted" else "NoError"
-
-
-def _constant(value: object) -> _Filler:
-    return lambda out, walk: value
-
-
-_FILLERS: dict[tuple[str, str], _Filler] = {
-    ("", "timestamp"): _receipt,
-    ("", "connectorId"): _constant(0),  # the charging point as a whole
-    ("", "chargePointVendor"): _constant(""),
-    ("", "chargePointModel"): _constant(""),
-    ("", "vendorId"): _constant(""),
-    ("", "errorCode"): _error_code,
-    ("", "status"): _status,
-    ("MeterValues", "meterValue"): lambda out, walk: [],
-    ("StartTransaction", "idTag"): _constant(""),  # free charging: no token
-    ("StopTransaction", "transactionId"): _constant(-1),  # as after an offline start
-}
-
-# In answers to our calls nothing is made up but what changes no meaning.
-_FILLERS_OF_ANSWERS: dict[str, _Filler] = {"readonly": _constant(False)}
 
 
 def _node(schema: JsonObject, document: JsonObject, path: str) -> _Node:
