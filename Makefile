@@ -97,6 +97,7 @@ clean: ## Remove what can be made again (keeps var/, the local database)
 HOST ?= 127.0.0.1
 PORT ?= 9000
 THIRD_PARTY_PORT ?= 9100
+CONSOLE_PORT ?= 9300
 # More words for the program: make run-cp-backend-locally ARGS="--help"
 ARGS ?=
 # docker or podman: the service's image, built and run; empty: the program itself.
@@ -111,6 +112,10 @@ run-cp-backend-locally: setup ## Run charging-point-backend on ws://127.0.0.1:90
 .PHONY: run-third-party-backend-locally
 run-third-party-backend-locally: setup ## Run the hub's REST service on http://127.0.0.1:9100 (THIRD_PARTY_PORT=, CONTAINER=)
 	@exec $(if $(CONTAINER),$(CLOUD) run third-party,$(PYTHON) -m third_party_backend) --host $(HOST) --port $(THIRD_PARTY_PORT) $(ARGS)
+
+.PHONY: run-console-locally
+run-console-locally: setup ## Run the operators' console on http://127.0.0.1:9300; the first account is printed once (CONSOLE_PORT=)
+	@exec $(PYTHON) -m operations.console --host $(HOST) --port $(CONSOLE_PORT) $(ARGS)
 
 .PHONY: run-relay-locally
 run-relay-locally: setup ## Run the relay to the hub simulator's address, or to THIRD_PARTY_HUB_URL

@@ -46,14 +46,28 @@ def ask(
     *,
     by: Asker,
     seconds: float = DEFAULT_SECONDS,
+    idempotency_key: str | None = None,
 ) -> Queued:
-    """Ask a charging point for something. Raises InvalidError, NotFoundError."""
+    """Ask a charging point for something. Raises InvalidError, NotFoundError, ConflictError.
+
+    idempotency_key: the same again is the same command; a conflict where it was used for another.
+    """
     if not seconds > 0:
         raise InvalidError("the time to answer must be positive (--timeout)")
     name = valid(parse_charging_point_id, charging_point)
-    with connection.transaction():
-        charging_points.check_known(connection, name)
-        command_id = commands.ask(connection, name, intent, by=by, seconds=seconds)
+    try:
+        with connection.transaction():
+            charging_points.check_known(connection, name)
+            command_id = commands.ask(
+                connection,
+                name,
+                intent,
+                by=by,
+                seconds=seconds,
+                idempotency_key=idempotency_key,
+            )
+    except commands.IdempotencyError as error:
+        raise ConflictError(str(error)) from None
     return Queued(command_id, name, seconds, DONE_WITHIN_SECONDS.get(intent.kind, 0))
 
 

@@ -24,7 +24,7 @@ MAX_CHARGING_POINTS = 200_000
 DEFAULT_PACE = Pace()
 
 
-def _check(pace: Pace) -> None:
+def check(pace: Pace) -> None:
     """Raise InvalidError where a number makes no sense."""
     for name, value in (
         ("--per-minute", pace.per_minute),
@@ -110,7 +110,7 @@ def start(
     charging_points: by identity what is asked of each beside the intent. Raises InvalidError,
     ConflictError.
     """
-    _check(pace)
+    check(pace)
     if intent.secrets:
         raise InvalidError("a secret is for one charging point alone")
     if not charging_points:

@@ -20,6 +20,7 @@ from operations.command_line import (
     jobs,
     maintenance,
     nodes,
+    people,
     prices,
     sessions,
     stored_files,
@@ -92,6 +93,7 @@ def _parser(*, many: bool = False) -> argparse.ArgumentParser:
         ("hub", hub, "what the roaming hub has, what waits for it, and what it refused"),
         ("handshakes", handshakes, "who was not let in, why, and what to do about it"),
         ("commands", commands, "ask a charging point, or many, for whatever they can do"),
+        ("people", people, "who may use the console, and what they may do"),
         ("jobs", jobs, "what is asked of many charging points: see, stop and resume it"),
         ("files", stored_files, "firmware to hand out, and logs that were sent"),
     ):

@@ -7,7 +7,6 @@ is, never read as markup, and no control character of it reaches the terminal.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,6 +18,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from operations.plain_text import plain
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -28,22 +29,6 @@ WIDTH_WITHOUT_TERMINAL = 250
 """Columns where the output is no terminal: a pipe must not lose any."""
 
 _MEASURED_WIDTH = 10_000
-
-# C0 and C1 with ESC and DEL; line separators; what sets the direction of text; invisible marks.
-# Source: Unicode 17, categories Cc, Zl, Zp and Cf of the bidirectional algorithm (UAX 9).
-_CONTROL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
-
-
-def plain(text: str) -> str:
-    r"""Return a text with control characters shown as ``\x1b`` or ``\u202e``."""
-    return _CONTROL.sub(_escape, text)
-
-
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def print_text(sentence: str) -> None:

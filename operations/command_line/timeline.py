@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from charging.database.connection import Connection
 from charging.database.messages import LoggedMessage
 from operations import timeline
-from operations.command_line.output import plain, print_text, show_json
+from operations.command_line.output import print_text, show_json
 from operations.command_line.times import read_time
+from operations.plain_text import plain
 
 FOLLOW_SECONDS = 0.5
 # A node writes what it exchanged within a quarter of a second; looking further back than the last

@@ -10,6 +10,7 @@ from importlib.metadata import packages_distributions
 import pytest
 
 import cp_backend.settings
+import operations.console.settings
 import third_party_backend.settings
 from tests.house.tree import DOCUMENTS, FILES, ROOT, relative
 
@@ -47,6 +48,7 @@ def test_every_room_is_in_the_picture():
     [
         (cp_backend.settings, "docs/charging-point-backend-settings.md"),
         (third_party_backend.settings, "docs/third-party-backend-settings.md"),
+        (operations.console.settings, "docs/console-settings.md"),
     ],
 )
 def test_every_setting_is_documented(module, document):
@@ -69,6 +71,7 @@ def test_only_settings_read_the_environment():
         "charging/service/file_store.py",
         "charging_point_simulator/target.py",
         "cp_backend/settings.py",
+        "operations/console/settings.py",
         # What Fargate says of a task, which is no setting of ours.
         "cp_backend/target.py",
         "third_party_backend/settings.py",

@@ -341,3 +341,15 @@ def test_an_end_is_typed_and_shown_with_what_it_was(as_json, operate, database):
     shown = as_json("sessions", "show", number)
     assert [one["reason"] for one in shown["corrections"]] == ["misread", "found"]
     assert "2 corrections" in operate("sessions", "show", number)[1]
+
+
+def test_people_are_let_in_and_out(as_json, operate):
+    assert len(as_json("people", "add", "Anna", "operator")["password"]) > 20
+    code, _, err = operate("people", "add", "anna", "observer")
+    assert code == 1
+    assert "has an account already" in err
+    assert operate("people", "disable", "anna")[0] == 1, "no administrator would be left"
+    as_json("people", "add", "boss", "administrator")
+    assert operate("people", "disable", "anna")[0] == 0
+    people = as_json("people", "list")
+    assert [(p["person"], p["disabled"]) for p in people] == [("anna", True), ("boss", False)]

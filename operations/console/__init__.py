@@ -1,0 +1,1 @@
+"""The console: pages for operators, served by Flask under gunicorn; works without script."""
