@@ -13,6 +13,7 @@ from typing import Any
 
 from charging.identity import InvalidIdentityError, evse_id_key, parse_charging_point_id
 from charging.identity import parse_evse_id as parse_evse_id_or_raise
+from charging.standard_codes import COUNTRIES, code_of
 from charging.tables import (
     Column,
     Fault,
@@ -63,6 +64,10 @@ def _opening(cell: Any) -> str:
     return f"{span} {found[2]}-{'23:59' if found[3] == '24:00' else found[3]}"
 
 
+def _country(cell: Any) -> str:
+    return code_of(COUNTRIES, cell, "a country in three capital letters such as DEU")
+
+
 def _time_zone(cell: Any) -> str:
     word = str(cell).strip()
     zone_of(word)
@@ -87,7 +92,7 @@ COLUMNS = [
         text(11, r"[a-z]{2,3}(-[A-Z]{2,3}(-[a-zA-Z]{4})?)?", "a language such as en or en-GB"),
         "en",
     ),
-    Column("country", text(3, r"[A-Z]{3}", "three capital letters such as DEU")),
+    Column("country", _country),
     Column("city", text(50)),
     Column("street", text(100, ".{2,}", "a street of two letters or more")),
     Column("house_number", text(10)),

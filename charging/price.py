@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from charging.standard_codes import CURRENCIES, code_of
 from charging.tables import Column, Fault, Row, decimal, one_of, read_table, text, yes_or_no
 
 ALL_PROVIDERS = "*"
 
 _price = decimal("0", "10000", 4)
+
+
+def _currency(cell: object) -> str:
+    return code_of(CURRENCIES, cell, "a currency in three capital letters such as EUR")
+
 
 COLUMNS = [
     Column("product_id", text(50, r"[^/;|]+", "a name without / ; |")),
@@ -17,7 +23,7 @@ COLUMNS = [
         text(6, r"\*|[A-Za-z]{2}[*-]?[A-Za-z0-9]{3}", "a provider such as DE-ABC, or *"),
         ALL_PROVIDERS,
     ),
-    Column("currency", text(3, r"[A-Z]{3}", "three capital letters such as EUR")),
+    Column("currency", _currency),
     Column("unit", one_of("KILOWATT_HOUR", "HOUR", "MINUTE"), "KILOWATT_HOUR"),
     Column("price", _price),
     Column("max_power_kw", decimal("0.1", "999", 3)),

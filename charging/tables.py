@@ -62,6 +62,8 @@ def read_table(text: str, columns: Sequence[Column]) -> tuple[list[tuple[int, Ro
         )
         for column in columns:
             cell = cells.get(column.name)
+            if isinstance(cell, str):
+                cell = cell.strip()
             if cell is None or cell == "" or cell == []:
                 if column.default is REQUIRED:
                     faults.append(Fault(number, column.name, "must be filled in"))

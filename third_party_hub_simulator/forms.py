@@ -1,7 +1,7 @@
 """The form of OICP 2.3's messages as JSON Schema, and of the hub's answers.
 
 What a schema cannot express (sequence, arithmetic, times) is in `rules`. Source: OICP 2.3, CPO
-side.
+side, services and operations.
 """
 
 from __future__ import annotations
@@ -10,100 +10,42 @@ from typing import Any
 
 import jsonschema_rs
 
+from third_party_hub_simulator.fields import (
+    ACTION,
+    AMOUNT,
+    COORDINATES,
+    COUNTRY,
+    CURRENCY,
+    DAYS,
+    ENERGY,
+    EVSE_ID,
+    FLAG,
+    IDENTIFICATION,
+    LANGUAGE_TEXTS,
+    OPERATOR_ID,
+    PARTNER_SESSION,
+    PARTNERS,
+    PERIODS,
+    PHONE,
+    POOL_ID,
+    PRODUCT_ID,
+    PROVIDER_ID,
+    PROVIDER_ID_OR_ALL,
+    READINGS,
+    SESSION_ID,
+    TIME,
+    TIME_ZONE,
+    UNIT,
+    each,
+    members,
+    one_of,
+    some,
+    text,
+    whole,
+)
 from third_party_hub_simulator.messages import STATUS_CODES, Json, Operation
 
-
-def _object(required: Json, optional: Json | None = None, **more: Any) -> Json:
-    return {
-        "type": "object",
-        "properties": {**required, **(optional or {})},
-        "required": list(required),
-        **more,
-    }
-
-
-def _list(of: Json, **more: Any) -> Json:
-    return {"type": "array", "items": of, **more}
-
-
-def _text(longest: int | None = None, pattern: str | None = None) -> Json:
-    schema: Json = {"type": "string"}
-    if longest is not None:
-        schema["maxLength"] = longest
-    if pattern is not None:
-        schema["pattern"] = pattern
-    return schema
-
-
-def _one_of(*values: str) -> Json:
-    return {"enum": list(values)}
-
-
-_EVSE_ID = _text(
-    pattern=r"^(([A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30})"
-    r"|(\+?[0-9]{1,3}\*[0-9]{3}\*[0-9*]{1,32}))$"
-)
-_OPERATOR_ID = _text(pattern=r"^(([A-Za-z]{2}\*?[A-Za-z0-9]{3})|(\+?[0-9]{1,3}\*[0-9]{3}))$")
-_PROVIDER = r"[A-Za-z]{2}[*-]?[A-Za-z0-9]{3}"
-_PROVIDER_ID = _text(pattern=f"^{_PROVIDER}$")
-_PROVIDER_ID_OR_ALL = _text(pattern=rf"^({_PROVIDER}|\*)$")
-_SESSION_ID = _text(pattern=r"^[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{12}$")
-_EVCO_ID = _text(
-    pattern=r"^(([A-Za-z]{2}-?[A-Za-z0-9]{3}-?C[A-Za-z0-9]{8}-?[0-9A-Za-z])"
-    r"|([A-Za-z]{2}[*-]?[A-Za-z0-9]{3}[*-]?[A-Za-z0-9]{6}[*-]?[0-9X]))$"
-)
-_UID = _text(pattern=r"^([0-9A-F]{8}|[0-9A-F]{14}|[0-9A-F]{20})$")
-_TIME = _text(
-    pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
-    r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
-)
-_CLOCK = _text(pattern=r"^[0-9]{2}:[0-9]{2}$")
-_ENERGY = {"type": "number", "minimum": 0}
-_PRICE = {"type": "number", "minimum": 0}
-_PARTNER_SESSION = _text(250)
-
-_IDENTIFICATION = _object(
-    {},
-    {
-        "RFIDMifareFamilyIdentification": _object({"UID": _UID}),
-        "RFIDIdentification": _object(
-            {
-                "UID": _UID,
-                "RFID": _one_of("mifareCls", "mifareDes", "calypso", "nfc", "mifareFamily"),
-            },
-            {"EvcoID": _EVCO_ID},
-        ),
-        "QRCodeIdentification": _object({"EvcoID": _EVCO_ID}),
-        "PlugAndChargeIdentification": _object({"EvcoID": _EVCO_ID}),
-        "RemoteIdentification": _object({"EvcoID": _EVCO_ID}),
-    },
-    minProperties=1,
-    maxProperties=1,
-    additionalProperties=False,
-)
-
-_PARTNERS = {
-    "CPOPartnerSessionID": _PARTNER_SESSION,
-    "EMPPartnerSessionID": _PARTNER_SESSION,
-}
-
-_BETWEEN = {
-    "anyOf": [_list(_ENERGY), _object({"meterValues": _list(_ENERGY)})],
-}
-
-_DAYS = _one_of(
-    *("Everyday", "Workdays", "Weekend", "Monday", "Tuesday", "Wednesday", "Thursday"),
-    *("Friday", "Saturday", "Sunday"),
-)
-_PERIODS = {
-    "anyOf": [
-        _object({"begin": _CLOCK, "end": _CLOCK}),
-        _list(_object({"begin": _CLOCK, "end": _CLOCK})),
-    ]
-}
-_OPENING = _object({"on": _DAYS}, {"Period": _PERIODS, "Periods": _PERIODS})
-
-_PLUGS = _one_of(
+_PLUG = one_of(
     *("Small Paddle Inductive", "Large Paddle Inductive", "AVCON Connector", "Tesla Connector"),
     *("NEMA 5-20", "Type E French Standard", "Type F Schuko", "Type G British Standard"),
     *("Type J Swiss Standard", "Type 1 Connector (Cable Attached)", "Type 2 Outlet"),
@@ -111,88 +53,99 @@ _PLUGS = _one_of(
     *("IEC 60309 Three Phase", "CCS Combo 2 Plug (Cable Attached)"),
     *("CCS Combo 1 Plug (Cable Attached)", "CHAdeMO"),
 )
-_COORDINATES = _object(
+_ADDRESS = members(
+    {
+        "Country": COUNTRY,
+        "City": text(50, 1),
+        "Street": text(100, 2),
+        "PostalCode": text(10),
+        "HouseNum": text(10),
+    },
+    {
+        "Floor": text(5),
+        "Region": text(50),
+        "ParkingFacility": FLAG,
+        "ParkingSpot": text(5),
+        "TimeZone": TIME_ZONE,
+    },
+)
+_FACILITY = members(
+    {"PowerType": one_of("AC_1_PHASE", "AC_3_PHASE", "DC"), "Power": whole(1, 999)},
+    {
+        "Voltage": whole(0, 999),
+        "Amperage": whole(0, 99),
+        "ChargingModes": each(one_of("Mode_1", "Mode_2", "Mode_3", "Mode_4", "CHAdeMO")),
+    },
+)
+_ENERGY_SOURCE = members(
     {},
     {
-        "Google": _object(
-            {"Coordinates": _text(pattern=r"^-?1?\d{1,2}\.\d{1,6}\s*\,?\s*-?1?\d{1,2}\.\d{1,6}$")}
+        "Energy": one_of(
+            *("Solar", "Wind", "HydroPower", "GeothermalEnergy", "Biomass", "Coal"),
+            *("NuclearEnergy", "Petroleum", "NaturalGas"),
         ),
-        "DecimalDegree": _object(
-            {
-                "Longitude": _text(pattern=r"^-?1?\d{1,2}\.\d{1,6}$"),
-                "Latitude": _text(pattern=r"^-?1?\d{1,2}\.\d{1,6}$"),
-            }
-        ),
-        "DegreeMinuteSeconds": _object({"Longitude": _text(), "Latitude": _text()}),
+        "Percentage": whole(0, 100),
     },
-    minProperties=1,
-    maxProperties=1,
-    additionalProperties=False,
 )
-_LANGUAGE_TEXT = _object(
-    {"lang": _text(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9-]+)?$"), "value": _text(150)}
-)
+_WHERE = one_of("OnStreet", "ParkingLot", "ParkingGarage", "UndergroundParkingGarage")
 
-_EVSE_RECORD = _object(
+_EVSE_RECORD = members(
     {
-        "EvseID": _EVSE_ID,
-        "ChargingStationNames": _list(_LANGUAGE_TEXT, minItems=1),
-        "Address": _object(
-            {
-                "Country": _text(pattern="^[A-Z]{3}$"),
-                "City": _text(50),
-                "Street": _text(100),
-                "PostalCode": _text(10),
-                "HouseNum": _text(10),
-            },
-            {
-                "Floor": _text(5),
-                "Region": _text(50),
-                "TimeZone": _text(pattern=r"^UTC[+-][0-9]{2}:[0-9]{2}$"),
-            },
-        ),
-        "GeoCoordinates": _COORDINATES,
-        "Plugs": _list(_PLUGS, minItems=1),
-        "ChargingFacilities": _list(
-            _object(
-                {
-                    "PowerType": _one_of("AC_1_PHASE", "AC_3_PHASE", "DC"),
-                    "Power": {"type": "number", "exclusiveMinimum": 0},
-                },
-                {"Voltage": {"type": "number"}, "Amperage": {"type": "number"}},
-            ),
-            minItems=1,
-        ),
-        "RenewableEnergy": {"type": "boolean"},
-        "CalibrationLawDataAvailability": _one_of("Local", "External", "Not Available"),
-        "AuthenticationModes": _list(
-            _one_of(
+        "EvseID": EVSE_ID,
+        "ChargingStationNames": {**LANGUAGE_TEXTS, "minItems": 1},
+        "Address": _ADDRESS,
+        "GeoCoordinates": COORDINATES,
+        "Plugs": some(_PLUG),
+        "ChargingFacilities": some(_FACILITY),
+        "RenewableEnergy": FLAG,
+        "CalibrationLawDataAvailability": one_of("Local", "External", "Not Available"),
+        "AuthenticationModes": some(
+            one_of(
                 *("NFC RFID Classic", "NFC RFID DESFire", "PnC", "REMOTE", "Direct Payment"),
                 "No Authentication Required",
-            ),
-            minItems=1,
+            )
         ),
-        "PaymentOptions": _list(_one_of("No Payment", "Direct", "Contract"), minItems=1),
-        "ValueAddedServices": _list(
-            _one_of(
+        "PaymentOptions": some(one_of("No Payment", "Direct", "Contract")),
+        "ValueAddedServices": some(
+            one_of(
                 *("Reservation", "DynamicPricing", "ParkingSensors", "MaximumPowerCharging"),
                 *("PredictiveChargePointUsage", "ChargingPlans", "RoofProvided", "None"),
-            ),
-            minItems=1,
+            )
         ),
-        "Accessibility": _one_of(
+        "Accessibility": one_of(
             *("Free publicly accessible", "Restricted access", "Paying publicly accessible"),
             "Test Station",
         ),
-        "HotlinePhoneNumber": _text(pattern=r"^\+[0-9]{5,15}$"),
-        "IsOpen24Hours": {"type": "boolean"},
-        "IsHubjectCompatible": {"type": "boolean"},
-        "DynamicInfoAvailable": _one_of("true", "false", "auto"),
+        "HotlinePhoneNumber": PHONE,
+        "IsOpen24Hours": FLAG,
+        "IsHubjectCompatible": FLAG,
+        "DynamicInfoAvailable": one_of("true", "false", "auto"),
     },
     {
-        "ChargingStationID": _text(50),
-        "ChargingStationId": _text(50),
-        "OpeningTimes": _list(_OPENING, minItems=1),
+        "ChargingStationID": text(50),
+        "ChargingStationId": text(50),
+        "ChargingPoolID": POOL_ID,
+        "HardwareManufacturer": text(50),
+        "ChargingStationImage": text(200),
+        "SubOperatorName": text(100),
+        "DynamicPowerLevel": FLAG,
+        "EnergySource": each(_ENERGY_SOURCE),
+        "EnvironmentalImpact": members({}, {"CO2Emission": AMOUNT, "NuclearWaste": AMOUNT}),
+        "MaxCapacity": whole(0),
+        # A list by the text, one word by the OpenAPI.
+        "AccessibilityLocation": {"anyOf": [_WHERE, each(_WHERE)]},
+        "AdditionalInfo": LANGUAGE_TEXTS,
+        "ChargingStationLocationReference": LANGUAGE_TEXTS,
+        "GeoChargingPointEntrance": COORDINATES,
+        "OpeningTimes": some(
+            members(
+                {"on": DAYS},
+                {"Period": PERIODS, "Periods": PERIODS},
+                anyOf=[{"required": ["Period"]}, {"required": ["Periods"]}],
+            )
+        ),
+        "HubOperatorID": OPERATOR_ID,
+        "ClearinghouseID": text(20),
         # The hub's own members: an operator never sends them.
         "deltaType": False,
         "lastUpdate": False,
@@ -204,173 +157,202 @@ _EVSE_RECORD = _object(
     },
 )
 
-_ACTION = _one_of("fullLoad", "update", "insert", "delete")
-
-_NOTIFICATION = {
-    "Type": _one_of("Start", "Progress", "End", "Error"),
-    "SessionID": _SESSION_ID,
-    "Identification": _IDENTIFICATION,
-    "EvseID": _EVSE_ID,
-    "OperatorID": _OPERATOR_ID,
+_KINDS = one_of("Start", "Progress", "End", "Error")
+_NOTIFIED = {
+    "Type": _KINDS,
+    "SessionID": SESSION_ID,
+    "EvseID": EVSE_ID,
+    "OperatorID": OPERATOR_ID,
 }
-_METERS = {"MeterValueStart": _ENERGY, "MeterValueInBetween": _BETWEEN, "MeterValueEnd": _ENERGY}
+_CHARGING = {
+    "SessionStart": TIME,
+    "MeterValueStart": ENERGY,
+    "PartnerProductID": PRODUCT_ID,
+}
 
 
 def _notification(required: Json, optional: Json | None = None, **more: Any) -> Json:
-    head = {name: _NOTIFICATION[name] for name in ("Type", "SessionID", "EvseID", "OperatorID")}
-    return _object(
-        {**head, **required},
-        {
-            **_PARTNERS,
-            **_METERS,
-            "Identification": _IDENTIFICATION,
-            "SessionStart": _TIME,
-            "SessionEnd": _TIME,
-            "ChargingStart": _TIME,
-            "ChargingEnd": _TIME,
-            "EventOccurred": _TIME,
-            "ChargingDuration": {"type": "integer", "minimum": 0},
-            "ConsumedEnergy": _ENERGY,
-            "ConsumedEnergyProgress": _ENERGY,
-            "PenaltyTimeStart": _TIME,
-            **(optional or {}),
-        },
+    return members(
+        {**_NOTIFIED, **required},
+        {**PARTNERS, "Identification": IDENTIFICATION, **(optional or {})},
         **more,
     )
 
 
 NOTIFICATION_FORMS = {
-    "Start": _notification({"ChargingStart": _TIME}),
+    "Start": _notification({"ChargingStart": TIME}, _CHARGING),
     "Progress": _notification(
-        {"ChargingStart": _TIME, "EventOccurred": _TIME},
+        {"ChargingStart": TIME, "EventOccurred": TIME},
+        {
+            **_CHARGING,
+            "ChargingDuration": whole(0),
+            "ConsumedEnergyProgress": ENERGY,
+            "MeterValueInBetween": READINGS,
+        },
         anyOf=[{"required": ["ChargingDuration"]}, {"required": ["ConsumedEnergyProgress"]}],
     ),
-    "End": _notification({"ChargingEnd": _TIME}),
+    "End": _notification(
+        {"ChargingEnd": TIME},
+        {
+            **_CHARGING,
+            "ChargingStart": TIME,
+            "SessionEnd": TIME,
+            "ConsumedEnergy": ENERGY,
+            "MeterValueEnd": ENERGY,
+            "MeterValueInBetween": READINGS,
+            "PenaltyTimeStart": TIME,
+        },
+    ),
     "Error": _notification(
         {
-            "ErrorType": _one_of(
+            "ErrorType": one_of(
                 "ConnectorError", "CriticalError", "Connector Error", "Critical Error"
             )
         },
-        {"ErrorAdditionalInfo": _text(250)},
+        {"ErrorAdditionalInfo": text(250)},
     ),
 }
 
-FORMS: dict[Operation, Json] = {
-    Operation.EVSE_DATA: _object(
-        {
-            "ActionType": _ACTION,
-            "OperatorEvseData": _object(
+_STATUS_RECORD = members(
+    {
+        "EvseID": EVSE_ID,
+        "EvseStatus": one_of("Available", "Reserved", "Occupied", "OutOfService", "Unknown"),
+    }
+)
+_SIGNED_VALUE = members(
+    {},
+    {
+        "SignedMeteringValue": text(3000),
+        "MeteringStatus": one_of("Start", "Progress", "End"),
+    },
+)
+_VERIFICATION = members(
+    {},
+    {
+        "CalibrationLawCertificateID": text(100),
+        "PublicKey": text(1000),
+        "MeteringSignatureUrl": text(100),
+        "MeteringSignatureEncodingFormat": text(50),
+        "SignedMeteringValuesVerificationInstruction": text(400),
+    },
+)
+_PRODUCT = members(
+    {
+        "ProductID": PRODUCT_ID,
+        "ReferenceUnit": UNIT,
+        "ProductPriceCurrency": CURRENCY,
+        "PricePerReferenceUnit": AMOUNT,
+        "MaximumProductChargingPower": AMOUNT,
+        "IsValid24hours": FLAG,
+        "ProductAvailabilityTimes": each(
+            members(
+                {"on": DAYS},
+                {"Periods": PERIODS, "Period": PERIODS},
+                anyOf=[{"required": ["Periods"]}, {"required": ["Period"]}],
+            )
+        ),
+    },
+    {
+        "AdditionalReferences": each(
+            members(
                 {
-                    "OperatorID": _OPERATOR_ID,
-                    "OperatorName": _text(100),
-                    "EvseDataRecord": _list(_EVSE_RECORD),
+                    "AdditionalReference": one_of(
+                        *("START FEE", "FIXED FEE", "PARKING FEE", "MINIMUM FEE", "MAXIMUM FEE")
+                    ),
+                    "AdditionalReferenceUnit": UNIT,
+                    "PricePerAdditionalReferenceUnit": AMOUNT,
+                }
+            )
+        )
+    },
+)
+
+FORMS: dict[Operation, Json] = {
+    Operation.EVSE_DATA: members(
+        {
+            "ActionType": ACTION,
+            "OperatorEvseData": members(
+                {
+                    "OperatorID": OPERATOR_ID,
+                    "OperatorName": text(100),
+                    "EvseDataRecord": each(_EVSE_RECORD),
                 }
             ),
         }
     ),
-    Operation.EVSE_STATUS: _object(
+    Operation.EVSE_STATUS: members(
         {
-            "ActionType": _ACTION,
-            "OperatorEvseStatus": _object(
-                {
-                    "OperatorID": _OPERATOR_ID,
-                    "EvseStatusRecord": _list(
-                        _object(
-                            {
-                                "EvseID": _EVSE_ID,
-                                "EvseStatus": _one_of(
-                                    "Available", "Reserved", "Occupied", "OutOfService", "Unknown"
-                                ),
-                            }
-                        )
-                    ),
-                },
-                {"OperatorName": _text(100)},
+            "ActionType": ACTION,
+            "OperatorEvseStatus": members(
+                {"OperatorID": OPERATOR_ID, "EvseStatusRecord": each(_STATUS_RECORD)},
+                {"OperatorName": text(100)},
             ),
         }
     ),
-    Operation.AUTHORIZE_START: _object(
-        {"OperatorID": _OPERATOR_ID, "Identification": _IDENTIFICATION},
-        {"EvseID": _EVSE_ID, "SessionID": _SESSION_ID, **_PARTNERS},
-    ),
-    Operation.AUTHORIZE_STOP: _object(
-        {"SessionID": _SESSION_ID, "OperatorID": _OPERATOR_ID, "Identification": _IDENTIFICATION},
-        {"EvseID": _EVSE_ID, **_PARTNERS},
-    ),
-    Operation.NOTIFICATION: _object({"Type": _NOTIFICATION["Type"]}),
-    Operation.CDR: _object(
+    Operation.AUTHORIZE_START: members(
+        {"OperatorID": OPERATOR_ID, "Identification": IDENTIFICATION},
         {
-            "SessionID": _SESSION_ID,
-            "EvseID": _EVSE_ID,
-            "Identification": _IDENTIFICATION,
-            "SessionStart": _TIME,
-            "SessionEnd": _TIME,
-            "ChargingStart": _TIME,
-            "ChargingEnd": _TIME,
-            "ConsumedEnergy": {**_ENERGY, "maximum": 1000},
-        },
-        {
-            **_PARTNERS,
-            **_METERS,
-            "PartnerProductID": _text(100),
-            "MeteringSignature": _text(200),
-            "SignedMeteringValues": _list(
-                _object(
-                    {},
-                    {
-                        "SignedMeteringValue": _text(3000),
-                        "MeteringStatus": _one_of("Start", "Progress", "End"),
-                    },
-                ),
-                maxItems=10,
-            ),
-            "HubOperatorID": _OPERATOR_ID,
-            "HubProviderID": _PROVIDER_ID,
+            "EvseID": EVSE_ID,
+            "SessionID": SESSION_ID,
+            "PartnerProductID": PRODUCT_ID,
+            **PARTNERS,
         },
     ),
-    Operation.PRICING_PRODUCTS: _object(
+    Operation.AUTHORIZE_STOP: members(
+        {"SessionID": SESSION_ID, "OperatorID": OPERATOR_ID, "Identification": IDENTIFICATION},
+        {"EvseID": EVSE_ID, **PARTNERS},
+    ),
+    Operation.NOTIFICATION: members({"Type": _KINDS}),
+    Operation.CDR: members(
         {
-            "ActionType": _ACTION,
-            "PricingProductData": _object(
+            "SessionID": SESSION_ID,
+            "EvseID": EVSE_ID,
+            "Identification": IDENTIFICATION,
+            "SessionStart": TIME,
+            "SessionEnd": TIME,
+            "ChargingStart": TIME,
+            "ChargingEnd": TIME,
+            "ConsumedEnergy": {**ENERGY, "maximum": 1000},
+        },
+        {
+            **PARTNERS,
+            "MeterValueStart": ENERGY,
+            "MeterValueInBetween": READINGS,
+            "MeterValueEnd": ENERGY,
+            "PartnerProductID": PRODUCT_ID,
+            "SignedMeteringValues": each(_SIGNED_VALUE, maxItems=10),
+            "CalibrationLawVerificationInfo": _VERIFICATION,
+            "HubOperatorID": OPERATOR_ID,
+            "HubProviderID": PROVIDER_ID,
+        },
+    ),
+    Operation.PRICING_PRODUCTS: members(
+        {
+            "ActionType": ACTION,
+            "PricingProductData": members(
                 {
-                    "OperatorID": _OPERATOR_ID,
-                    "ProviderID": _PROVIDER_ID_OR_ALL,
-                    "PricingDefaultPrice": _PRICE,
-                    "PricingDefaultPriceCurrency": _text(pattern="^[A-Z]{3}$"),
-                    "PricingDefaultReferenceUnit": _one_of("HOUR", "KILOWATT_HOUR", "MINUTE"),
-                    "PricingProductDataRecords": _list(
-                        _object(
-                            {
-                                "ProductID": _text(50),
-                                "ReferenceUnit": _one_of("HOUR", "KILOWATT_HOUR", "MINUTE"),
-                                "ProductPriceCurrency": _text(pattern="^[A-Z]{3}$"),
-                                "PricePerReferenceUnit": _PRICE,
-                                "MaximumProductChargingPower": {"type": "number", "minimum": 0},
-                                "IsValid24hours": {"type": "boolean"},
-                                "ProductAvailabilityTimes": _list(
-                                    _object(
-                                        {"on": _DAYS}, {"Periods": _PERIODS, "Period": _PERIODS}
-                                    )
-                                ),
-                            }
-                        )
-                    ),
+                    "OperatorID": OPERATOR_ID,
+                    "ProviderID": PROVIDER_ID_OR_ALL,
+                    "PricingDefaultPrice": AMOUNT,
+                    "PricingDefaultPriceCurrency": CURRENCY,
+                    "PricingDefaultReferenceUnit": UNIT,
+                    "PricingProductDataRecords": each(_PRODUCT),
                 },
-                {"OperatorName": _text(100)},
+                {"OperatorName": text(100)},
             ),
         }
     ),
-    Operation.EVSE_PRICING: _object(
+    Operation.EVSE_PRICING: members(
         {
-            "ActionType": _ACTION,
-            "EVSEPricing": _list(
-                _object(
+            "ActionType": ACTION,
+            "EVSEPricing": some(
+                members(
                     {
-                        "EvseID": _EVSE_ID,
-                        "ProviderID": _PROVIDER_ID_OR_ALL,
-                        "EvseIDProductList": _list(
-                            {"anyOf": [_text(50), _object({"ProductID": _text(50)})]}
+                        "EvseID": EVSE_ID,
+                        "ProviderID": PROVIDER_ID_OR_ALL,
+                        # Of names by the OpenAPI, of objects by the text.
+                        "EvseIDProductList": some(
+                            {"anyOf": [PRODUCT_ID, members({"ProductID": PRODUCT_ID})]}
                         ),
                     }
                 )
@@ -379,33 +361,36 @@ FORMS: dict[Operation, Json] = {
     ),
 }
 
-ACKNOWLEDGMENT = _object(
+ACKNOWLEDGMENT = members(
     {
         "Result": {"type": "boolean"},
-        "StatusCode": _object(
-            {"Code": _one_of(*STATUS_CODES)},
-            {"Description": _text(200), "AdditionalInfo": _text(1000)},
+        "StatusCode": members(
+            {"Code": one_of(*STATUS_CODES)},
+            {"Description": text(200), "AdditionalInfo": text(1000)},
         ),
     },
     {
-        "SessionID": _SESSION_ID,
-        "CPOPartnerSessionID": _text(50),  # the hub allows 250; ours are to stay short
-        "EMPPartnerSessionID": _PARTNER_SESSION,
+        "SessionID": SESSION_ID,
+        "CPOPartnerSessionID": text(50),  # the hub allows 250; ours are to stay short
+        "EMPPartnerSessionID": PARTNER_SESSION,
     },
 )
 
-_VALIDATORS = {operation: jsonschema_rs.validator_for(form) for operation, form in FORMS.items()}
-_NOTIFICATION_VALIDATORS = {
-    kind: jsonschema_rs.validator_for(form) for kind, form in NOTIFICATION_FORMS.items()
-}
-_ACKNOWLEDGMENT_VALIDATOR = jsonschema_rs.validator_for(ACKNOWLEDGMENT)
+
+def _validator(form: Json) -> Any:
+    return jsonschema_rs.validator_for(form, validate_formats=True)
+
+
+_VALIDATORS = {operation: _validator(form) for operation, form in FORMS.items()}
+_NOTIFICATION_VALIDATORS = {kind: _validator(form) for kind, form in NOTIFICATION_FORMS.items()}
+_ACKNOWLEDGMENT_VALIDATOR = _validator(ACKNOWLEDGMENT)
 
 
 def faults_of_form(operation: Operation, body: Any) -> list[tuple[str, str]]:
     """Return (field, what is wrong with it) for everything wrong with a message's form."""
     validator = _VALIDATORS[operation]
     if operation is Operation.NOTIFICATION and isinstance(body, dict):
-        validator = _NOTIFICATION_VALIDATORS.get(body.get("Type", ""), validator)
+        validator = _NOTIFICATION_VALIDATORS.get(str(body.get("Type")), validator)
     return _faults(validator, body)
 
 

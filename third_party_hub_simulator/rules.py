@@ -103,6 +103,7 @@ def _evse_data(books: Books, terms: Terms, body: Json, now: datetime) -> Verdict
     verdict = Verdict(events=[("data", {"action": action, "records": records})])
     for record in records:
         _is_of(terms, record["EvseID"])
+        _can_be(record)
         name = key(record["EvseID"])
         known = books.evses.get(name)
         if action == "insert" and known is not None:
@@ -147,7 +148,20 @@ def _no_duplicates(names: Iterable[str]) -> None:
 
 def _is_of(terms: Terms, evse_id: str) -> None:
     if not key(evse_id).startswith(key(terms.operator_id)):
-        raise _BrokenError("operator", f"{evse_id} is not {terms.operator_id}'s", "019")
+        raise _BrokenError("operator", f"{evse_id} is not {terms.operator_id}'s", "018")
+
+
+def _can_be(record: Json) -> None:
+    """Raise _BrokenError for a record of right form whose members contradict each other."""
+    payments = record["PaymentOptions"]
+    if "No Payment" in payments and len(set(payments)) > 1:
+        raise _BrokenError("record", "No Payment goes with no other option")
+    for place in ("GeoCoordinates", "GeoChargingPointEntrance"):
+        degrees = record.get(place, {}).get("DecimalDegree")
+        if degrees is not None and (
+            abs(Decimal(degrees["Latitude"])) > 90 or abs(Decimal(degrees["Longitude"])) > 180
+        ):
+            raise _BrokenError("record", f"{place} are not on this earth")
 
 
 # Authorization.
@@ -156,6 +170,9 @@ def _is_of(terms: Terms, evse_id: str) -> None:
 def _authorize_start(books: Books, terms: Terms, body: Json, now: datetime) -> Verdict:
     if "EvseID" in body and key(body["EvseID"]) not in books.evses:
         raise _BrokenError("data before use", f"{body['EvseID']} has no data record here", "603")
+    for member in ("RFIDIdentification", "RemoteIdentification"):
+        if member in body["Identification"]:
+            raise _BrokenError("identification", f"{member} is not for asking about a card")
     uid = _uid(body["Identification"])
     token = books.tokens.get(uid or "")
     if token is None:
@@ -314,6 +331,10 @@ def _session(books: Books, body: Json) -> Session:
         raise _BrokenError("session", f"no session {body['SessionID']}", "400", 404)
     if session.evse_id and "EvseID" in body and key(body["EvseID"]) != key(session.evse_id):
         raise _BrokenError("session", f"{body['EvseID']} is not the session's {session.evse_id}")
+    # So long as an operator has pushed no EVSE at all, all are known.
+    known = books.evses.keys() | books.removed
+    if known and "EvseID" in body and key(body["EvseID"]) not in known:
+        raise _BrokenError("data before use", f"{body['EvseID']} has no data record here", "603")
     for ours, theirs in (
         ("CPOPartnerSessionID", session.cpo_partner_session_id),
         ("EMPPartnerSessionID", session.emp_partner_session_id),
@@ -321,6 +342,9 @@ def _session(books: Books, body: Json) -> Session:
         if theirs is not None and body.get(ours, theirs) != theirs:
             raise _BrokenError("session", f"{ours} is not the session's")
     return session
+
+
+_ENERGIES = ("ConsumedEnergy", "ConsumedEnergyProgress", "MeterValueStart", "MeterValueEnd")
 
 
 def _times_in_order(body: Json, now: datetime, *names: str) -> None:
@@ -335,9 +359,12 @@ def _times_in_order(body: Json, now: datetime, *names: str) -> None:
 
 def _arithmetic(body: Json) -> None:
     """Energy in kWh: at most 3 decimals, 0 to 1000, and exactly end − start."""
-    for name in ("ConsumedEnergy", "ConsumedEnergyProgress", "MeterValueStart", "MeterValueEnd"):
-        if name in body and _number(body, name) % Decimal("0.001"):
-            raise _BrokenError("energy", f"{name} {body[name]} has more than 3 decimals")
+    between = body.get("MeterValueInBetween", [])
+    values = between.get("meterValues", []) if isinstance(between, dict) else between
+    energies = {name: body[name] for name in _ENERGIES if name in body}
+    for name, value in (*energies.items(), *(("MeterValueInBetween", value) for value in values)):
+        if Decimal(str(value)) % Decimal("0.001"):
+            raise _BrokenError("energy", f"{name} {value} has more than 3 decimals")
     if _number(body, "ConsumedEnergy") > MAX_ENERGY_KWH:
         raise _BrokenError("energy", f"ConsumedEnergy {body['ConsumedEnergy']} is not plausible")
     if {"MeterValueStart", "MeterValueEnd", "ConsumedEnergy"} <= body.keys():
@@ -348,11 +375,9 @@ def _arithmetic(body: Json) -> None:
                 f"ConsumedEnergy is {body['ConsumedEnergy']}, "
                 f"MeterValueEnd − MeterValueStart {difference}",
             )
-    between = body.get("MeterValueInBetween", [])
-    values = between["meterValues"] if isinstance(between, dict) else between
     chain = [
         *([_number(body, "MeterValueStart")] if "MeterValueStart" in body else []),
-        *(Decimal(value) for value in values),
+        *(Decimal(str(value)) for value in values),
         *([_number(body, "MeterValueEnd")] if "MeterValueEnd" in body else []),
     ]
     if chain != sorted(chain):
@@ -401,6 +426,7 @@ def _pricing_products(books: Books, terms: Terms, body: Json, now: datetime) -> 
 def _evse_pricing(books: Books, terms: Terms, body: Json, now: datetime) -> Verdict:
     prices = []
     for price in body["EVSEPricing"]:
+        _is_of(terms, price["EvseID"])
         name, provider = key(price["EvseID"]), price["ProviderID"]
         if name not in books.evses:
             raise _BrokenError(

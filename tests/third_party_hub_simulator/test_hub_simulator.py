@@ -296,7 +296,7 @@ def test_a_wrong_cdr_is_found_and_not_kept(hub, session, change, rule, answered)
         (DATA, data("update", record("DE*VNI*E9*1")), "update", "603"),
         (DATA, data("delete", record("DE*VNI*E9*1")), "delete", "603"),
         (DATA, data("fullLoad", record(), record("DE*VNIE11")), "duplicates", "018"),
-        (DATA, data("insert", record("DE*ABC*E9*1")), "operator", "019"),
+        (DATA, data("insert", record("DE*ABC*E9*1")), "operator", "018"),
         (DATA.replace("VNI", "ABC"), data(), "operator", "017"),
         (DATA, data("upsert"), "form", None),
         (DATA, data("insert", record("DE*VNI*E9", DynamicInfoAvailable=True)), "form", None),
@@ -305,12 +305,21 @@ def test_a_wrong_cdr_is_found_and_not_kept(hub, session, change, rule, answered)
         (DATA, data("insert", record("DE*VNI*E9", Plugs=[])), "form", None),
         (DATA, data("insert", record("DE*VNI*E9", HotlinePhoneNumber="0431 1")), "form", None),
         (DATA, b"{", "form", None),
+        (DATA, data("insert", record("DE*VNI*E9", PaymentOptions=["No Payment", "Direct"])),
+         "record", "022"),
+        (DATA, data("insert", record("DE*VNI*E9", GeoCoordinates={
+            "DecimalDegree": {"Longitude": "54.323", "Latitude": "110.140"}})), "record", "022"),
         (STATUS, statuses("insert", **{"DE*VNI*E9*1": "Available"}), "data before status", "603"),
         (STATUS, statuses("update", **{EVSE: "EvseNotFound"}), "form", None),
         (STATUS, statuses("update", **{EVSE: "Occupied", "DEVNIE11": "Occupied"}),
          "duplicates", "018"),
         (START, authorization(EvseID="DE*VNI*E9*1"), "data before use", "603"),
         (START, {"OperatorID": "DE*VNI"}, "form", None),
+        (START, authorization(Identification={"RFIDIdentification": {"UID": UID, "RFID": "nfc"}}),
+         "identification", "022"),
+        (PRICES, {"ActionType": "fullLoad", "EVSEPricing": [
+            {"EvseID": "DE*ABC*E1", "ProviderID": "*", "EvseIDProductList": ["DAY"]}]},
+         "operator", "018"),
         (NOTIFY, notification(str(uuid.UUID(int=1)), "Start"), "session", "400"),
         (NOTIFY, {"Type": "Begin"}, "form", None),
         (PRICES, {"ActionType": "fullLoad", "EVSEPricing": [
@@ -416,7 +425,7 @@ def test_prices_come_after_their_products(hub):
         "MaximumProductChargingPower": 22,
         "IsValid24hours": False,
         "ProductAvailabilityTimes": [
-            {"on": "Everyday", "Periods": {"begin": "08:00", "end": "20:00"}}
+            {"on": "Everyday", "Periods": [{"begin": "08:00", "end": "20:00"}]}
         ],
     }
     body = {
