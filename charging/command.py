@@ -124,18 +124,34 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting as a charging point tells it, or as it has taken it.
+
+    value: None where it is secret. readonly: None where it does not say. after_restart: it was
+    taken, and is in force after the next restart. offered: whether it has such a setting at all.
+    """
+
+    name: str
+    value: str | None = None
+    readonly: bool | None = None
+    after_restart: bool = False
+    offered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class CommandResult:
     """The answer to a command.
 
     detail: one sentence for a person, empty when all is well. answer: the payloads of the charging
     point's answers as they came, one a call that was sent; JSON values. sent: whether a call went
-    out at all.
+    out at all. settings: what the answers tell of the charging point's settings.
     """
 
     outcome: Outcome
     detail: str = ""
     answer: tuple[Any, ...] = ()
     sent: bool = True
+    settings: tuple[Setting, ...] = ()
 
     @property
     def open(self) -> bool:

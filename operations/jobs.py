@@ -17,6 +17,7 @@ from charging.database.audit import Asker
 from charging.database.commands import IdempotencyError
 from charging.database.connection import Connection
 from charging.database.jobs import Pace as Pace
+from charging.database.jobs import pattern as pattern
 from charging.intents import Intent
 from operations.errors import ConflictError, InvalidError, NotFoundError
 
@@ -33,6 +34,7 @@ def check(pace: Pace) -> None:
         ("--timeout", pace.seconds),
         ("--tries", pace.tries),
         ("--retry-after", pace.retry_seconds),
+        ("--wave", pace.wave),
     ):
         if value is not None and not value > 0:
             raise InvalidError(f"{name} must be more than 0")

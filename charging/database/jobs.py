@@ -101,15 +101,30 @@ RETURNING j.job_id
 
 # What the pace allows since it was last used, at most a second's worth more than none.
 _NEXT = b"""
-WITH allowed AS (
+WITH paces AS (
     SELECT j.job_id, j.kind, j.arguments, j.person, j.program, j.seconds, j.per_minute,
            least(
                floor(extract(epoch FROM now() - greatest(j.paced_at, now() - interval '1 minute'))
                      * j.per_minute / 60 + 1e-9)::int,
                j.at_once - (SELECT count(*)::int FROM job_items AS i WHERE i.job_id = j.job_id
                             AND i.command_id IS NOT NULL AND i.accepted IS NULL)
-           ) AS most
-    FROM jobs AS j WHERE j.job_id = ANY(%s)
+           ) AS most_by_pace,
+           -- of a wave; the next begins when all of it have ended, and some time has passed
+           CASE WHEN j.wave IS NULL THEN NULL
+                WHEN mod(begun.tried, j.wave) > 0 OR begun.tried = 0
+                    THEN j.wave - mod(begun.tried, j.wave)
+                WHEN begun.under_way = 0
+                    AND begun.last_at < now() - make_interval(secs => j.wave_seconds) THEN j.wave
+                ELSE 0 END AS most_of_wave
+    FROM jobs AS j CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE i.tried > 0)::int AS tried,
+               count(*) FILTER (WHERE i.command_id IS NOT NULL AND i.accepted IS NULL) AS under_way,
+               max(i.answered_at) AS last_at
+        FROM job_items AS i WHERE i.job_id = j.job_id AND j.wave IS NOT NULL
+    ) AS begun
+    WHERE j.job_id = ANY(%s)
+), allowed AS (
+    SELECT *, least(most_by_pace, most_of_wave) AS most FROM paces
 ), paced AS (
     UPDATE jobs AS j SET paced_at = greatest(j.paced_at, now() - interval '1 minute')
                                     + make_interval(secs => a.most * 60.0 / a.per_minute)
@@ -140,6 +155,7 @@ class Pace:
     soon after they accepted; None: it never stops itself. seconds: that each has to answer. tries:
     how often each is asked at most, retry_seconds after it failed. until_done: one has succeeded
     when it has done what was asked, not when it accepted. deadline: when what is left has failed.
+    wave: so many are asked, and the next ones when these have ended wave_seconds ago.
     """
 
     per_minute: int = 600
@@ -150,6 +166,8 @@ class Pace:
     retry_seconds: float = 60.0
     until_done: bool = False
     deadline: datetime | None = None
+    wave: int | None = None
+    wave_seconds: float = 0
 
 
 def create(
@@ -169,8 +187,9 @@ def create(
     """
     row = connection.execute(
         "INSERT INTO jobs (kind, arguments, person, program, per_minute, at_once, max_failures,"
-        " seconds, tries, retry_seconds, until_done, deadline, idempotency_key, paced_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
+        " seconds, tries, retry_seconds, until_done, deadline, wave, wave_seconds,"
+        " idempotency_key, paced_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
         " now() - make_interval(secs => 60.0 / %s))"
         " ON CONFLICT (idempotency_key) DO NOTHING RETURNING job_id",
         [
@@ -186,6 +205,8 @@ def create(
             pace.retry_seconds,
             pace.until_done,
             pace.deadline,
+            pace.wave,
+            pace.wave_seconds,
             idempotency_key,
             pace.per_minute,
         ],
@@ -288,7 +309,7 @@ def targets(connection: Connection, where: Mapping[str, Sequence[str]]) -> list[
     rows = connection.execute(
         f"SELECT charging_point_id FROM charging_points AS p WHERE {conditions}"
         " ORDER BY charging_point_id".encode(),
-        [[_pattern(text) for text in texts] for texts in where.values()],
+        [[pattern(text) for text in texts] for texts in where.values()],
     )
     return [name for (name,) in rows]
 
@@ -304,6 +325,7 @@ TARGETS = {
 """What charging points are chosen by; site: the name of their EVSEs' master data."""
 
 
-def _pattern(text: str) -> str:
+def pattern(text: str) -> str:
+    """Return a LIKE pattern of a text in which ``*`` stands for any text."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return escaped.replace("*", "%")

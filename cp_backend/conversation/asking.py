@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from charging.command import CommandKind, CommandResult, Outcome
+from charging.command import CommandKind, CommandResult, Outcome, Setting
 from charging.database.messages import Direction
 from cp_backend.context import Context
 from cp_backend.conversation.wire import Wire
@@ -129,7 +129,12 @@ class Command:
         """Hand the result on."""
         sent = bool(self.message_id or self.exchanges)
         try:
-            self.on_result(CommandResult(outcome, detail[:255], self.answers, sent))
+            settings: Sequence[Setting] = ()
+            if self.outgoing.settings is not None:
+                settings = self.outgoing.settings(self.exchanges)
+            self.on_result(
+                CommandResult(outcome, detail[:255], self.answers, sent, tuple(settings))
+            )
         except Exception:
             # The commands behind it must not wait for ever.
             log.exception("result of a command not handed on")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from charging.command import Outcome
+from charging.command import Outcome, Setting
 from cp_backend.vocabulary import JsonObject
 
 M = TypeVar("M", covariant=True)
@@ -52,10 +52,12 @@ class Outgoing:
     read: the payload of a call's answer, which has passed its schema → its outcome. shown_by: the
     arguments → the action by which the charging point does what it accepted. resume: looked at
     after each answer: the arguments and all exchanges so far → the calls that take the place of
-    those not sent yet, whatever was answered; None leaves the plan as it is.
+    those not sent yet, whatever was answered; None leaves the plan as it is. settings: all
+    exchanges → what they tell of the charging point's settings.
     """
 
     plan: Callable[[JsonObject], Sequence[OutgoingCall]]
     read: Callable[[JsonObject], Outcome]
     shown_by: Callable[[JsonObject], str] | None = None
     resume: Callable[[JsonObject, Sequence[Exchange]], Sequence[OutgoingCall] | None] | None = None
+    settings: Callable[[Sequence[Exchange]], Sequence[Setting]] | None = None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from charging.command import CommandKind, CommandResult
-from charging.database import commands, following, jobs, passwords
+from charging.database import commands, following, jobs, passwords, variables
 from charging.database.commands import Claimed
 from charging.database.connection import AsyncCursor
 from cp_backend.committer import Committer, OnResult
@@ -98,6 +98,9 @@ async def answer_commands(cursor: AsyncCursor, answered: Sequence[Answered]) -> 
     await _settle_passwords(
         cursor, [each for each in answered if each.kind is CommandKind.SET_PASSWORD]
     )
+    told = [(each.charging_point_id, s) for each in answered for s in each.result.settings]
+    if told:
+        await variables.note(cursor, told)
     switched = [
         each.charging_point_id
         for each in answered

@@ -25,6 +25,7 @@ from operations.command_line.output import (
     show_json,
     table,
 )
+from operations.commands import DEFAULT_SECONDS
 from operations.errors import InvalidError, OperationError
 from operations.jobs import DEFAULT_PACE, Job, Pace
 
@@ -102,6 +103,20 @@ def many() -> argparse.ArgumentParser:
     return parser
 
 
+def many_of_all(*, until_done: bool = False, tries: int = 1) -> argparse.ArgumentParser:
+    """Return the options of what is always a job, a parent of its parser."""
+    parser = argparse.ArgumentParser(add_help=False, parents=[many()])
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=DEFAULT_SECONDS,
+        metavar="SECONDS",
+        help=f"how long to wait for an answer (default: {DEFAULT_SECONDS:g})",
+    )
+    parser.set_defaults(until_done=until_done, tries=tries)
+    return parser
+
+
 def says_many(words: Sequence[str]) -> bool:
     """Return whether the words of a command line mean many charging points."""
     return any(word.partition("=")[0] in ("--all", "--where", "--file") for word in words)
@@ -126,12 +141,28 @@ def ask_many(connection: Connection, options: argparse.Namespace, intent: Intent
     follow(connection, job, options)
 
 
+def names_or_targets(connection: Connection, options: argparse.Namespace) -> list[str]:
+    """Return the charging points that are named, or that the options mean.
+
+    Raises InvalidError, NotFoundError.
+    """
+    if is_for_many(options):
+        if options.charging_points:
+            raise InvalidError("name charging points, or choose them by options: not both")
+        return targets(connection, options)
+    if not options.charging_points:
+        raise InvalidError("which charging points? Name them, or use --all, --where or --file")
+    if len(options.charging_points) == 1:
+        options.yes = True
+    return jobs.targets(connection, names=options.charging_points)
+
+
 def targets(connection: Connection, options: argparse.Namespace) -> list[str]:
     """Return the charging points that the options mean. Raises InvalidError, NotFoundError."""
     return jobs.targets(connection, where=_where(options.where), names=_names(options.file))
 
 
-def pace(options: argparse.Namespace) -> Pace:
+def pace(options: argparse.Namespace, *, wave: int | None = None, wave_seconds: float = 0) -> Pace:
     """Return the pace that the options say."""
     within = options.within
     return Pace(
@@ -143,6 +174,8 @@ def pace(options: argparse.Namespace) -> Pace:
         options.retry_after,
         until_done=options.until_done,
         deadline=None if within is None else datetime.now(UTC) + timedelta(hours=within),
+        wave=wave,
+        wave_seconds=wave_seconds,
     )
 
 

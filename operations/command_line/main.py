@@ -23,6 +23,7 @@ from operations.command_line import (
     people,
     prices,
     sessions,
+    settings,
     stored_files,
     timeline,
     tokens,
@@ -95,6 +96,7 @@ def _parser(*, many: bool = False) -> argparse.ArgumentParser:
         ("commands", commands, "ask a charging point, or many, for whatever they can do"),
         ("people", people, "who may use the console, and what they may do"),
         ("jobs", jobs, "what is asked of many charging points: see, stop and resume it"),
+        ("settings", settings, "of charging points: read, compare with templates, put right"),
         ("files", stored_files, "firmware to hand out, and logs that were sent"),
     ):
         subject = subjects.add_parser(name, help=help_text)

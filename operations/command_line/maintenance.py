@@ -13,7 +13,6 @@ from operations.command_line import stored_files
 from operations.command_line.asker import BY
 from operations.command_line.output import print_text, show
 from operations.command_line.times import read_time
-from operations.commands import DEFAULT_SECONDS
 from operations.errors import InvalidError
 from operations.maintenance import MAX_LOG_BYTES, Release
 
@@ -27,7 +26,7 @@ def add_firmware_arguments(
     actions = parser.add_subparsers(dest="action", required=True)
     update = actions.add_parser(
         "update",
-        parents=[common, _many()],
+        parents=[common, job_options.many_of_all(until_done=True, tries=_TRIES)],
         help="let charging points fetch and install firmware",
         description="Let charging points fetch firmware, which `files put` keeps, and install it.",
     )
@@ -43,7 +42,8 @@ def add_firmware_arguments(
 def add_logs_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
     """Add the actions of `logs`."""
     actions = parser.add_subparsers(dest="action", required=True)
-    fetch = actions.add_parser("fetch", parents=[common, _many()], help="let them send a log")
+    many = job_options.many_of_all(until_done=True, tries=_TRIES)
+    fetch = actions.add_parser("fetch", parents=[common, many], help="let them send a log")
     fetch.add_argument("charging_points", nargs="*", metavar="charging_point")
     fetch.add_argument("--log", choices=[k.value for k in LogKind], default=LogKind.DIAGNOSTICS)
     fetch.add_argument("--since", type=read_time, metavar="TIME")
@@ -55,22 +55,9 @@ def add_logs_arguments(parser: argparse.ArgumentParser, common: argparse.Argumen
     fetch.set_defaults(run=fetch_logs)
 
 
-def _many() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(add_help=False, parents=[job_options.many()])
-    parser.add_argument(
-        "--timeout",
-        type=float,
-        default=DEFAULT_SECONDS,
-        metavar="SECONDS",
-        help=f"how long to wait for an answer (default: {DEFAULT_SECONDS:g})",
-    )
-    parser.set_defaults(until_done=True, tries=_TRIES)
-    return parser
-
-
 def update_firmware(connection: Connection, options: argparse.Namespace) -> None:
     """Let charging points fetch and install firmware."""
-    names = _names(connection, options)
+    names = job_options.names_or_targets(connection, options)
     if not job_options.confirmed(options, "firmware", names):
         return
     release = Release(
@@ -88,7 +75,7 @@ def update_firmware(connection: Connection, options: argparse.Namespace) -> None
 
 def fetch_logs(connection: Connection, options: argparse.Namespace) -> None:
     """Let charging points send a log, and show what has come."""
-    names = _names(connection, options)
+    names = job_options.names_or_targets(connection, options)
     if not job_options.confirmed(options, "logs", names):
         return
     job = maintenance.fetch_logs(
@@ -119,18 +106,6 @@ def _show_received(connection: Connection, job: int, options: argparse.Namespace
         stored_files.save(files.read(connection, stored_files.store(), file.file), path)
         if not options.json:
             print_text(f"{path}: {file.size_bytes} bytes")
-
-
-def _names(connection: Connection, options: argparse.Namespace) -> list[str]:
-    if job_options.is_for_many(options):
-        if options.charging_points:
-            raise InvalidError("name charging points, or choose them by options: not both")
-        return job_options.targets(connection, options)
-    if not options.charging_points:
-        raise InvalidError("which charging points? Name them, or use --all, --where or --file")
-    if len(options.charging_points) == 1:
-        options.yes = True
-    return jobs.targets(connection, names=options.charging_points)
 
 
 def _text(path: Path | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from operations.command_line.main import main
 from scripts.world import Node, Simulator, World
 from tests.hub import HubSimulator
 from tests.system.roaming import Roaming
@@ -27,6 +28,22 @@ def simulate(tmp_path: Path) -> Iterator[Callable[..., Simulator]]:
     yield run
     for simulator in running:
         simulator.program.stop()
+
+
+@pytest.fixture
+def operate(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Do what an operator types: ``operate("files", "list")``; return what is printed."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+
+    def run(*words: object, code: int = 0) -> str:
+        found = main([str(word) for word in words])
+        shown = capsys.readouterr()
+        assert found == code, shown.out + shown.err
+        return shown.out + shown.err
+
+    return run
 
 
 @pytest.fixture

@@ -4,21 +4,7 @@ import json
 
 import pytest
 
-from operations.command_line.main import main
 from tests.waiting import eventually
-
-
-@pytest.fixture
-def operate(database_url, monkeypatch, capsys, tmp_path):
-    monkeypatch.setenv("DATABASE_URL", database_url)
-
-    def run(*words, code=0):
-        found = main([str(word) for word in words])
-        shown = capsys.readouterr()
-        assert found == code, shown.out + shown.err
-        return shown.out + shown.err
-
-    return run
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from charging import intents
-from charging.command import CommandKind, Outcome
+from charging.command import CommandKind, Outcome, Setting
 from charging.intents import (
     Availability,
     CertificateUse,
@@ -26,6 +26,8 @@ from charging.intents import (
 from cp_backend.ocpp.actions import Exchange, Outgoing, OutgoingCall
 from cp_backend.ocpp.errors import ErrorCode
 from cp_backend.ocpp.times import write_time
+from cp_backend.ocpp.v16 import configuration
+from cp_backend.ocpp.v16.configuration import settings_told
 from cp_backend.vocabulary import JsonObject
 
 MAX_LIST_PART = 500
@@ -136,18 +138,6 @@ def _set_availability(intent: intents.SetAvailability) -> list[OutgoingCall]:
             connectorId=intent.evse_number,
             type=_AVAILABILITIES[intent.availability],
         )
-    ]
-
-
-def _read_settings(intent: intents.ReadSettings) -> list[OutgoingCall]:
-    return [_call("GetConfiguration", key=list(intent.names) or None)]
-
-
-def _write_settings(intent: intents.WriteSettings) -> list[OutgoingCall]:
-    if any(name.lower() == "authorizationkey" for name in intent.values):
-        raise ValueError("values.AuthorizationKey: is a password, which set-password changes")
-    return [
-        _call("ChangeConfiguration", key=name, value=value) for name, value in intent.values.items()
     ]
 
 
@@ -431,6 +421,7 @@ def _row(
     *,
     shown_by: Callable[[JsonObject], str] | None = None,
     resume: Callable[[I, Sequence[Exchange]], Sequence[OutgoingCall] | None] | None = None,
+    settings: Callable[[Sequence[Exchange]], Sequence[Setting]] | None = None,
 ) -> tuple[CommandKind, Outgoing]:
     def intent_of(arguments: JsonObject) -> I:
         intent = intents.read_intent(kind.kind, arguments)
@@ -446,7 +437,7 @@ def _row(
         assert resume is not None
         return resume(intent_of(arguments), exchanges)
 
-    return kind.kind, Outgoing(of_arguments, read, shown_by, go_on if resume else None)
+    return kind.kind, Outgoing(of_arguments, read, shown_by, go_on if resume else None, settings)
 
 
 def _followed(
@@ -471,8 +462,8 @@ OUTGOING: dict[CommandKind, Outgoing] = dict(
         _row(intents.Unlock, _unlock),
         _row(intents.Reset, _reset),
         _row(intents.SetAvailability, _set_availability),
-        _row(intents.ReadSettings, _read_settings),
-        _row(intents.WriteSettings, _write_settings),
+        _row(intents.ReadSettings, configuration.read_settings, settings=settings_told),
+        _row(intents.WriteSettings, configuration.write_settings, settings=settings_told),
         _row(intents.ClearCache, _clear_cache),
         _row(intents.SendLocalList, _send_local_list),
         _row(intents.ReadLocalListVersion, _read_local_list_version, _read_list_version),
