@@ -6,7 +6,7 @@ answered by its deadline. charging-point-backend asks, the relay of third-party-
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -45,6 +45,24 @@ class Decision(StrEnum):
     """Nobody lets it charge: the hub was asked, or is not to be asked here."""
 
 
+class Rule(StrEnum):
+    """Why a decision was made, for whoever asks later."""
+
+    REGISTERED = "registered here"
+    BLOCKED = "blocked by an operator"
+    EXPIRED = "expired"
+    HUB_SESSION = "a session of the roaming hub was made for it"
+    ADMITTED = "tokens that are not registered are admitted"
+    FREE = "charging is free there"
+    WITHOUT_TOKEN = "no token was shown, and charging is not free there"  # noqa: S105
+    NOT_REGISTERED = "not registered, and nothing that the roaming hub could know"
+    NOT_ROAMING = "not registered, and no EVSE there is offered for roaming"
+    HUB_ACCEPTED = "the roaming hub lets it charge"
+    HUB_REFUSED = "not registered, and the roaming hub refuses it"
+    HUB_AWAY = "not registered, and the roaming hub could not be asked in time"
+    AS_BEFORE = "decided when it was reported first"
+
+
 @dataclass(frozen=True, slots=True)
 class RegisteredToken:
     """A token as the operator registered it. expires_at: aware UTC, None for never."""
@@ -70,16 +88,22 @@ class HubGrant:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """The answer to "may this token charge?"."""
+    """The answer to "may this token charge?". rule: why; the first that applied."""
 
     decision: Decision
     expires_at: datetime | None = None
     parent_id_tag: str | None = None
+    rule: Rule = Rule.NOT_REGISTERED
 
     @property
     def accepted(self) -> bool:
         """Whether the bearer may charge."""
         return self.decision is Decision.ACCEPTED
+
+    def as_before(self, decision: Decision) -> Authorization:
+        """Return the decision that was made first, with what else is known now."""
+        rule = self.rule if decision is self.decision else Rule.AS_BEFORE
+        return replace(self, decision=decision, rule=rule)
 
 
 def decide(
@@ -104,18 +128,18 @@ def decide(
     if registered is not None:
         return authorize(registered, now)
     if grant is not None and ((begin and grant.may_begin) or (end and grant.may_end)):
-        return Authorization(Decision.ACCEPTED, parent_id_tag=grant.group)
+        return Authorization(Decision.ACCEPTED, parent_id_tag=grant.group, rule=Rule.HUB_SESSION)
     if admit_unknown and token.kind is not TokenKind.HUB_SESSION:
-        return Authorization(Decision.ACCEPTED)
+        return Authorization(Decision.ACCEPTED, rule=Rule.ADMITTED)
     return Authorization(Decision.UNKNOWN)
 
 
 def authorize(token: RegisteredToken, now: datetime) -> Authorization:
     """Decide over a token of ours. now: aware UTC; it is expired from the instant `expires_at`."""
     if token.blocked:
-        decision = Decision.BLOCKED
+        decision, rule = Decision.BLOCKED, Rule.BLOCKED
     elif token.expires_at is not None and token.expires_at <= now:
-        decision = Decision.EXPIRED
+        decision, rule = Decision.EXPIRED, Rule.EXPIRED
     else:
-        decision = Decision.ACCEPTED
-    return Authorization(decision, token.expires_at, token.parent_id_tag)
+        decision, rule = Decision.ACCEPTED, Rule.REGISTERED
+    return Authorization(decision, token.expires_at, token.parent_id_tag, rule)

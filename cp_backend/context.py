@@ -8,13 +8,14 @@ import secrets
 from cp_backend.deviations import DeviationCounter
 from cp_backend.hub_authorization import HubAuthorization
 from cp_backend.message_log import MessageLog
+from cp_backend.refused_tokens import RefusedTokens
 from cp_backend.settings import Settings
 from cp_backend.store.store import Store
 from cp_backend.telemetry import Metrics
 
 
 class Context:
-    """A node's store, way to ask the hub, message log, settings, figures, and deviations."""
+    """A node's store, way to ask the hub, message log, settings, figures, and what it counts."""
 
     __slots__ = (
         "_message_ids",
@@ -22,6 +23,7 @@ class Context:
         "hub",
         "message_log",
         "metrics",
+        "refused_tokens",
         "settings",
         "store",
     )
@@ -40,6 +42,7 @@ class Context:
         self.settings = settings
         self.metrics = metrics
         self.deviations = DeviationCounter(store.lookups)
+        self.refused_tokens = RefusedTokens(store.lookups)
         prefix = secrets.token_hex(8)
         self._message_ids = (f"{prefix}-{n}" for n in itertools.count(1))
 

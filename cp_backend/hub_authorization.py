@@ -12,7 +12,7 @@ import logging
 
 import psycopg
 
-from charging.authorization import Authorization, Decision
+from charging.authorization import Authorization, Decision, Rule
 from charging.identity import redact
 from charging.token import Token, TokenKind
 from cp_backend.committer import DatabaseAwayError, OnResult
@@ -33,7 +33,8 @@ class HubAuthorization:
         self._questions = questions
         self._seconds = settings.roaming_timeout
         self._without_hub = Authorization(
-            Decision.ACCEPTED if settings.roaming_without_hub else Decision.REFUSED
+            Decision.ACCEPTED if settings.roaming_without_hub else Decision.REFUSED,
+            rule=Rule.HUB_AWAY,
         )
         self._waiting: dict[int, tuple[float, OnResult[Authorization]]] = {}
         self._wake = asyncio.Event()

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from charging.database import messages
+from charging.database import messages, states
 from charging.database.connection import AsyncConnection, connect_async
 from charging.database.messages import Direction, LoggedMessage
 from charging.service.backoff import Backoff
@@ -111,14 +111,17 @@ class MessageLog:
         )
 
     async def run(self) -> None:
-        """Write until cancelled; then what waits is written once more, if it can be."""
+        """Write until cancelled; then what waits is written once more, if it can be.
+
+        The partitions of the history of states are kept here too, by the same connection.
+        """
         backoff = Backoff(most_seconds=30.0)
         while True:
             try:
                 async with await connect_async(
                     self._url, "charging-point-backend messages"
                 ) as connection:
-                    await messages.keep_partitions(connection, keep_days=self._keep_days)
+                    await self._keep_partitions(connection)
                     self._key = await messages.token_key(connection)
                     await self._write(connection, backoff)
             except (psycopg.Error, OSError) as error:
@@ -132,7 +135,7 @@ class MessageLog:
         try:
             while True:
                 if loop.time() >= partitions_due:
-                    await messages.keep_partitions(connection, keep_days=self._keep_days)
+                    await self._keep_partitions(connection)
                     partitions_due = loop.time() + _PARTITIONS_SECONDS
                 if loop.time() >= lenses_due:
                     self._lenses = await messages.lenses(connection)
@@ -145,6 +148,10 @@ class MessageLog:
                 async with asyncio.timeout(_LAST_FLUSH_SECONDS):
                     await self._flush(connection)
             raise
+
+    async def _keep_partitions(self, connection: AsyncConnection) -> None:
+        await messages.keep_partitions(connection, keep_days=self._keep_days)
+        await states.keep_partitions(connection)
 
     async def _flush(self, connection: AsyncConnection) -> None:
         while self._waiting:

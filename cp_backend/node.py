@@ -185,6 +185,7 @@ class Node:
             asyncio.create_task(self.hub.run(), name="hub"),
             asyncio.create_task(self.message_log.run(), name="message log"),
             asyncio.create_task(self.context.deviations.run(), name="deviations"),
+            asyncio.create_task(self.context.refused_tokens.run(), name="refused tokens"),
             asyncio.create_task(self.refused.run(), name="refused handshakes"),
             asyncio.create_task(self.presence.beat(), name="beat"),
             asyncio.create_task(self.store.presumed_ends.run(), name="lost stops"),

@@ -101,7 +101,9 @@ def describe(message: LoggedMessage) -> str:
 
 
 def _kind(message: LoggedMessage) -> str:
-    return "connection" if message.direction == "node" else "frame"
+    if message.direction == "node":
+        return "decision" if message.kind == "decision" else "connection"
+    return "frame"
 
 
 _HAPPENED = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from charging.authorization import Authorization
 from cp_backend.context import Context
+from cp_backend.handlers.decisions import Shown, note_decision
 from cp_backend.handlers.reply import Reply, after_commit, or_fail
 from cp_backend.vocabulary import TokenPresented
 
@@ -13,10 +14,11 @@ def on_token_presented(
 ) -> None:
     """Answer whether its bearer may charge; the roaming hub is asked about unknown cards."""
 
-    def same(authorization: Authorization) -> Authorization:
+    def answer(authorization: Authorization) -> Authorization:
+        note_decision(context, charging_point_id, message.token, Shown.ASKING, authorization)
         return authorization
 
-    on_result = after_commit(reply, same)
+    on_result = after_commit(reply, answer)
 
     def decided(result: Authorization | Exception) -> None:
         if isinstance(result, Exception) or not context.hub.may_ask(result, message.token):

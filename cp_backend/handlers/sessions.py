@@ -11,6 +11,7 @@ from charging.authorization import Authorization
 from charging.clock import judge_time
 from charging.token import Token
 from cp_backend.context import Context
+from cp_backend.handlers.decisions import Shown, note_decision
 from cp_backend.handlers.reply import Reply, after_commit, or_fail
 from cp_backend.vocabulary import (
     MeterRead,
@@ -42,6 +43,7 @@ def on_session_started(
                 "authorization": started.authorization.decision.value,
             },
         )
+        note_decision(context, charging_point_id, message.token, Shown.START, started.authorization)
         return started
 
     judged = judge_time(message.started_at, datetime.now(UTC))
@@ -109,6 +111,10 @@ def on_session_ended(
             "session ended",
             extra={"charging_point": charging_point_id, "session": message.session.session_id},
         )
+        if message.token is not None and ended.authorization is not None:
+            note_decision(
+                context, charging_point_id, message.token, Shown.STOP, ended.authorization
+            )
         return ended
 
     judged = judge_time(message.ended_at, datetime.now(UTC))

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from charging.authorization import Authorization, HubGrant, RegisteredToken, decide
+from charging.authorization import (
+    Authorization,
+    Decision,
+    HubGrant,
+    RegisteredToken,
+    Rule,
+    decide,
+)
 from charging.database.connection import AsyncCursor
 from charging.token import Token
 from cp_backend.committer import Committer, OnResult
@@ -71,6 +78,30 @@ async def decide_over(
         )
         for each in shown
     ]
+
+
+async def decide_without_token(
+    cursor: AsyncCursor, shown: Sequence[Submission[Token]], authorizations: list[Authorization]
+) -> None:
+    """Decide over starts without a token: accepted where charging is free, else refused.
+
+    authorizations: of all that was shown, in its order; those without a token are replaced.
+    """
+    without = [place for place, each in enumerate(shown) if not each.message.value]
+    if not without:
+        return
+    await cursor.execute(
+        "SELECT charging_point_id FROM charging_points"
+        " WHERE free_charging AND charging_point_id = ANY(%s)",
+        [[shown[place].charging_point_id for place in without]],
+    )
+    free = {row[0] async for row in cursor}
+    for place in without:
+        authorizations[place] = (
+            Authorization(Decision.ACCEPTED, rule=Rule.FREE)
+            if shown[place].charging_point_id in free
+            else Authorization(Decision.REFUSED, rule=Rule.WITHOUT_TOKEN)
+        )
 
 
 class _Grant(NamedTuple):

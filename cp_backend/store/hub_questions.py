@@ -12,6 +12,7 @@ from charging.authorization import (
     Authorization,
     AuthorizationKind,
     Decision,
+    Rule,
 )
 from charging.database.connection import AsyncCursor
 from charging.evse import FREE
@@ -58,7 +59,8 @@ class HubQuestions:
         return await self._lookups.ask(read_answers, look)
 
 
-_REFUSED = Authorization(Decision.REFUSED)
+_NOT_ROAMING = Authorization(Decision.REFUSED, rule=Rule.NOT_ROAMING)
+_REFUSED = Authorization(Decision.REFUSED, rule=Rule.HUB_REFUSED)
 
 # A card is taken to end a session when all EVSEs are busy and one of them with the hub's session.
 _ASK = b"""
@@ -99,7 +101,7 @@ async def write_questions(
     roaming = {row[0] async for row in cursor}
     asked = [question for question in questions if question.charging_point_id in roaming]
     if not asked:
-        return [_REFUSED] * len(questions)
+        return [_NOT_ROAMING] * len(questions)
     await cursor.execute(
         _ASK,
         {
@@ -117,7 +119,7 @@ async def write_questions(
     # All of them or, without a relay, none; numbered in the order of the questions.
     numbers = iter(sorted([row[0] async for row in cursor]))
     return [
-        next(numbers, None) if question.charging_point_id in roaming else _REFUSED
+        next(numbers, None) if question.charging_point_id in roaming else _NOT_ROAMING
         for question in questions
     ]
 
@@ -131,7 +133,9 @@ class _Answer(NamedTuple):
         if self.accepted is None:
             return None
         if self.accepted:
-            return Authorization(Decision.ACCEPTED, parent_id_tag=self.group)
+            return Authorization(
+                Decision.ACCEPTED, parent_id_tag=self.group, rule=Rule.HUB_ACCEPTED
+            )
         return _REFUSED
 
 

@@ -14,7 +14,7 @@ from charging.database.events import Event
 from charging.event import EventKind
 from charging.token import token_of
 from cp_backend.committer import Committer, OnResult
-from cp_backend.store.authorizations import decide_over
+from cp_backend.store.authorizations import decide_over, decide_without_token
 from cp_backend.store.finished import finish_starts, finish_stops
 from cp_backend.store.nameless_ends import name_sessions
 from cp_backend.store.presumed_ends import correct_presumed, presume_superseded
@@ -79,14 +79,11 @@ class Sessions:
         OCPP 1.6 gives a start no key of its own: charging point, EVSE, token, time and meter
         together are it. A repeated start finds the first one's row, and its answer.
         """
+        shown = [Submission(start.charging_point_id, start.message.token) for start in starts]
         authorizations = await decide_over(
-            cursor,
-            [Submission(start.charging_point_id, start.message.token) for start in starts],
-            begin=True,
-            end=False,
-            admit_unknown=self._admit_unknown,
+            cursor, shown, begin=True, end=False, admit_unknown=self._admit_unknown
         )
-        await _decide_without_token(cursor, starts, authorizations)
+        await decide_without_token(cursor, shown, authorizations)
         new = await _insert_sessions(cursor, starts, authorizations)
         if new:
             await _settle_with_hub(cursor, [s.session_id for s in new if s.concerns_hub])
@@ -187,7 +184,7 @@ def _first_answer(decision: str, now: Authorization) -> Authorization:
     first = Decision(decision)
     if first is Decision.UNKNOWN and now.decision is not Decision.UNKNOWN:
         first = Decision.REFUSED  # the hub has not to be asked any more
-    return Authorization(first, now.expires_at, now.parent_id_tag)
+    return now.as_before(first)
 
 
 def _answer_end(now: Authorization | None, first: _FirstEnd | None) -> SessionEndedAnswer:
@@ -197,29 +194,10 @@ def _answer_end(now: Authorization | None, first: _FirstEnd | None) -> SessionEn
         return SessionEndedAnswer(now)
     if first.decision is None:
         return SessionEndedAnswer(None)
-    decision = Decision(first.decision)
-    return SessionEndedAnswer(Authorization(decision, now.expires_at, now.parent_id_tag))
+    return SessionEndedAnswer(now.as_before(Decision(first.decision)))
 
 
 # Starts.
-
-
-async def _decide_without_token(
-    cursor: AsyncCursor, starts: Sequence[Start], authorizations: list[Authorization]
-) -> None:
-    """Decide over starts without a token: accepted where charging is free, else refused."""
-    without = [place for place, start in enumerate(starts) if not start.message.token.value]
-    if not without:
-        return
-    await cursor.execute(
-        "SELECT charging_point_id FROM charging_points"
-        " WHERE free_charging AND charging_point_id = ANY(%s)",
-        [[starts[place].charging_point_id for place in without]],
-    )
-    free = {row[0] async for row in cursor}
-    for place in without:
-        accepted = starts[place].charging_point_id in free
-        authorizations[place] = Authorization(Decision.ACCEPTED if accepted else Decision.REFUSED)
 
 
 async def _insert_sessions(

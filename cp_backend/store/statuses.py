@@ -77,5 +77,14 @@ WITH reported AS (
            reported.status_at AS occurred_at
     FROM reported LEFT JOIN before USING (charging_point_id, evse_number)
     WHERE before.status IS DISTINCT FROM reported.status
+), changed AS (
+    INSERT INTO state_history (charging_point_id, evse_number, state, status, error_code,
+                               changed_at)
+    SELECT charging_point_id, reported.evse_number,
+           CASE reported.state WHEN 'unknown'
+               THEN coalesce(before.state, 'unknown') ELSE reported.state END,
+           reported.status, reported.error_code, reported.status_at
+    FROM reported LEFT JOIN before USING (charging_point_id, evse_number)
+    WHERE (before.status, before.error_code) IS DISTINCT FROM (reported.status, reported.error_code)
 ), {WRITTEN} {WAKE}
 """.encode()

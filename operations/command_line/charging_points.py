@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
+from datetime import timedelta
 
 from charging.database.connection import Connection
 from charging.registration import Registration
-from operations import charging_points
+from operations import charging_points, evse_states
 from operations.charging_points import Credential
 from operations.command_line.asker import BY
 from operations.command_line.output import print_text, records, show, show_json
@@ -36,6 +38,19 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     register_.set_defaults(run=register)
     list_parser = actions.add_parser("list", parents=[common], help="presence and state of all")
     list_parser.set_defaults(run=list_all)
+    show_parser = actions.add_parser(
+        "show", parents=[common], help="its EVSEs now: state, session, power, last reading"
+    )
+    show_parser.add_argument("id")
+    show_parser.set_defaults(run=show_one)
+    history_parser = actions.add_parser(
+        "history", parents=[common], help="the states that its EVSEs took, the latest first"
+    )
+    history_parser.add_argument("id")
+    history_parser.add_argument("--evse", type=int, help="of one only; 0: the whole")
+    history_parser.add_argument("--days", type=float, default=30, help="how far (default: 30)")
+    history_parser.add_argument("--limit", type=int, default=100)
+    history_parser.set_defaults(run=show_history)
     decide = actions.add_parser(
         "set-registration", parents=[common], help="decide how its next boot is answered"
     )
@@ -120,6 +135,35 @@ def set_security(connection: Connection, options: argparse.Namespace) -> None:
 def _given(password: str | None) -> str | None:
     """Return a password that was given, from standard input where it is written so."""
     return sys.stdin.readline().rstrip("\r\n") if password == "-" else password  # noqa: S105
+
+
+def show_one(connection: Connection, options: argparse.Namespace) -> None:
+    """Show the EVSEs of a charging point as they are now."""
+    show(
+        records(evse_states.show(connection, options.id)),
+        as_json=options.json,
+        title=options.id,
+        empty=f"{options.id} has reported no state yet",
+    )
+
+
+def show_history(connection: Connection, options: argparse.Namespace) -> None:
+    """List the states that the EVSEs of a charging point took."""
+    found = evse_states.history(
+        connection, options.id, evse=options.evse, days=options.days, limit=options.limit
+    )
+    show(
+        [
+            {
+                **asdict(change),
+                "lasted": timedelta(seconds=round(change.lasted.total_seconds())),
+            }
+            for change in found
+        ],
+        as_json=options.json,
+        title=f"States of {options.id}",
+        empty=f"{options.id} has reported no state in that time",
+    )
 
 
 def list_all(connection: Connection, options: argparse.Namespace) -> None:

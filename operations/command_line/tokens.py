@@ -24,6 +24,31 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     list_parser = actions.add_parser("list", parents=[common], help="list tokens")
     list_parser.add_argument("--reveal", action="store_true", help="show tokens whole")
     list_parser.set_defaults(run=list_all)
+    expiry = actions.add_parser(
+        "set-expiry", parents=[common], help="until when a token may charge"
+    )
+    expiry.add_argument("token")
+    expiry.add_argument(
+        "--expires-at", type=read_time, help="ISO 8601; without a zone: UTC (default: never)"
+    )
+    expiry.set_defaults(run=set_expiry)
+    refused = actions.add_parser(
+        "refused", parents=[common], help="cards that were shown and may not charge, and why"
+    )
+    refused.add_argument("--charging-point")
+    refused.add_argument("--limit", type=int, default=100)
+    refused.add_argument("--reveal", action="store_true", help="show tokens whole")
+    refused.set_defaults(run=list_refused)
+    adopt_parser = actions.add_parser(
+        "adopt", parents=[common], help="let a refused card charge, by its number there"
+    )
+    adopt_parser.add_argument("number", type=int)
+    adopt_parser.add_argument(
+        "--expires-at", type=read_time, help="ISO 8601; without a zone: UTC (default: never)"
+    )
+    adopt_parser.add_argument("--parent", help="as in `tokens add`")
+    adopt_parser.add_argument("--note", default="", help="whose it is")
+    adopt_parser.set_defaults(run=adopt)
     for name, blocked in (("block", True), ("unblock", False)):
         parser_ = actions.add_parser(name, parents=[common], help=f"{name} a token")
         parser_.add_argument("token")
@@ -47,6 +72,42 @@ def set_blocked(connection: Connection, options: argparse.Namespace) -> None:
     """Block a token, or no longer."""
     key = tokens.set_blocked(connection, options.token, by=BY, blocked=options.blocked)
     _show(key, "is blocked" if options.blocked else "may charge", as_json=options.json)
+
+
+def set_expiry(connection: Connection, options: argparse.Namespace) -> None:
+    """Set until when a token may charge."""
+    key = tokens.set_expiry(connection, options.token, by=BY, expires_at=options.expires_at)
+    until = f"may charge until {options.expires_at}" if options.expires_at else "never expires"
+    _show(key, until, as_json=options.json)
+
+
+def list_refused(connection: Connection, options: argparse.Namespace) -> None:
+    """List tokens that were shown and may not charge."""
+    found = tokens.list_refused(
+        connection,
+        charging_point=options.charging_point,
+        limit=options.limit,
+        reveal=options.reveal,
+    )
+    show(
+        records(found),
+        as_json=options.json,
+        title="Cards that were shown and may not charge",
+        empty="no card was refused in the last 90 days",
+    )
+
+
+def adopt(connection: Connection, options: argparse.Namespace) -> None:
+    """Let a refused token charge."""
+    key = tokens.adopt(
+        connection,
+        options.number,
+        by=BY,
+        expires_at=options.expires_at,
+        parent=options.parent,
+        note=options.note,
+    )
+    _show(key, "may charge", as_json=options.json)
 
 
 def list_all(connection: Connection, options: argparse.Namespace) -> None:
