@@ -169,6 +169,23 @@ class Web:
         self.program.wait_until_ready(f"{self.url}/health/ready")
 
 
+class Console:
+    """A running `python -m operations.console`."""
+
+    def __init__(self, database_url: str, log: Path, settings: dict[str, str]) -> None:
+        self.port = free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.program = Program(
+            ["operations.console", "--port", str(self.port)],
+            log,
+            {"DATABASE_URL": database_url, **_environment("CONSOLE_", settings)},
+        )
+
+    def wait_until_ready(self) -> None:
+        """Wait until it answers browsers. Raises ProgramError."""
+        self.program.wait_until_ready(f"{self.url}/health/ready")
+
+
 class Relay:
     """A running `python -m third_party_backend relay`; by default it backs off for 1 s at most."""
 
