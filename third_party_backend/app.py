@@ -8,13 +8,12 @@ from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from third_party_backend.access import Access
+from third_party_backend.incoming import MAX_BODY_BYTES
 from third_party_backend.oicp.messages import MessageError, acknowledgment
 from third_party_backend.oicp.status import StatusCode
 from third_party_backend.routes import health, remote, reservation
 from third_party_backend.services import Services
 from third_party_backend.settings import Settings
-
-MAX_REQUEST_BYTES = 256 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 def create_app(settings: Settings, database_url: str) -> Flask:
     """Return the application of one worker process. Its `services(app)` are to be closed."""
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     services = Services.open(settings, database_url)
     services.attach(app)
     Access(settings, services.metrics).guard(app)

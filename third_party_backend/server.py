@@ -12,6 +12,7 @@ from gunicorn.glogging import Logger
 from third_party_backend.app import create_app
 from third_party_backend.services import services
 from third_party_backend.settings import Settings
+from third_party_backend.worker import ReceivingWorker
 
 # Above the longest answer there is (the charging point's deadline).
 _GRACE_SECONDS = 15
@@ -52,7 +53,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "bind": f"{self._settings.host}:{self._settings.port}",
             "workers": self._settings.workers,
             "threads": self._settings.threads,
-            "worker_class": "gthread",
+            "worker_class": ReceivingWorker,
             "graceful_timeout": _GRACE_SECONDS,
             "timeout": 60,
             "keepalive": 75,
