@@ -3,8 +3,10 @@
 Starts a database, charging-point-backend, third-party-backend with its relay, and a hub that
 plays the roaming hub. 25 simulated charging points go through whole sessions: 20 with a card of
 ours, 2 with a card that the hub vouches for, 3 started from a driver's app through the hub, one of
-which is stopped from the app too. What the charging points report that they charged is compared
-with the database, and what the hub received and was billed with both.
+which is stopped from the app too. Meanwhile an operator resets one and limits the power of
+another, and one of the hub's cards charges at a charging point that deviates from the standard in
+many ways. What the charging points report that they charged is compared with the database, and
+what the hub received and was billed with both.
 """
 
 from __future__ import annotations
@@ -23,17 +25,27 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from charging.database import deviations
 from charging.database.audit import Asker
 from charging.database.connection import Connection, connect
 from charging.database.embedded import EmbeddedServerError
-from operations import charging_points, evses, tokens
+from charging.intents import Period, Profile, ProfilePurpose, Reset, SetProfile, Unit
+from operations import charging_points, commands, evse_states, evses, tokens
 from scripts.programs import ProgramError
 from scripts.world import Node, World, new_database, new_directory, write_credentials
 from third_party_hub_simulator.client import Client, ClientError
 
 CHARGING_POINTS = 25
+LIMITED, RESET = 19, 20
+"""Numbers of the charging points whose power an operator limits, and that one resets."""
+LIMIT_W = 11_000
 CARDS = (21, 22)
-"""Numbers of the charging points at which the hub's card is shown."""
+"""… of those at which the hub's card is shown; the last one deviates from the standard."""
+DEVIATIONS = (
+    *("no-zone", "number-values", "null-members", "extra-members", "own-reasons"),
+    *("long-names", "list-payloads", "stop-transaction-null"),
+)
+"""… in these ways, of `python -m charging_point_simulator charge --deviations`."""
 REMOTE = (23, 24, 25)
 """… and of those that are started through the hub."""
 TOKEN = "DEMO-TOKEN"  # noqa: S105 - shown to every visitor of the demo
@@ -90,9 +102,10 @@ def _run(url: str, directory: Path) -> bool:
             console.print(f"charging-point-backend is ready on ws://127.0.0.1:{node.port}")
             console.print(f"third-party-backend is ready on {web.url}")
             console.print(f"the hub is ready on {hub.url}")
-            reports = _charge(world, node, credentials)
+            reports = _charge(world, node, credentials, database)
             equal = _compare(database, reports)
             equal &= _compare_with_hub(database, hub.control)
+            equal &= _has_deviated(database)
         if failed := world.failed():
             raise DemoError(f"a service did not stop cleanly: {failed}; see {directory}")
     return equal
@@ -140,23 +153,33 @@ def _evse_row(number: int) -> dict[str, Any]:
     }
 
 
-def _charge(world: World, node: Node, credentials: Path) -> list[dict[str, Any]]:
-    """Let the charging points charge; return the simulators' reports."""
+def _charge(
+    world: World, node: Node, credentials: Path, database: Connection
+) -> list[dict[str, Any]]:
+    """Let the charging points charge, and an operator work; return the simulators' reports."""
     hub = world.hub.control
 
     def words(first: int, count: int, *more: object) -> list[object]:
         return [
             *("--credentials", credentials, "--identity-prefix", "DEMO"),
             *("--state-directory", world.directory / "registers"),
-            *("--duration", SIMULATED_SECONDS),
-            *("--first", first, "--charging-points", count, *more),
+            *("--first", first, "--charging-points", count),
+            *(more if "--duration" in more else ("--duration", SIMULATED_SECONDS, *more)),
         ]
 
     _until(lambda: hub.get("/figures")["evses"] == CHARGING_POINTS, "the hub did not get the EVSEs")
-    cards = world.charge(node, *words(CARDS[0], len(CARDS), "--id-tag", CARD))
+    deviate = [word for name in DEVIATIONS for word in ("--deviate", name)]
+    # Slower than the others, so that their power is that of a car.
+    slow = ("--id-tag", TOKEN, "--time-compression", 2, "--duration", 60)
+    others = [
+        world.charge(node, *words(CARDS[0], 1, "--id-tag", CARD)),
+        world.charge(node, *words(CARDS[1], 1, "--id-tag", CARD, *deviate)),
+        world.charge(node, *words(LIMITED, 1, *slow, "--meter-values-interval", 2)),
+        world.charge(node, *words(RESET, 1, *slow, "--meter-values-interval", 2, "--sessions", 2)),
+    ]
     remote = world.charge(node, *words(REMOTE[0], len(REMOTE), "--wait-for-remote"))
     report = world.directory / "fleet.json"
-    local = words(1, CARDS[0] - 1, "--id-tag", TOKEN, "--report", report)
+    local = words(1, LIMITED - 1, "--id-tag", TOKEN, "--report", report)
     # In the foreground, so that a terminal shows the charging points live.
     fleet = subprocess.Popen(
         [
@@ -165,7 +188,7 @@ def _charge(world: World, node: Node, credentials: Path) -> list[dict[str, Any]]
         ]
     )
     try:
-        driven = _drive(hub)
+        happened = [*_drive(hub), *_operate(database)]
         code = fleet.wait(WAIT_SECONDS)
     except subprocess.TimeoutExpired:
         raise DemoError("the charging points did not finish in time") from None
@@ -174,13 +197,13 @@ def _charge(world: World, node: Node, credentials: Path) -> list[dict[str, Any]]
             fleet.terminate()
             fleet.wait()
     # Only now: the simulator's display had the terminal to itself.
-    for line in driven:
+    for line in happened:
         console.print(line)
     if code:
         raise DemoError(f"charging points failed; see {world.directory}")
     return [
         json.loads(report.read_text()),
-        *(simulator.report(seconds=WAIT_SECONDS) for simulator in (cards, remote)),
+        *(simulator.report(seconds=WAIT_SECONDS) for simulator in (*others, remote)),
     ]
 
 
@@ -208,6 +231,58 @@ def _drive(hub: Client) -> list[str]:
         raise DemoError(f"the remote stop was refused: {answer}")
     happened.append(f"… and stopped {_evse(REMOTE[-1])} again: {answer['ms']:.0f} ms")
     return happened
+
+
+def _operate(database: Connection) -> list[str]:
+    """Play our operator: reset one charging point, limit another; return what happened."""
+    name = _charging_point(RESET)
+    _until(lambda: _power_w(database, name) > 0, f"{name} does not charge")
+    reset = commands.ask(database, name, Reset(), by=BY)
+    _until(lambda: commands.show(database, reset.command).done == "done", f"{name} did not boot")
+    done = commands.show(database, reset.command)
+    assert done.answered_at is not None
+    assert done.done_at is not None
+    accepted = (done.answered_at - done.queued_at).total_seconds() * 1000
+    booted = (done.done_at - done.queued_at).total_seconds()
+    reset_line = (
+        f"An operator reset {name} while it charged: accepted after {accepted:.0f} ms,"
+        f" booted after {booted:.1f} s"
+    )
+    name = _charging_point(LIMITED)
+    _until(lambda: _power_w(database, name) > 2 * LIMIT_W, f"{name} does not charge")
+    before = _power_w(database, name)
+    limit = Profile(1, ProfilePurpose.DEFAULT, Unit.WATTS, (Period(0, LIMIT_W),))
+    commands.ask(database, name, SetProfile(limit, evse_number=1), by=BY)
+    _until(lambda: 0 < _power_w(database, name) <= LIMIT_W, f"{name} does not keep its limit")
+    after = _power_w(database, name)
+    return [
+        reset_line,
+        f"… and limited {name} to {LIMIT_W:,} W: it drew {before:,} W, and then {after:,} W",
+    ]
+
+
+def _power_w(database: Connection, charging_point: str) -> int:
+    """Return what flows at a charging point's EVSE by the last reading of its session."""
+    powers = [evse.power_w for evse in evse_states.show(database, charging_point) if evse.evse]
+    return powers[0] or 0 if powers else 0
+
+
+def _has_deviated(database: Connection) -> bool:
+    """Say how the deviating charging point deviated, and that its session was recorded."""
+    name = _charging_point(CARDS[1])
+    found = deviations.read(database, charging_point_id=name, limit=1000)
+    repaired = sum(each.count for each in found)
+    row = database.execute(
+        "SELECT energy_wh FROM sessions WHERE charging_point_id = %s AND state = 'ended'", [name]
+    ).fetchone()
+    if row is None or not found:
+        console.print(f"{name} has no session, or did not deviate", style="red")
+        return False
+    console.print(
+        f"{name} deviated from OCPP {repaired:,} times in {len(found)} ways, and its session of"
+        f" {row[0]:,} Wh is in the hub's table above."
+    )
+    return True
 
 
 def _has_status(hub: Client, evse: str, status: str) -> bool:
