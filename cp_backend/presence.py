@@ -76,7 +76,6 @@ class Presence:
             payload={
                 "remote_address": remote_address,
                 "subprotocol": connection.conversation.version,
-                "security_profile": connection.security_profile,
                 "node": self.address,
             },
         )
@@ -147,7 +146,6 @@ class Presence:
             connection.conversation.version,
             remote_address,
             at,
-            connection.security_profile,
         )
         self._store.presence.opened(opened, on_result)
 

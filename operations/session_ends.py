@@ -17,6 +17,7 @@ from charging.database import audit, corrections, events
 from charging.database.audit import Asker
 from charging.database.connection import Connection
 from charging.database.events import Event
+from charging.database.readings import READINGS
 from charging.delivery import Queue
 from charging.event import EventKind
 from charging.metering import Register
@@ -63,6 +64,7 @@ class _Session:
     meter_stop_wh: int | None
     presumed: str | None
     final: bool
+    doubts: list[str]
 
     @property
     def facts(self) -> _Facts:
@@ -180,7 +182,9 @@ def correct(
     ended_at: datetime | None = None,
     meter_stop_wh: int | None = None,
 ) -> Outcome:
-    """Change what an ended session was. None: as it is. It counts at once.
+    """Change what an ended session was, or find it right although its registers are in doubt.
+
+    None: as it is. It counts at once.
 
     Raises NotFoundError, ConflictError, InvalidError.
     """
@@ -196,11 +200,19 @@ def correct(
             was.meter_stop_wh if meter_stop_wh is None else meter_stop_wh,
             was.presumed,
         )
-        if facts == was:
+        if facts == was and not session.doubts:
             raise InvalidError("nothing is different; say what shall be")
         return facts
 
-    return _change(connection, session_id, corrected, "correct_session", reason, by, {})
+    with connection.transaction():
+        outcome = _change(connection, session_id, corrected, "correct_session", reason, by, {})
+        # A person has looked at its registers; that its clock was wrong stays true.
+        connection.execute(
+            "UPDATE sessions SET doubts = array_remove(ARRAY["
+            "CASE WHEN 'clock' = ANY(doubts) THEN 'clock' END], NULL) WHERE session_id = %s",
+            [session_id],
+        )
+    return outcome
 
 
 def _change(
@@ -212,7 +224,7 @@ def _change(
     by: Asker,
     detail: dict[str, Any],
 ) -> Outcome:
-    """Change a session in one transaction; the relay is told where its end counts only now."""
+    """Change a session in one transaction, and have the relay write its record."""
     _check_reason(reason)
     with connection.transaction():
         session = _locked(connection, session_id)
@@ -240,19 +252,14 @@ def _change(
             corrections.write(
                 connection, session_id, by.person, reason, _json(session), session.final
             )
-        if not session.final:
-            payload = {"session_id": session_id}
-            events.write(
-                connection,
-                [
-                    Event(
-                        EventKind.SESSION_ENDED,
-                        session.charging_point_id,
-                        payload,
-                        facts.ended_at,
-                    )
-                ],
-            )
+        # The relay writes the record, or parks a second one where the first may be out.
+        ended = Event(
+            EventKind.SESSION_ENDED,
+            session.charging_point_id,
+            {"session_id": session_id},
+            facts.ended_at,
+        )
+        events.write(connection, [ended])
         audit.write(
             connection,
             by,
@@ -286,7 +293,8 @@ def _locked(connection: Connection, session_id: int) -> _Session:
         session = cursor.execute(
             "SELECT session_id, charging_point_id, state, started_at, meter_start_wh, ended_at,"
             " meter_stop_wh, presumed,"
-            " state = 'ended' AND (presumed IS NULL OR end_final_at IS NOT NULL) AS final"
+            " state = 'ended' AND (presumed IS NULL OR end_final_at IS NOT NULL) AS final,"
+            " doubts"
             " FROM sessions WHERE session_id = %s FOR UPDATE",
             [session_id],
         ).fetchone()
@@ -297,12 +305,8 @@ def _locked(connection: Connection, session_id: int) -> _Session:
 
 def _readings(connection: Connection, session: _Session) -> list[Register]:
     return [
-        Register(*row)
-        for row in connection.execute(
-            "SELECT sampled_at, energy_wh FROM meter_values WHERE session_id = %s"
-            " AND charging_point_id = %s AND energy_wh IS NOT NULL",
-            [session.session_id, session.charging_point_id],
-        )
+        Register(at, energy_wh)
+        for _, at, energy_wh in connection.execute(READINGS.encode(), [[session.session_id]])
     ]
 
 

@@ -18,6 +18,7 @@ from charging.authorization import Authorization
 from charging.database import corrections, events
 from charging.database.connection import AsyncCursor
 from charging.database.events import Event
+from charging.database.readings import READINGS
 from charging.event import EventKind
 from charging.evse import EvseState
 from charging.metering import Register
@@ -209,10 +210,10 @@ async def correct_presumed(
     ends: Sequence[Submission[SessionEnded]],
     authorizations: Sequence[Authorization | None],
 ) -> set[int]:
-    """Let reported ends take the place of presumed ones; return the sessions nobody was told of.
+    """Let reported ends take the place of presumed ones; return the sessions.
 
-    What each was and became is kept; where it was final already, a person has to set right what
-    was sent or billed.
+    What each was and became is kept. Where it was final already, the relay parks a second record
+    beside the first, for a person to settle.
     """
     await cursor.execute(
         _CORRECT,
@@ -230,7 +231,7 @@ async def correct_presumed(
             "decisions": [None if a is None else a.decision.value for a in authorizations],
         },
     )
-    return {session_id async for session_id, was_final in cursor if not was_final}
+    return {row[0] async for row in cursor}
 
 
 _CORRECT = f"""
@@ -260,7 +261,7 @@ WITH late AS (
     WHERE s.session_id = t.session_id
     RETURNING s.session_id, b.facts AS before, {corrections.facts_of("s")} AS after, b.was_final
 ), {corrections.WRITTEN}
-SELECT session_id, was_final FROM changed
+SELECT session_id FROM changed
 """.encode()
 
 
@@ -315,9 +316,7 @@ async def _presume(cursor: AsyncCursor, why: Mapping[int, str]) -> None:
 async def _ends_of(cursor: AsyncCursor, sessions: Sequence[_Open]) -> dict[int, Register]:
     """Return the last plausible register of each session."""
     await cursor.execute(
-        "SELECT m.session_id, m.sampled_at, m.energy_wh FROM meter_values AS m"
-        " JOIN sessions USING (session_id, charging_point_id)"
-        " WHERE m.session_id = ANY(%s) AND m.energy_wh IS NOT NULL",
+        READINGS.encode(),
         [[each.session_id for each in sessions]],
     )
     readings: dict[int, list[Register]] = {}

@@ -108,8 +108,8 @@ class Sessions:
         authorizations = await self._authorize_ends(cursor, ends)
         new = await _update_sessions(cursor, ends, authorizations)
         if len(new) < len(ends):
-            untold = await correct_presumed(cursor, ends, authorizations)
-            new += await _find_ended(cursor, untold)
+            corrected = await correct_presumed(cursor, ends, authorizations)
+            new += await _find_ended(cursor, corrected)
         firsts = await _find_ends(cursor, ends)
         strange = [
             end for place, end in enumerate(ends) if place not in firsts or not firsts[place].same

@@ -10,7 +10,6 @@ from cp_backend.committer import Committer
 from cp_backend.settings import Settings
 from cp_backend.store.admission import Admission, boot
 from cp_backend.store.authorizations import Authorizations
-from cp_backend.store.certificates import Certificates
 from cp_backend.store.commands import Commands, answer_commands
 from cp_backend.store.files import Files
 from cp_backend.store.hub_questions import HubQuestions
@@ -57,7 +56,6 @@ class Store:
             look_seconds=settings.lost_stop_interval,
         )
         self.notices = Notices(facts)
-        self.certificates = Certificates(facts, settings.authority())
         self.files = Files(lookups, facts)
         self.commands = Commands(lookups, facts, node_id, kinds)
         # A connection's beginning before its end; a boot before what follows it.

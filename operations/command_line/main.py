@@ -14,6 +14,7 @@ from charging.database.embedded import EmbeddedServerError
 from operations.command_line import (
     charging_points,
     commands,
+    energy_audits,
     evses,
     handshakes,
     hub,
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         with database() as url, connect(url, "operations", LIMITS) as connection:
-            options.run(connection, options)
+            code: int | None = options.run(connection, options)
             sys.stdout.flush()
     except (OperationError, EmbeddedServerError) as error:
         return _failed(str(error))
@@ -64,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         if error.sqlstate is not None:
             raise
         return _failed(f"DATABASE_URL is no address of a database: {error}".strip())
-    return 0
+    return code or 0
 
 
 def _failed(sentence: str) -> int:
@@ -95,6 +96,7 @@ def _parser(*, many: bool = False) -> argparse.ArgumentParser:
         ("handshakes", handshakes, "who was not let in, why, and what to do about it"),
         ("commands", commands, "ask a charging point, or many, for whatever they can do"),
         ("people", people, "who may use the console, and what they may do"),
+        ("audit", energy_audits, "what meters counted, held against what is billed"),
         ("jobs", jobs, "what is asked of many charging points: see, stop and resume it"),
         ("settings", settings, "of charging points: read, compare with templates, put right"),
         ("files", stored_files, "firmware to hand out, and logs that were sent"),

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 
+from charging.plausibility import CLOCK_TOLERANCE
 from charging.session import StopCause
-from third_party_backend.partners.plausibility import CLOCK_TOLERANCE
 
 Json = dict[str, Any]
 

@@ -14,16 +14,16 @@ from charging.delivery import Queue
 from charging.event import EventKind
 from charging.evse import EvseState
 from charging.hub_session import NothingCharged
-from charging.session import StopCause
-from charging.time_zone import zone_of_place
-from third_party_backend.oicp import catalogue, records
-from third_party_backend.oicp.records import Charged, HubSession, RecordError
-from third_party_backend.partners.plausibility import (
+from charging.plausibility import (
     CLOCK_TOLERANCE,
     Reported,
     why_not_begun,
     why_not_plausible,
 )
+from charging.session import StopCause
+from charging.time_zone import zone_of_place
+from third_party_backend.oicp import catalogue, records
+from third_party_backend.oicp.records import Charged, HubSession, RecordError
 from third_party_backend.relay import planned
 from third_party_backend.relay.database import Json
 from third_party_backend.relay.planned import Planned

@@ -1,4 +1,4 @@
-"""Whether what a charging point reports of a session can be, before a partner is billed for it.
+"""Whether what a charging point reports of a session can be, before anybody is billed for it.
 
 A partner cannot be sent a correction, so what cannot be waits for a person, with the reason and
 what could be done about it.

@@ -1,0 +1,243 @@
+"""What an audit of the energy looks at, read from the database (`charging.energy_audit`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from charging.database.connection import Connection
+from charging.delivery import Queue
+from charging.energy_audit import (
+    Evse,
+    Fact,
+    Payer,
+    Record,
+    Session,
+    counted_wh,
+    why_implausible,
+)
+from charging.metering import Register, measure_session
+from charging.register_balance import Span
+
+_SESSIONS = """
+SELECT s.session_id, s.charging_point_id, s.evse_number, s.started_at, s.meter_start_wh,
+       s.ended_at, s.meter_stop_wh,
+       s.state = 'ended' AND (s.presumed IS NULL OR s.end_final_at IS NOT NULL), s.presumed,
+       s.doubts,
+       CASE WHEN h.hub_session_id IS NOT NULL THEN 'hub'
+            WHEN s.start_decision <> 'accepted' THEN 'nobody'
+            WHEN s.id_tag = '' THEN 'free'
+            WHEN EXISTS (SELECT 1 FROM tokens AS t WHERE t.id_tag = s.id_tag) THEN 'card'
+            ELSE 'nobody' END,
+       coalesce(h.found_right, false), h.provider_id,
+       d.delivery_id, d.state, energy_of_record(d.payload), d.doubtful, d.reason,
+       (SELECT min(o.delivery_id) FROM deliveries AS o
+        WHERE o.queue = %(records)s AND o.hub_session_id = h.hub_session_id
+          AND o.key <> o.hub_session_id AND o.state = 'parked'),
+       (e.details ->> 'power_kw')::float,
+       (SELECT count(*) FROM session_corrections AS c
+        WHERE c.session_id = s.session_id AND c.was_final)
+FROM sessions AS s
+LEFT JOIN hub_sessions AS h ON h.session_id = s.session_id AND h.state <> 'refused'
+LEFT JOIN deliveries AS d ON d.queue = %(records)s AND d.key = h.hub_session_id
+LEFT JOIN evse_details AS e ON e.charging_point_id = s.charging_point_id
+    AND e.evse_number = s.evse_number
+WHERE {chosen}
+ORDER BY s.charging_point_id, s.evse_number, s.started_at, s.session_id
+"""
+_IN_TIME = """
+((s.ended_at >= %(since)s AND s.ended_at < %(until)s)
+ OR (s.state = 'charging' AND s.started_at < %(until)s))
+AND (%(name)s::text IS NULL OR s.charging_point_id = %(name)s)
+"""
+
+
+def sessions(
+    connection: Connection,
+    since: datetime,
+    until: datetime,
+    charging_point: str | None = None,
+) -> list[Session]:
+    """Return the sessions that ended between two times, and those that charge since before."""
+    return _sessions(connection, _IN_TIME, {"since": since, "until": until, "name": charging_point})
+
+
+def evses(
+    connection: Connection,
+    since: datetime,
+    until: datetime,
+    charging_point: str | None = None,
+) -> list[Evse]:
+    """Return the EVSEs at which something was charged, with what an audit needs of each."""
+    found = sessions(connection, since, until, charging_point)
+    groups = [
+        tuple(group)
+        for _, group in groupby(found, key=lambda each: (each.charging_point, each.evse))
+    ]
+    formers = _formers(connection, [group[0].session for group in groups])
+    lasts = _last_registers(connection, [group[-1] for group in groups], until)
+    return [
+        Evse(
+            group[0].charging_point,
+            group[0].evse,
+            group,
+            formers.get(group[0].session),
+            lasts.get(group[-1].session),
+        )
+        for group in groups
+    ]
+
+
+def facts(
+    connection: Connection,
+    since: datetime,
+    until: datetime,
+    charging_point: str | None = None,
+) -> list[Fact]:
+    """Return the ends without a session that came between two times and wait for a person."""
+    return [
+        Fact(*row)
+        for row in connection.execute(
+            "SELECT fact_id, charging_point_id, register_of_fact(payload), time_of_fact(payload),"
+            " received_at FROM unassigned_facts WHERE settled_at IS NULL AND received_at >= %s"
+            " AND received_at < %s AND (%s::text IS NULL OR charging_point_id = %s)"
+            " ORDER BY fact_id",
+            [since, until, charging_point, charging_point],
+        )
+    ]
+
+
+def _sessions(connection: Connection, chosen: str, values: dict[str, Any]) -> list[Session]:
+    found = [
+        _session(*row)
+        for row in connection.execute(
+            _SESSIONS.format(chosen=chosen).encode(),
+            {"records": Queue.CHARGE_DETAIL_RECORD.value, **values},
+        )
+    ]
+    # The others are billed by their registers whatever their readings say.
+    unclear = [each.session for each in found if _is_unclear(each)]
+    readings = _readings(connection, unclear)
+    return [
+        replace(each, readings=tuple(readings[each.session])) if each.session in readings else each
+        for each in found
+    ]
+
+
+def _session(*row: Any) -> Session:
+    delivery, state, energy_wh, doubtful, reason, besides, power_kw, corrected = row[13:]
+    record = None
+    if delivery is not None:
+        record = Record(delivery, state, energy_wh, doubtful, reason, besides)
+    doubts, payer, found_right, provider = row[9:13]
+    number, name, evse, began, start_wh, ended, stop_wh, final, presumed = row[:9]
+    return Session(
+        number,
+        name,
+        evse,
+        began,
+        start_wh,
+        ended,
+        stop_wh,
+        final,
+        presumed,
+        tuple(doubts),
+        Payer(payer),
+        found_right,
+        provider,
+        record,
+        power_kw,
+        corrected,
+    )
+
+
+def _is_unclear(session: Session) -> bool:
+    return (
+        session.meter_stop_wh is None
+        or session.meter_stop_wh < session.meter_start_wh
+        or why_implausible(session) is not None
+    )
+
+
+def _readings(connection: Connection, session_ids: Sequence[int]) -> dict[int, list[Register]]:
+    if not session_ids:
+        return {}
+    readings: dict[int, list[Register]] = defaultdict(list)
+    for session_id, at, energy_wh in connection.execute(
+        "SELECT m.session_id, m.sampled_at, m.energy_wh FROM meter_values AS m"
+        " JOIN sessions USING (session_id, charging_point_id)"
+        " WHERE m.session_id = ANY(%s) AND m.energy_wh IS NOT NULL",
+        [list(session_ids)],
+    ):
+        readings[session_id].append(Register(at, energy_wh))
+    return readings
+
+
+def _formers(connection: Connection, session_ids: Sequence[int]) -> dict[int, Span]:
+    """Return the session before each at its EVSE, as what it has of the register."""
+    if not session_ids:
+        return {}
+    before: dict[int, int] = {
+        row[0]: row[1]
+        for row in connection.execute(
+            """
+            SELECT s.session_id, f.session_id
+            FROM sessions AS s
+            CROSS JOIN LATERAL (
+                SELECT session_id FROM sessions AS f
+                WHERE f.charging_point_id = s.charging_point_id
+                  AND f.evse_number = s.evse_number AND f.state = 'ended'
+                  AND (f.started_at, f.session_id) < (s.started_at, s.session_id)
+                ORDER BY f.started_at DESC, f.session_id DESC LIMIT 1) AS f
+            WHERE s.session_id = ANY(%s)
+            """,
+            [list(session_ids)],
+        )
+    }
+    chosen = "s.session_id = ANY(%(sessions)s)"
+    spans = {
+        each.session: Span(each.session, each.started_at, each.meter_start_wh, counted_wh(each))
+        for each in _sessions(connection, chosen, {"sessions": list(before.values())})
+    }
+    return {session_id: spans[former] for session_id, former in before.items()}
+
+
+def _last_registers(
+    connection: Connection, newest: Sequence[Session], until: datetime
+) -> dict[int, int]:
+    """Return what the registers show after the newest sessions of their EVSEs.
+
+    By later readings, whatever session they name; only where no other session follows, since its
+    start shows it better.
+    """
+    by_number = {each.session: each for each in newest}
+    readings: dict[int, list[Register]] = defaultdict(list)
+    for session_id, at, energy_wh in connection.execute(
+        """
+        SELECT s.session_id, m.sampled_at, m.energy_wh
+        FROM sessions AS s
+        JOIN meter_values AS m ON m.charging_point_id = s.charging_point_id
+            AND m.evse_number = s.evse_number AND m.energy_wh IS NOT NULL
+            AND m.sampled_at > coalesce(s.ended_at, s.started_at) AND m.sampled_at < %s
+            AND (s.state = 'ended' OR m.session_id IS DISTINCT FROM s.session_id)
+        WHERE s.session_id = ANY(%s) AND NOT EXISTS (
+            SELECT 1 FROM sessions AS f
+            WHERE f.charging_point_id = s.charging_point_id AND f.evse_number = s.evse_number
+              AND (f.started_at, f.session_id) > (s.started_at, s.session_id))
+        """,
+        [until, list(by_number)],
+    ):
+        readings[session_id].append(Register(at, energy_wh))
+    lasts = {}
+    for session_id, registers in readings.items():
+        session = by_number[session_id]
+        stop_wh = session.meter_start_wh + counted_wh(session)
+        end = Register(session.ended_at or session.started_at, stop_wh)
+        after = measure_session(end, [r for r in registers if r.energy_wh >= stop_wh])
+        if not after.relative:
+            lasts[session_id] = stop_wh + after.energy_wh
+    return lasts
