@@ -18,6 +18,7 @@ from charging.register_balance import Span, Step, balance
 ENDLESS = timedelta(hours=48)
 """A session that charges for longer has most likely lost its stop."""
 POWER_MARGIN = 1.2
+"""Times an EVSE's power up to which a session's energy is believed, unless told otherwise."""
 SMALL_WH = 100
 """Registers are told in steps: less between two sessions is listed, and is no alarm."""
 
@@ -112,7 +113,8 @@ class Session:
     """A session as the audit looks at it. ended_at, meter_stop_wh: None while it charges.
 
     final: it has ended and that counts. readings: its registers, where they are needed. corrected:
-    how often it was changed after it counted.
+    how often it was changed after it counted. power_margin: times its EVSE's power up to which its
+    energy is believed.
     """
 
     session: int
@@ -132,6 +134,7 @@ class Session:
     power_kw: float | None
     corrected: int = 0
     readings: tuple[Register, ...] = ()
+    power_margin: float = POWER_MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +250,7 @@ def why_implausible(session: Session) -> str | None:
             power_kw=session.power_kw,
             doubts=session.doubts,
         ),
-        POWER_MARGIN,
+        session.power_margin,
     )
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from charging.database import audited_energy, energy_audits
 from charging.database.connection import Connection
 from charging.database.energy_audits import Report
-from charging.energy_audit import Audit, Line, audit
+from charging.energy_audit import POWER_MARGIN, Audit, Line, audit
 from charging.service.telemetry import Metrics
 from operations.errors import InvalidError
 
@@ -62,10 +62,12 @@ def make(
     until: date | None = None,
     charging_point: str | None = None,
     signing_key: Path | None = None,
+    power_margin: float = POWER_MARGIN,
 ) -> Made:
     """Audit a day, or the days from it until another (not included), and keep the report.
 
-    Days are UTC. signing_key: a file with an Ed25519 key, PEM. Raises InvalidError.
+    Days are UTC. signing_key: a file with an Ed25519 key, PEM. power_margin: times its EVSE's power
+    up to which a session's energy is believed. Raises InvalidError.
     """
     sign = None if signing_key is None else _signer(signing_key)
     since = datetime(day.year, day.month, day.day, tzinfo=UTC)
@@ -79,7 +81,7 @@ def make(
         # All tables as they are at one moment.
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         made = audit(
-            audited_energy.evses(connection, since, end, charging_point),
+            audited_energy.evses(connection, since, end, charging_point, power_margin),
             audited_energy.facts(connection, since, end, charging_point),
             now,
         )

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,9 @@ from charging.database import deviations
 from charging.database.audit import Asker
 from charging.database.connection import Connection, connect
 from charging.database.embedded import EmbeddedServerError
+from charging.energy_audit import POWER_MARGIN
 from charging.intents import Period, Profile, ProfilePurpose, Reset, SetProfile, Unit
-from operations import charging_points, commands, evse_states, evses, tokens
+from operations import charging_points, commands, energy_audits, evse_states, evses, tokens
 from scripts.programs import ProgramError
 from scripts.world import Node, World, new_database, new_directory, write_credentials
 from third_party_hub_simulator.client import Client, ClientError
@@ -53,6 +55,8 @@ TOKEN = "DEMO-TOKEN"  # noqa: S105 - shown to every visitor of the demo
 CARD = "04A1B2C3"
 PROVIDER = "DE-EMP"
 SIMULATED_SECONDS = 1800
+TIME_COMPRESSION = 60
+"""The simulator's own: a session is so many times shorter, and its car stronger."""
 PROGRESS_SECONDS = 5
 """Between Progress notifications; 300 at a real hub, too long for a demo."""
 WAIT_SECONDS = 90.0
@@ -107,6 +111,7 @@ def _run(url: str, directory: Path) -> bool:
             equal = _compare(database, reports)
             equal &= _compare_with_hub(database, hub.control)
             equal &= _has_deviated(database)
+            equal &= _balances(database)
         if failed := world.failed():
             raise DemoError(f"a service did not stop cleanly: {failed}; see {directory}")
     return equal
@@ -284,6 +289,28 @@ def _has_deviated(database: Connection) -> bool:
         f" {row[0]:,} Wh is in the hub's table above."
     )
     return True
+
+
+def _balances(database: Connection) -> bool:
+    """Say what the audit of the energy finds: metered = billed + listed, and nothing to look at."""
+    today = datetime.now(UTC).date()
+    # Simulated cars are as much stronger as their sessions are shorter.
+    made = energy_audits.make(
+        database,
+        today - timedelta(days=1),
+        until=today + timedelta(days=1),
+        power_margin=POWER_MARGIN * TIME_COMPRESSION,
+    ).audit
+    figures = [("energy, Wh", made.metered_wh, made.billed_wh + made.listed_wh)]
+    balances = _print("The audit of the energy", ("metered", "billed and listed"), figures)
+    for line in made.lines:
+        console.print(
+            f"{' '.join(line.findings)}: {line.charging_point} {line.energy_wh or 0:,} Wh;"
+            f" {line.facts}",
+            style="red" if line.alarm else "",
+            markup=False,
+        )
+    return balances and not made.alarms
 
 
 def _has_status(hub: Client, evse: str, status: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from charging.database.connection import Connection
 from charging.delivery import Queue
 from charging.energy_audit import (
+    POWER_MARGIN,
     Evse,
     Fact,
     Payer,
@@ -61,9 +62,11 @@ def sessions(
     since: datetime,
     until: datetime,
     charging_point: str | None = None,
+    power_margin: float = POWER_MARGIN,
 ) -> list[Session]:
     """Return the sessions that ended between two times, and those that charge since before."""
-    return _sessions(connection, _IN_TIME, {"since": since, "until": until, "name": charging_point})
+    values = {"since": since, "until": until, "name": charging_point}
+    return _sessions(connection, _IN_TIME, values, power_margin)
 
 
 def evses(
@@ -71,14 +74,15 @@ def evses(
     since: datetime,
     until: datetime,
     charging_point: str | None = None,
+    power_margin: float = POWER_MARGIN,
 ) -> list[Evse]:
     """Return the EVSEs at which something was charged, with what an audit needs of each."""
-    found = sessions(connection, since, until, charging_point)
+    found = sessions(connection, since, until, charging_point, power_margin)
     groups = [
         tuple(group)
         for _, group in groupby(found, key=lambda each: (each.charging_point, each.evse))
     ]
-    formers = _formers(connection, [group[0].session for group in groups])
+    formers = _formers(connection, [group[0].session for group in groups], power_margin)
     lasts = _last_registers(connection, [group[-1] for group in groups], until)
     return [
         Evse(
@@ -111,9 +115,11 @@ def facts(
     ]
 
 
-def _sessions(connection: Connection, chosen: str, values: dict[str, Any]) -> list[Session]:
+def _sessions(
+    connection: Connection, chosen: str, values: dict[str, Any], power_margin: float
+) -> list[Session]:
     found = [
-        _session(*row)
+        replace(_session(*row), power_margin=power_margin)
         for row in connection.execute(
             _SESSIONS.format(chosen=chosen).encode(),
             {"records": Queue.CHARGE_DETAIL_RECORD.value, **values},
@@ -177,7 +183,9 @@ def _readings(connection: Connection, session_ids: Sequence[int]) -> dict[int, l
     return readings
 
 
-def _formers(connection: Connection, session_ids: Sequence[int]) -> dict[int, Span]:
+def _formers(
+    connection: Connection, session_ids: Sequence[int], power_margin: float
+) -> dict[int, Span]:
     """Return the session before each at its EVSE, as what it has of the register."""
     if not session_ids:
         return {}
@@ -201,7 +209,7 @@ def _formers(connection: Connection, session_ids: Sequence[int]) -> dict[int, Sp
     chosen = "s.session_id = ANY(%(sessions)s)"
     spans = {
         each.session: Span(each.session, each.started_at, each.meter_start_wh, counted_wh(each))
-        for each in _sessions(connection, chosen, {"sessions": list(before.values())})
+        for each in _sessions(connection, chosen, {"sessions": list(before.values())}, power_margin)
     }
     return {session_id: spans[former] for session_id, former in before.items()}
 

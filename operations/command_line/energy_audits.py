@@ -9,6 +9,7 @@ from pathlib import Path
 
 from charging.database import energy_audits as reports
 from charging.database.connection import Connection
+from charging.energy_audit import POWER_MARGIN
 from charging.service.telemetry import write_document
 from operations import energy_audits
 from operations.command_line.output import print_text, records, show, show_json
@@ -31,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     run.add_argument("--until", type=date.fromisoformat, help="audit the days before this one too")
     run.add_argument("--charging-point")
     run.add_argument("--signing-key", type=Path, help="Ed25519, PEM")
+    run.add_argument(
+        "--power-margin",
+        type=float,
+        default=POWER_MARGIN,
+        help=f"times its EVSE's power that is believed of a session (default: {POWER_MARGIN})",
+    )
     run.add_argument("--csv", type=Path, metavar="FILE", help="write the lines there as a table")
     run.add_argument(
         "--metrics",
@@ -58,6 +65,7 @@ def make(connection: Connection, options: argparse.Namespace) -> int:
         until=options.until,
         charging_point=options.charging_point,
         signing_key=options.signing_key,
+        power_margin=options.power_margin,
     )
     if options.csv is not None:
         options.csv.write_text(energy_audits.as_csv(made), newline="")
