@@ -262,13 +262,16 @@ class SendLocalList(Intent):
     """Give a charging point its own list of tokens.
 
     version: that the list has afterwards. full: it replaces the list; otherwise the entries are
-    differences from the version before.
+    differences from the version before. base_version: from which they are; whole: what is sent
+    instead where the charging point has another one.
     """
 
     kind = CommandKind.SEND_LOCAL_LIST
     version: int
     entries: tuple[LocalListEntry, ...] = ()
     full: bool = True
+    base_version: int | None = None
+    whole: tuple[LocalListEntry, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from charging.command import CommandKind, CommandResult
-from charging.database import commands, following, jobs, passwords, variables
+from charging.database import commands, following, jobs, local_lists, passwords, variables
 from charging.database.commands import Claimed
 from charging.database.connection import AsyncCursor
 from cp_backend.committer import Committer, OnResult
@@ -101,6 +101,13 @@ async def answer_commands(cursor: AsyncCursor, answered: Sequence[Answered]) -> 
     told = [(each.charging_point_id, s) for each in answered for s in each.result.settings]
     if told:
         await variables.note(cursor, told)
+    lists = [
+        each.command_id
+        for each in answered
+        if each.kind is CommandKind.SEND_LOCAL_LIST and each.result.outcome.accepted
+    ]
+    if lists:
+        await local_lists.take(cursor, lists)
     switched = [
         each.charging_point_id
         for each in answered

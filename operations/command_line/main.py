@@ -19,6 +19,7 @@ from operations.command_line import (
     handshakes,
     hub,
     jobs,
+    local_lists,
     maintenance,
     nodes,
     people,
@@ -99,6 +100,7 @@ def _parser(*, many: bool = False) -> argparse.ArgumentParser:
         ("audit", energy_audits, "what meters counted, held against what is billed"),
         ("jobs", jobs, "what is asked of many charging points: see, stop and resume it"),
         ("settings", settings, "of charging points: read, compare with templates, put right"),
+        ("local-lists", local_lists, "tokens that charging points know by themselves"),
         ("files", stored_files, "firmware to hand out, and logs that were sent"),
     ):
         subject = subjects.add_parser(name, help=help_text)

@@ -15,7 +15,6 @@ from charging.intents import (
     Availability,
     CertificateUse,
     Intent,
-    LocalListEntry,
     LogKind,
     PasswordSpelling,
     Profile,
@@ -26,12 +25,9 @@ from charging.intents import (
 from cp_backend.ocpp.actions import Exchange, Outgoing, OutgoingCall
 from cp_backend.ocpp.errors import ErrorCode
 from cp_backend.ocpp.times import write_time
-from cp_backend.ocpp.v16 import configuration
+from cp_backend.ocpp.v16 import configuration, local_list
 from cp_backend.ocpp.v16.configuration import settings_told
 from cp_backend.vocabulary import JsonObject
-
-MAX_LIST_PART = 500
-"""Entries of a local list in one call: about 64 KB. The rest follows as differences."""
 
 I = TypeVar("I", bound=Intent)  # noqa: E741
 Plan = Callable[[I], Sequence[OutgoingCall]]
@@ -143,32 +139,6 @@ def _set_availability(intent: intents.SetAvailability) -> list[OutgoingCall]:
 
 def _clear_cache(intent: intents.ClearCache) -> list[OutgoingCall]:
     return [_call("ClearCache")]
-
-
-def _send_local_list(intent: intents.SendLocalList) -> list[OutgoingCall]:
-    """Write a list in parts; the last has the version that is asked for."""
-    entries = [_list_entry(e) for e in intent.entries if not intent.full or e.allowed is not None]
-    parts = [entries[n : n + MAX_LIST_PART] for n in range(0, len(entries), MAX_LIST_PART)] or [[]]
-    return [
-        _call(
-            "SendLocalList",
-            listVersion=intent.version - (len(parts) - 1 - place),
-            localAuthorizationList=part,
-            updateType="Full" if intent.full and place == 0 else "Differential",
-        )
-        for place, part in enumerate(parts)
-    ]
-
-
-def _list_entry(entry: LocalListEntry) -> JsonObject:
-    written: JsonObject = {"idTag": entry.id_tag}
-    if entry.allowed is not None:
-        written["idTagInfo"] = {"status": "Accepted" if entry.allowed else "Blocked"}
-        if entry.expires_at is not None:
-            written["idTagInfo"]["expiryDate"] = write_time(entry.expires_at)
-        if entry.group is not None:
-            written["idTagInfo"]["parentIdTag"] = entry.group
-    return written
 
 
 def _read_local_list_version(intent: intents.ReadLocalListVersion) -> list[OutgoingCall]:
@@ -465,7 +435,7 @@ OUTGOING: dict[CommandKind, Outgoing] = dict(
         _row(intents.ReadSettings, configuration.read_settings, settings=settings_told),
         _row(intents.WriteSettings, configuration.write_settings, settings=settings_told),
         _row(intents.ClearCache, _clear_cache),
-        _row(intents.SendLocalList, _send_local_list),
+        _row(intents.SendLocalList, local_list.send, resume=local_list.go_on),
         _row(intents.ReadLocalListVersion, _read_local_list_version, _read_list_version),
         _row(intents.SetProfile, _set_profile),
         _row(intents.ClearProfiles, _clear_profiles),

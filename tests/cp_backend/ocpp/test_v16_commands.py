@@ -21,7 +21,7 @@ from charging.intents import (
     Unit,
 )
 from cp_backend.ocpp.schemas import schemas
-from cp_backend.ocpp.v16.commands import MAX_LIST_PART, OUTGOING, read_error
+from cp_backend.ocpp.v16.commands import OUTGOING, read_error
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 PROFILE = Profile(7, ProfilePurpose.DEFAULT, Unit.AMPERES, (Period(0, 16.04), Period(60, 8, 1)))
@@ -233,17 +233,6 @@ def test_several_settings_are_a_call_each():
         ("ChangeConfiguration", {"key": "A", "value": "1"}),
         ("ChangeConfiguration", {"key": "B", "value": "2"}),
     ]
-
-
-def test_a_long_list_is_sent_in_parts_of_which_the_last_has_its_version():
-    entries = tuple(LocalListEntry(f"TAG{n}") for n in range(2 * MAX_LIST_PART + 1))
-    calls = [payload for _, payload in plan(intents.SendLocalList(10, entries))]
-    assert [(c["updateType"], c["listVersion"]) for c in calls] == [
-        ("Full", 8),
-        ("Differential", 9),
-        ("Differential", 10),
-    ]
-    assert sum(len(c["localAuthorizationList"]) for c in calls) == len(entries)
 
 
 def test_arguments_that_make_no_intent_name_their_member():
