@@ -151,16 +151,19 @@ class MeterRead:
 
 @dataclass(frozen=True, slots=True)
 class DataTransferred:
-    """A vendor's own message."""
+    """A vendor's own message. data: None where there is none."""
 
     vendor_id: str
     message_id: str | None
+    data: str | None = None
 
 
 class DataTransferAnswer(StrEnum):
     """How a vendor's own message is answered."""
 
+    ACCEPTED = "accepted"
     UNKNOWN_VENDOR = "unknown_vendor"
+    UNKNOWN_MESSAGE = "unknown_message"
 
 
 class NoticeKind(StrEnum):
@@ -171,6 +174,8 @@ class NoticeKind(StrEnum):
     """Diagnostics too."""
     SECURITY = "security"
     CERTIFICATE_REQUEST = "certificate_request"
+    DATA = "data"
+    """A registered vendor's own message."""
 
 
 @dataclass(frozen=True, slots=True)

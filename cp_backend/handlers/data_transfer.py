@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cp_backend.context import Context
-from cp_backend.handlers.reply import Reply
+from cp_backend.handlers.reply import Reply, after_commit
 from cp_backend.vocabulary import DataTransferAnswer, DataTransferred
 
 
@@ -13,5 +13,9 @@ def on_data_transferred(
     message: DataTransferred,
     reply: Reply[DataTransferAnswer],
 ) -> None:
-    """Answer that we do not know this vendor. Source: OCPP 1.6 section 4.3."""
-    reply.answer(DataTransferAnswer.UNKNOWN_VENDOR)
+    """Keep what a registered vendor sends. Source: OCPP 1.6 section 4.3."""
+
+    def taken(answer: DataTransferAnswer) -> DataTransferAnswer:
+        return answer
+
+    context.store.data_transfers.received(charging_point_id, message, after_commit(reply, taken))

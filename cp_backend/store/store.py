@@ -11,6 +11,7 @@ from cp_backend.settings import Settings
 from cp_backend.store.admission import Admission, boot
 from cp_backend.store.authorizations import Authorizations
 from cp_backend.store.commands import Commands, answer_commands
+from cp_backend.store.data_transfers import DataTransfers
 from cp_backend.store.files import Files
 from cp_backend.store.hub_questions import HubQuestions
 from cp_backend.store.notices import Notices
@@ -57,6 +58,7 @@ class Store:
         )
         self.notices = Notices(facts)
         self.files = Files(lookups, facts)
+        self.data_transfers = DataTransfers(facts)
         self.commands = Commands(lookups, facts, node_id, kinds)
         # A connection's beginning before its end; a boot before what follows it.
         facts.run_in_order(

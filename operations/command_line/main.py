@@ -29,6 +29,7 @@ from operations.command_line import (
     stored_files,
     timeline,
     tokens,
+    vendors,
 )
 from operations.command_line.output import print_error
 from operations.errors import OperationError
@@ -101,6 +102,7 @@ def _parser(*, many: bool = False) -> argparse.ArgumentParser:
         ("jobs", jobs, "what is asked of many charging points: see, stop and resume it"),
         ("settings", settings, "of charging points: read, compare with templates, put right"),
         ("local-lists", local_lists, "tokens that charging points know by themselves"),
+        ("vendors", vendors, "whose own messages (data transfers) are taken"),
         ("files", stored_files, "firmware to hand out, and logs that were sent"),
     ):
         subject = subjects.add_parser(name, help=help_text)

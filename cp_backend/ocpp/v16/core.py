@@ -76,7 +76,11 @@ _DECISIONS = {
     Decision.UNKNOWN: "Invalid",
     Decision.REFUSED: "Invalid",
 }
-_TRANSFERS = {DataTransferAnswer.UNKNOWN_VENDOR: "UnknownVendorId"}
+_TRANSFERS = {
+    DataTransferAnswer.ACCEPTED: "Accepted",
+    DataTransferAnswer.UNKNOWN_VENDOR: "UnknownVendorId",
+    DataTransferAnswer.UNKNOWN_MESSAGE: "UnknownMessageId",
+}
 
 
 def read_time(text: str) -> datetime:
@@ -183,7 +187,7 @@ def _register(number: int | None) -> int | None:
 
 
 def _read_data_transfer(payload: JsonObject) -> DataTransferred:
-    return DataTransferred(payload["vendorId"], payload.get("messageId"))
+    return DataTransferred(payload["vendorId"], payload.get("messageId"), payload.get("data"))
 
 
 def _write_boot(answer: BootAnswer) -> JsonObject:
