@@ -109,7 +109,8 @@ class Engine:
 class Connection:
     """A WebSocket after its handshake.
 
-    conversation: set by whoever makes the connection, before the first read.
+    conversation: set by whoever makes the connection, before the first read. security_profile: how
+    safely it came in, as its handshake found.
     """
 
     __slots__ = (
@@ -128,6 +129,7 @@ class Connection:
         "connection_id",
         "conversation",
         "opened",
+        "security_profile",
     )
 
     conversation: Conversation
@@ -148,6 +150,7 @@ class Connection:
         self._last_read = self.opened = engine.wheel.now
         self.charging_point_id = charging_point_id
         self.connection_id = random.getrandbits(63)
+        self.security_profile = 0
 
     def start(self) -> None:
         """Begin: from now on silence is noticed."""

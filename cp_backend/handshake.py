@@ -328,7 +328,7 @@ class Handshake:
                 )
             assert self._request is not None
             settings = self._shared.settings
-            authenticate(
+            profile = authenticate(
                 self._request.headers,
                 self._charging_point_id,
                 result,
@@ -336,13 +336,13 @@ class Handshake:
                 lowest_profile=settings.lowest_security_profile,
                 organization=settings.certificate_organization,
             )
-            self._open(result)
+            self._open(result, profile)
         except Refusal as refusal:
             self._refuse(refusal)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             self._fail(error)
 
-    def _open(self, admitted: Admitted) -> None:
+    def _open(self, admitted: Admitted, security_profile: int) -> None:
         shared, request, opening = self._shared, self._request, self._opening
         assert request is not None
         assert opening is not None
@@ -356,6 +356,7 @@ class Handshake:
         buffer, self._buffer = self._buffer, b""
         connection = Connection(shared.engine, fd, self._charging_point_id, deflate=opened.deflate)
         shared.engine.poller.hand_over(fd, connection)
+        connection.security_profile = security_profile
         connection.conversation = _SILENCE
         try:
             conversation = shared.make_conversation(

@@ -76,6 +76,7 @@ class Presence:
             payload={
                 "remote_address": remote_address,
                 "subprotocol": connection.conversation.version,
+                "security_profile": connection.security_profile,
                 "node": self.address,
             },
         )
@@ -146,6 +147,7 @@ class Presence:
             connection.conversation.version,
             remote_address,
             at,
+            connection.security_profile,
         )
         self._store.presence.opened(opened, on_result)
 

@@ -9,10 +9,13 @@ import os
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charging.service.proxies import Network, read_networks
 from charging.service.settings import LOG_LEVELS, SettingError, SettingsReader, setting
+
+if TYPE_CHECKING:
+    from cp_backend.certificate_authority import CertificateAuthority
 
 PREFIX = "CP_BACKEND_"
 PRIVATE_NETWORKS = "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7"
@@ -41,6 +44,11 @@ class Settings:
     tls_client_ca: str = setting(
         "", "PEM certificates of whoever signs charging points' own; with tls_certificate"
     )
+    signing_certificate: str = setting(
+        "", "PEM chain of the authority that signs charging points' requests; empty: none signs"
+    )
+    signing_key: str = setting("", "PEM private key of that authority")
+    signed_days: int = setting(365, "days that the certificates it signs are valid", 1)
     lowest_security_profile: int = setting(
         0, "OCPP's, of every charging point: 0 nothing, 1 password, 2 and TLS, 3 certificate", 0
     )
@@ -148,6 +156,23 @@ class Settings:
         named = read_networks(self.balancer_networks)
         return named or (read_networks(PRIVATE_NETWORKS) if self.forwarded_hops else ())
 
+    def authority(self) -> CertificateAuthority | None:
+        """Return the authority that signs charging points' certificates; None for none.
+
+        Raises OSError, ValueError.
+        """
+        if not self.signing_certificate:
+            return None
+        # Only where it is wanted: what it imports takes a tenth of a node's memory.
+        from cp_backend.certificate_authority import load
+
+        return load(
+            self.signing_certificate,
+            self.signing_key,
+            self.signed_days,
+            self.certificate_organization,
+        )
+
     def connection_limit(self) -> int:
         """Return how many connections a node may hold: the setting, or what files allow."""
         # TLS in the process passes the plain bytes on through a pair of sockets.
@@ -194,6 +219,14 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
             f"{variable('proxy_protocol_from')} is for load balancers that end TLS, not for "
             f"{variable('tls_certificate')}"
         )
+    if bool(settings.signing_certificate) != bool(settings.signing_key):
+        raise SettingError(
+            f"{variable('signing_certificate')} and {variable('signing_key')} go together: set both"
+        )
+    try:
+        settings.authority()
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{variable('signing_certificate')}: {error}") from None
     if settings.tls_client_ca and not settings.tls_certificate:
         raise SettingError(
             f"{variable('tls_client_ca')} needs {variable('tls_certificate')}: client certificates"

@@ -26,7 +26,8 @@ class ChargingPoint:
 
     state: of its connectors that reported one, such as ``1: available, 2: charging``; status: the
     same in the words that it reported.
-    charging: how many sessions charge at it.
+    charging: how many sessions charge at it. security_profile: with which it has come in, None
+    offline; lowest_profile: with which it must at least.
     """
 
     charging_point: str
@@ -40,6 +41,8 @@ class ChargingPoint:
     model: str | None
     firmware: str | None
     last_seen: datetime | None
+    security_profile: int | None
+    lowest_profile: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,10 @@ def list_all(connection: Connection) -> list[ChargingPoint]:
                     WHERE s.charging_point_id = p.charging_point_id
                       AND s.state = 'charging') AS charging,
                    p.vendor, p.model, p.firmware_version AS firmware,
-                   coalesce(n.heartbeat_at, p.last_seen_at) AS last_seen
+                   coalesce(n.heartbeat_at, p.last_seen_at) AS last_seen,
+                   CASE WHEN n.node_id IS NOT NULL THEN c.security_profile END
+                       AS security_profile,
+                   p.lowest_security_profile AS lowest_profile
             FROM charging_points AS p
             LEFT JOIN connections AS c USING (charging_point_id)
             LEFT JOIN nodes AS n ON n.node_id = c.node_id AND {is_alive("n")}

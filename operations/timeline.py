@@ -39,12 +39,16 @@ def trace(
 ) -> Iterator[LoggedMessage]:
     """Yield what was exchanged with a charging point, the oldest first. Raises NotFoundError."""
     charging_points.check_known(connection, charging_point)
+    shown: set[LoggedMessage] = set()
     while True:
         page = messages.read(connection, charging_point, after=after, until=until, limit=PAGE)
-        yield from page
+        yield from (message for message in page if message not in shown)
         if len(page) < PAGE:
             return
-        after = page[-1].at
+        # A page may end among messages of one instant: those that are left come with the next.
+        last = page[-1].at
+        shown = {message for message in page if message.at == last}
+        after = last if page[0].at == last else last - timedelta(microseconds=1)
 
 
 def keep_everything(connection: Connection, charging_point: str, minutes: float) -> None:
@@ -147,4 +151,28 @@ SELECT a.asked_at, 'hub',
        a.authorization_id, a.deadline
 FROM authorizations AS a
 WHERE charging_point_id = %(name)s AND a.asked_at > %(after)s AND a.asked_at <= %(until)s
+UNION ALL
+SELECT d.settled_at, 'hub',
+       format('%%s of session %%s: %%s after %%s attempts %%s', d.queue, h.session_id, d.state,
+              d.attempts, d.reason),
+       d.delivery_id, d.queued_at
+FROM deliveries AS d
+JOIN hub_sessions AS h ON h.hub_session_id = d.hub_session_id
+WHERE h.charging_point_id = %(name)s AND d.settled_at > %(after)s AND d.settled_at <= %(until)s
+UNION ALL
+SELECT h.received_at, 'state',
+       format('EVSE %%s is %%s (%%s, %%s)', h.evse_number, h.state, h.status,
+              coalesce(h.error_code, 'no error')),
+       h.history_id, h.changed_at
+FROM state_history AS h
+WHERE h.charging_point_id = %(name)s AND h.received_at > %(after)s AND h.received_at <= %(until)s
+UNION ALL
+SELECT r.last_at, 'handshake',
+       format('%%s handshakes refused since %%s from %%s: %%s (%%s)', r.count,
+              to_char(r.first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), r.address,
+              r.cause, r.detail),
+       r.count, r.first_at
+FROM refused_handshakes AS r
+WHERE right(r.path, length(%(name)s) + 1) = '/' || %(name)s
+  AND r.last_at > %(after)s AND r.last_at <= %(until)s
 """

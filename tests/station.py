@@ -24,6 +24,7 @@ class Station:
         subprotocols: list[str] | None = None,
         headers: dict[str, str] | None = None,
         path: str | None = None,
+        scheme: str = "ws",
         **options: Any,
     ) -> None:
         headers = dict(headers or {})
@@ -32,7 +33,7 @@ class Station:
             headers["Authorization"] = "Basic " + base64.b64encode(credentials).decode()
         options.setdefault("compression", None)
         self.socket: ClientConnection = connect(
-            f"ws://127.0.0.1:{port}{path or '/' + identity}",
+            f"{scheme}://127.0.0.1:{port}{path or '/' + identity}",
             subprotocols=["ocpp1.6"] if subprotocols is None else subprotocols or None,
             additional_headers=headers,
             open_timeout=TIMEOUT,

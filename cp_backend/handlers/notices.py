@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
+from charging.database.messages import Direction
 from cp_backend.context import Context
-from cp_backend.handlers.reply import Reply, after_commit
+from cp_backend.handlers.reply import Reply, after_commit, or_fail
+from cp_backend.store.certificates import Signed
 from cp_backend.vocabulary import (
     CertificateRequestAnswer,
     CertificateRequested,
     Noted,
     Notice,
-    NoticeKind,
 )
+
+log = logging.getLogger(__name__)
 
 
 def on_notice(
@@ -30,10 +35,32 @@ def on_certificate_requested(
     message: CertificateRequested,
     reply: Reply[CertificateRequestAnswer],
 ) -> None:
-    """Keep the request, and refuse it: there is no authority of ours that would sign it."""
+    """Sign the request where an authority is configured and it names the charging point."""
 
-    def refused(_: None) -> CertificateRequestAnswer:
-        return CertificateRequestAnswer(accepted=False)
+    def answer(signed: Signed) -> CertificateRequestAnswer:
+        context.message_log.note(
+            charging_point_id,
+            Direction.NODE,
+            "decision",
+            action="certificate request",
+            outcome=f"refused: {signed.refusal}" if signed.refusal else "signed",
+        )
+        return CertificateRequestAnswer(accepted=not signed.refusal)
 
-    notice = Notice(NoticeKind.CERTIFICATE_REQUEST, "refused", None, None, {"csr": message.csr})
-    context.store.notices.received(charging_point_id, notice, after_commit(reply, refused))
+    answer_it = after_commit(reply, answer)
+
+    def signed_or_not(result: Signed | Exception) -> None:
+        answer_it(result)
+        # Not with the request's commit: it must not overtake the answer. One that is lost with
+        # the node is asked for again, as OCPP has charging points do.
+        if not isinstance(result, Exception) and result.chain is not None:
+            context.store.certificates.hand_over(charging_point_id, result.chain, handed_over)
+
+    def handed_over(result: Exception | None) -> None:
+        if result is not None:
+            log.error(
+                "certificate not handed over",
+                extra={"charging_point": charging_point_id, "error": str(result)[:300]},
+            )
+
+    context.store.certificates.requested(charging_point_id, message, or_fail(reply, signed_or_not))

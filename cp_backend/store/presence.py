@@ -29,6 +29,7 @@ class Opened:
     ocpp_version: str
     remote_address: str
     connected_at: datetime
+    security_profile: int
 
 
 class Closed(NamedTuple):
@@ -105,6 +106,7 @@ class Presence:
                 "versions": [each.ocpp_version for each in latest.values()],
                 "addresses": [each.remote_address for each in latest.values()],
                 "times": [each.connected_at for each in latest.values()],
+                "profiles": [each.security_profile for each in latest.values()],
             },
         )
         return [None] * len(opened)
@@ -118,21 +120,23 @@ _OPEN = b"""
 WITH opened AS (
     SELECT * FROM unnest(
         %(ids)s::text[], %(connections)s::bigint[], %(versions)s::text[], %(addresses)s::text[],
-        %(times)s::timestamptz[]
-    ) AS t (charging_point_id, connection_id, ocpp_version, remote_address, connected_at)
+        %(times)s::timestamptz[], %(profiles)s::smallint[]
+    ) AS t (charging_point_id, connection_id, ocpp_version, remote_address, connected_at,
+            security_profile)
 ), losers AS (
     SELECT charging_point_id, node_id FROM connections
     WHERE charging_point_id = ANY(%(ids)s::text[]) AND node_id <> %(node)s
 ), taken AS (
     INSERT INTO connections (charging_point_id, node_id, connection_id, ocpp_version,
-                             remote_address, connected_at)
-    SELECT charging_point_id, node_id, connection_id, ocpp_version, remote_address, connected_at
+                             remote_address, connected_at, security_profile)
+    SELECT charging_point_id, node_id, connection_id, ocpp_version, remote_address, connected_at,
+           security_profile
     -- a node whose row was cleared away writes all its presence with the next heartbeat
     FROM opened JOIN nodes ON node_id = %(node)s ORDER BY charging_point_id
     ON CONFLICT (charging_point_id) DO UPDATE
     SET node_id = excluded.node_id, connection_id = excluded.connection_id,
         ocpp_version = excluded.ocpp_version, remote_address = excluded.remote_address,
-        connected_at = excluded.connected_at
+        connected_at = excluded.connected_at, security_profile = excluded.security_profile
     WHERE connections.connected_at <= excluded.connected_at
     RETURNING charging_point_id
 ), numbered AS (

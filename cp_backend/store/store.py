@@ -10,6 +10,7 @@ from cp_backend.committer import Committer
 from cp_backend.settings import Settings
 from cp_backend.store.admission import Admission, boot
 from cp_backend.store.authorizations import Authorizations
+from cp_backend.store.certificates import Certificates
 from cp_backend.store.commands import Commands, answer_commands
 from cp_backend.store.data_transfers import DataTransfers
 from cp_backend.store.files import Files
@@ -57,6 +58,7 @@ class Store:
             look_seconds=settings.lost_stop_interval,
         )
         self.notices = Notices(facts)
+        self.certificates = Certificates(facts, settings.authority())
         self.files = Files(lookups, facts)
         self.data_transfers = DataTransfers(facts)
         self.commands = Commands(lookups, facts, node_id, kinds)

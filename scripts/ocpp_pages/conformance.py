@@ -111,13 +111,7 @@ CASES: dict[str, dict[str, str]] = {
 }
 """Profile → number → what it is about."""
 
-NOT_TRIED: dict[str, str] = {
-    "TC_073_CSMS": "a password is not yet changed over OCPP and in the database together",
-    "TC_074_CSMS": "there is no authority that signs charging points' certificates yet",
-    "TC_085_CSMS": "no test yet",
-    "TC_086_CSMS": "no test yet",
-    "TC_087_CSMS": "no test yet",
-}
+NOT_TRIED: dict[str, str] = {}
 """Number → why it is not tried here."""
 
 

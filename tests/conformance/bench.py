@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
+import trustme
 
 from charging.database.audit import Asker
 from charging.database.commands import wait
 from charging.intents import Intent
 from operations import commands
 from operations.commands import Command
+from scripts.world import Node
 from tests.rows import add_charging_point
 from tests.station import Station, ago, iso
+from tests.waiting import eventually
 
 VALID, EXPIRED, BLOCKED, UNKNOWN = "VALID", "EXPIRED", "BLOCKED", "UNKNOWN"
 SAME_GROUP, GROUP = "SAMEGROUP", "GROUP"
@@ -109,6 +114,45 @@ class Bench:
             [self.identity, kind],
         )
         return [status for (status,) in found]
+
+
+class TlsNode:
+    """A node with a certificate of an authority that signs charging points' certificates too."""
+
+    def __init__(self, database_url: str, directory: Path) -> None:
+        self.authority = trustme.CA()
+        server = self.authority.issue_cert("127.0.0.1", "localhost")
+        files = {name: directory / f"{name}.pem" for name in ("certificate", "key", "client_ca")}
+        for blob in server.cert_chain_pems:
+            blob.write_to_path(files["certificate"], append=True)
+        server.private_key_pem.write_to_path(files["key"])
+        self.authority.cert_pem.write_to_path(files["client_ca"])
+        settings = {f"tls_{name}": str(file) for name, file in files.items()}
+        self.node = Node(
+            database_url, directory / "node.log", (), {"roaming_timeout": "0", **settings}
+        )
+        # Its health paths speak TLS too, so what it logs is waited for.
+        eventually(lambda: self.node.logged("listening"), 30)
+
+    def certificate(self, name: str) -> trustme.LeafCert:
+        return self.authority.issue_cert(common_name=name)
+
+    def open(
+        self,
+        identity: str,
+        *,
+        certificate: trustme.LeafCert | None = None,
+        trusts: trustme.CA | None = None,
+        most: ssl.TLSVersion | None = None,
+        **how: Any,
+    ) -> Station:
+        context = ssl.create_default_context()
+        (trusts or self.authority).configure_trust(context)
+        if certificate is not None:
+            certificate.configure_cert(context)
+        if most is not None:
+            context.minimum_version = context.maximum_version = most
+        return Station(self.node.port, identity, scheme="wss", ssl=context, **how)
 
 
 def soon(**parts: float) -> Any:

@@ -7,11 +7,12 @@ from typing import Any
 
 import psycopg
 import pytest
+import trustme
 
 from charging.database.migrate import upgrade
 from scripts.ocpp_pages.conformance import number_of
 from scripts.world import Node
-from tests.conformance.bench import BLOCKED, EXPIRED, GROUP, SAME_GROUP, VALID, Bench
+from tests.conformance.bench import BLOCKED, EXPIRED, GROUP, SAME_GROUP, VALID, Bench, TlsNode
 from tests.databases import new_database
 from tests.rows import add_token
 from tests.station import ago
@@ -35,11 +36,27 @@ def conformance_node(
     conformance_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Node]:
     """A node that admits registered charging points alone."""
-    log = tmp_path_factory.mktemp("conformance") / "node.log"
-    node = Node(conformance_database, log, (), {"roaming_timeout": "0"})
+    directory = tmp_path_factory.mktemp("conformance")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(directory / "ca.pem")
+    authority.private_key_pem.write_to_path(directory / "ca.key")
+    settings = {
+        "roaming_timeout": "0",
+        "signing_certificate": str(directory / "ca.pem"),
+        "signing_key": str(directory / "ca.key"),
+    }
+    node = Node(conformance_database, directory / "node.log", (), settings)
     node.wait_until_ready()
     yield node
     node.program.stop()
+
+
+@pytest.fixture(scope="session")
+def tls(conformance_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsNode]:
+    """A node that speaks TLS itself, and asks for client certificates."""
+    node = TlsNode(conformance_database, tmp_path_factory.mktemp("tls"))
+    yield node
+    node.node.program.stop()
 
 
 @pytest.fixture

@@ -234,6 +234,13 @@ def test_a_password_over_tls_is_profile_2(run_tls_node, database, authority):
     node = run_tls_node()
     with open_over_tls(node, authority, password=PASSWORD) as socket_:
         assert boots(socket_)
+        # Who comes in more safely than it must is who can be made to.
+        (listed,) = charging_points.list_all(database)
+        assert (listed.security_profile, listed.lowest_profile) == (2, 2)
+        charging_points.set_security(database, "CP1", by=BY, profile=1)
+        (listed,) = charging_points.list_all(database)
+        assert (listed.security_profile, listed.lowest_profile) == (2, 1)
+    eventually(lambda: charging_points.list_all(database)[0].security_profile is None)
 
 
 def test_a_client_that_does_not_believe_our_certificate_is_listed(

@@ -7,7 +7,7 @@ import pytest
 
 from charging.authorization import Rule
 from charging.database.audit import Asker
-from operations import evse_states, tokens
+from operations import evse_states, handshakes, tokens
 from operations.command_line.main import main
 from operations.errors import ExistsError, InvalidError, NotFoundError
 from tests.rows import add_charging_point, add_token
@@ -233,10 +233,12 @@ def test_explain_has_each_decision_with_its_rule(run_node, database, operate):
     node = run_node(roaming_timeout="0")
     with Station(node.port) as station:
         station.boot()
+        station.report("Preparing")
         station.call("Authorize", {"idTag": STRANGER})
         transaction = station.start(CARD, at=ago(minutes=1))["transactionId"]
         station.stop(transaction, 1500, idTag=CARD)
-    eventually(lambda: _logged_end(database))
+    Station(node.port, subprotocols=["ocpp9.9"]).close()
+    eventually(lambda: _logged_end(database) and handshakes.list_refused(database))
     code, moments = operate("explain", "CP1")
     decisions = [m for m in moments if m["what"] == "decision"]
     assert [(m["action"], m["outcome"]) for m in decisions] == [
@@ -245,6 +247,14 @@ def test_explain_has_each_decision_with_its_rule(run_node, database, operate):
         ("stop", f"accepted: {Rule.REGISTERED}"),
     ]
     assert code == 0
+    states = [m["text"] for m in moments if m["what"] == "state"]
+    assert states == ["EVSE 1 is preparing (Preparing, NoError)"]
+    refused = [m["text"] for m in moments if m["what"] == "handshake"]
+    assert len(refused) == 1
+    assert refused[0].startswith("1 handshakes refused since ")
+    assert "from 127.0.0.1: no common subprotocol (offered: ocpp9.9)" in refused[0]
+    (connected,) = [m for m in moments if m.get("kind") == "connected"]
+    assert json.loads(connected["payload"])["security_profile"] == 0
     assert CARD not in json.dumps(moments)
     assert STRANGER not in json.dumps(moments)
     # One card has one hash, in the frame and in the decision.

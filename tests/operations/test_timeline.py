@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from operations import timeline
 from operations.command_line.main import main
 from scripts.programs import Program
 from tests.rows import add_charging_point, add_token
@@ -51,6 +52,22 @@ def operate(database_url, monkeypatch, capsys):
         return code, printed.out, printed.err
 
     return run
+
+
+def test_a_trace_of_several_pages_loses_no_message_of_one_instant(run_node, database):
+    add_charging_point(database)
+    run_node()  # makes the log's partitions
+    now = datetime.now(UTC)
+    database.execute(
+        "INSERT INTO messages (at, charging_point_id, direction, kind, action, message_id, outcome,"
+        " payload) SELECT %s - (number / 3) * interval '1 second', 'CP1', 'in', 'call', 'X',"
+        " number::text, '', '' FROM generate_series(1, 1700) AS number",
+        [now],
+    )
+    found = timeline.trace(database, "CP1", after=now - timedelta(hours=1), until=now)
+    numbers = [int(message.message_id) for message in found]
+    assert len(numbers) == 1700
+    assert set(numbers) == set(range(1, 1701))
 
 
 def test_trace_shows_the_frames_in_order_and_no_card(charged, operate):
