@@ -370,6 +370,14 @@ class Answers:
 
         Raises psycopg.Error.
         """
+        result = self.wait_without_giving_up(command_id, seconds)
+        if result is None:
+            with self._connection() as connection:
+                result = give_up(connection, command_id)
+        return result
+
+    def wait_without_giving_up(self, command_id: int, seconds: float) -> CommandResult | None:
+        """Wait for a command's result; None: it has none yet. Raises psycopg.Error."""
         deadline = time.monotonic() + seconds
         event = threading.Event()
         with self._lock:
@@ -379,8 +387,8 @@ class Answers:
                 with self._connection() as connection:
                     if (result := result_of(connection, command_id)) is not None:
                         return result
-                    if (left := deadline - time.monotonic()) <= 0:
-                        return give_up(connection, command_id)
+                if (left := deadline - time.monotonic()) <= 0:
+                    return None
                 event.wait(min(POLL_SECONDS, left))
                 event.clear()
         finally:

@@ -12,6 +12,7 @@ from charging.database.address import database
 from charging.database.connection import Limits, connect
 from charging.database.embedded import EmbeddedServerError
 from operations.command_line import (
+    api_keys,
     charging_points,
     commands,
     energy_audits,
@@ -98,6 +99,7 @@ def _parser(*, many: bool = False) -> argparse.ArgumentParser:
         ("handshakes", handshakes, "who was not let in, why, and what to do about it"),
         ("commands", commands, "ask a charging point, or many, for whatever they can do"),
         ("people", people, "who may use the console, and what they may do"),
+        ("api-keys", api_keys, "which programs may use the API, and what they may do"),
         ("audit", energy_audits, "what meters counted, held against what is billed"),
         ("jobs", jobs, "what is asked of many charging points: see, stop and resume it"),
         ("settings", settings, "of charging points: read, compare with templates, put right"),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import secrets
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from flask import Flask, Response, render_template, request
 from psycopg_pool import PoolTimeout
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
+from operations.api import app as api
+from operations.api.openapi import PREFIX
 from operations.console import access, formats, services
 from operations.console.pages import (
     audit,
@@ -29,6 +32,9 @@ from operations.console.services import Services
 from operations.console.settings import Settings
 from operations.errors import ConflictError, ExistsError, NotFoundError, OperationError
 from operations.people import NotAllowedError, TooManyTriesError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 MAX_REQUEST_BYTES = 2 * 1024 * 1024
 
@@ -70,7 +76,11 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    Services(settings, database_url).attach(app)
+    found = Services(settings, database_url)
+    found.attach(app)
+    # An application of its own: no cookie counts there, and no page is an answer.
+    mounted: dict[str, WSGIApplication] = {PREFIX: api.create_app(found.pool, found.answers)}
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, mounted)  # type: ignore[method-assign]
     access.guard(app)
     formats.add_to(app)
     app.teardown_appcontext(services.release)

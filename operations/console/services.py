@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from flask import Flask, current_app, g
 from psycopg_pool import ConnectionPool
 
+from charging.database.commands import Answers
 from charging.database.connection import Connection, Limits, parameters
 from operations import overview
 from operations.console.settings import Settings
@@ -64,6 +65,7 @@ class Services:
             check=ConnectionPool.check_connection,
             open=True,
         )
+        self.answers = Answers(database_url, "console answers", self.pool.connection)
         self._figures: dict[datetime, Shared[Figures]] = {}
         self._work = Shared(WORK_SECONDS, self._read_work)
 
@@ -91,6 +93,7 @@ class Services:
 
     def close(self) -> None:
         """Close the connections."""
+        self.answers.stop()
         self.pool.close()
 
     def _read_figures(self, since: datetime) -> Figures:

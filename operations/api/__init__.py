@@ -1,0 +1,1 @@
+"""The API: what operators can do, for programs, as JSON over HTTP; described by OpenAPI."""
