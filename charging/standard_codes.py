@@ -31,6 +31,16 @@ _CURRENCIES = (
 CURRENCIES = frozenset(_CURRENCIES.split())
 """ISO 4217, so far as OICP lists it."""
 
+_WITHOUT_MINOR = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+_WITH_THREE = "BHD IQD JOD KWD LYD OMR TND"
+
+
+def minor_digits(currency: str) -> int:
+    """Return how many decimals an amount in a currency has, by ISO 4217."""
+    if currency in _WITHOUT_MINOR:
+        return 0
+    return 3 if currency in _WITH_THREE else 2
+
 
 def code_of(codes: frozenset[str], cell: object, expected: str) -> str:
     """Return a code that is one of `codes`. Raises ValueError, naming what is expected."""
