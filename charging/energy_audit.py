@@ -56,6 +56,8 @@ class Finding(StrEnum):
     RECORD_DROPPED = "record_dropped"
     RECORD_DIFFERS = "record_differs"
     RECORD_DOUBTFUL = "record_doubtful"
+    NO_TARIFF = "no_tariff"
+    BILL_DIFFERS = "bill_differs"
     SECOND_RECORD = "second_record"
     CORRECTED = "corrected"
     UNASSIGNED = "unassigned"
@@ -88,6 +90,8 @@ REMEDIES: Mapping[Finding, str] = {
     Finding.RECORD_PARKED: "`hub parked` says why; `hub requeue` writes it anew",
     Finding.RECORD_DIFFERS: "settle the difference with the provider, outside the hub",
     Finding.RECORD_DOUBTFUL: "ask the hub whether it has the record, then `hub confirm` it",
+    Finding.NO_TARIFF: "`tariffs import` one that held when it began",
+    Finding.BILL_DIFFERS: "`bills book` enters the difference",
     Finding.SECOND_RECORD: "settle the difference with the provider, then `hub drop` it",
     Finding.UNASSIGNED: "`sessions assign` it, or `sessions settle` it",
 }
@@ -114,7 +118,8 @@ class Session:
 
     final: it has ended and that counts. readings: its registers, where they are needed. corrected:
     how often it was changed after it counted. power_margin: times its EVSE's power up to which its
-    energy is believed.
+    energy is believed. booked_wh: what of it is on a bill of our own card, None where it is on
+    none yet. has_tariff: whether it can be, or no bills are made at all.
     """
 
     session: int
@@ -135,6 +140,8 @@ class Session:
     corrected: int = 0
     readings: tuple[Register, ...] = ()
     power_margin: float = POWER_MARGIN
+    booked_wh: int | None = None
+    has_tariff: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +267,11 @@ def billed_of(session: Session) -> int:
     if session.payer is Payer.HUB:
         sent = record is not None and record.state in ("waiting", "delivered")
         return (record.energy_wh or 0) if record is not None and sent else 0
+    if session.booked_wh is not None:
+        return session.booked_wh
     if session.payer is Payer.NOBODY or not session.final or why_implausible(session) is not None:
+        return 0
+    if session.payer is Payer.CARD and not session.has_tariff:
         return 0
     assert session.meter_stop_wh is not None
     return max(0, session.meter_stop_wh - session.meter_start_wh)
@@ -296,6 +307,10 @@ def _findings(session: Session, energy_wh: int, billed_wh: int, now: datetime) -
         found.append(Finding.NOBODY_PAYS)
     if session.payer is Payer.HUB and session.final:
         found += _record_findings(session.record, energy_wh, billed_wh)
+    if session.booked_wh is not None and session.booked_wh != energy_wh:
+        found.append(Finding.BILL_DIFFERS)
+    elif session.payer is Payer.CARD and session.booked_wh is None and not session.has_tariff:
+        found.append(Finding.NO_TARIFF)
     return found
 
 

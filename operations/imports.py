@@ -19,7 +19,7 @@ from typing import TypeVar
 import psycopg
 
 from charging.database.connection import Connection
-from charging.tables import Fault, Row, TableError
+from charging.tables import Fault, TableError
 from operations.errors import ConflictError, InvalidError
 
 PART_ROWS = 200
@@ -27,13 +27,12 @@ _LOCK = 0x564E4B
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
 
-NumberedRows = list[tuple[int, Row]]
 T = TypeVar("T")
 
 
 def read(
-    text: str, reader: Callable[[str], tuple[NumberedRows, list[Fault]]]
-) -> tuple[NumberedRows, list[Fault]]:
+    text: str, reader: Callable[[str], tuple[list[tuple[int, T]], list[Fault]]]
+) -> tuple[list[tuple[int, T]], list[Fault]]:
     """Return a table's rows and what is wrong with them. Raises InvalidError for no table."""
     try:
         return reader(text)

@@ -32,17 +32,25 @@ SELECT s.session_id, s.charging_point_id, s.evse_number, s.started_at, s.meter_s
        CASE WHEN h.hub_session_id IS NOT NULL THEN 'hub'
             WHEN s.start_decision <> 'accepted' THEN 'nobody'
             WHEN s.id_tag = '' THEN 'free'
-            WHEN EXISTS (SELECT 1 FROM tokens AS t WHERE t.id_tag = s.id_tag) THEN 'card'
+            WHEN card.id_tag IS NOT NULL THEN 'card'
             ELSE 'nobody' END,
-       coalesce(h.found_right, false), h.provider_id,
+       coalesce(h.found_right, false) OR booked.wh IS NOT NULL, h.provider_id,
        d.delivery_id, d.state, energy_of_record(d.payload), d.doubtful, d.reason,
        (SELECT min(o.delivery_id) FROM deliveries AS o
         WHERE o.queue = %(records)s AND o.hub_session_id = h.hub_session_id
           AND o.key <> o.hub_session_id AND o.state = 'parked'),
        (e.details ->> 'power_kw')::float,
        (SELECT count(*) FROM session_corrections AS c
-        WHERE c.session_id = s.session_id AND c.was_final)
+        WHERE c.session_id = s.session_id AND c.was_final),
+       booked.wh,
+       NOT EXISTS (SELECT 1 FROM tariffs) OR EXISTS (
+           SELECT 1 FROM tariffs AS f
+           WHERE f.name = coalesce(card.tariff, 'default') AND f.valid_from <= s.started_at)
 FROM sessions AS s
+LEFT JOIN tokens AS card ON card.id_tag = s.id_tag
+LEFT JOIN LATERAL (
+    SELECT sum(b.energy_wh)::bigint AS wh FROM bill_entries AS b
+    WHERE b.session_id = s.session_id) AS booked ON true
 LEFT JOIN hub_sessions AS h ON h.session_id = s.session_id AND h.state <> 'refused'
 LEFT JOIN deliveries AS d ON d.queue = %(records)s AND d.key = h.hub_session_id
 LEFT JOIN evse_details AS e ON e.charging_point_id = s.charging_point_id
@@ -67,6 +75,14 @@ def sessions(
     """Return the sessions that ended between two times, and those that charge since before."""
     values = {"since": since, "until": until, "name": charging_point}
     return _sessions(connection, _IN_TIME, values, power_margin)
+
+
+def of_numbers(
+    connection: Connection, session_ids: Sequence[int], power_margin: float = POWER_MARGIN
+) -> list[Session]:
+    """Return sessions by their numbers."""
+    chosen = "s.session_id = ANY(%(sessions)s)"
+    return _sessions(connection, chosen, {"sessions": list(session_ids)}, power_margin)
 
 
 def evses(
@@ -135,7 +151,8 @@ def _sessions(
 
 
 def _session(*row: Any) -> Session:
-    delivery, state, energy_wh, doubtful, reason, besides, power_kw, corrected = row[13:]
+    delivery, state, energy_wh, doubtful, reason, besides = row[13:19]
+    power_kw, corrected, booked_wh, has_tariff = row[19:]
     record = None
     if delivery is not None:
         record = Record(delivery, state, energy_wh, doubtful, reason, besides)
@@ -158,6 +175,8 @@ def _session(*row: Any) -> Session:
         record,
         power_kw,
         corrected,
+        booked_wh=booked_wh,
+        has_tariff=has_tariff,
     )
 
 
@@ -206,10 +225,9 @@ def _formers(
             [list(session_ids)],
         )
     }
-    chosen = "s.session_id = ANY(%(sessions)s)"
     spans = {
         each.session: Span(each.session, each.started_at, each.meter_start_wh, counted_wh(each))
-        for each in _sessions(connection, chosen, {"sessions": list(before.values())}, power_margin)
+        for each in of_numbers(connection, list(before.values()), power_margin)
     }
     return {session_id: spans[former] for session_id, former in before.items()}
 

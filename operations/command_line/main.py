@@ -13,6 +13,7 @@ from charging.database.connection import Limits, connect
 from charging.database.embedded import EmbeddedServerError
 from operations.command_line import (
     api_keys,
+    bills,
     charging_points,
     commands,
     energy_audits,
@@ -28,6 +29,7 @@ from operations.command_line import (
     sessions,
     settings,
     stored_files,
+    tariffs,
     timeline,
     tokens,
     vendors,
@@ -100,6 +102,8 @@ def _parser(*, many: bool = False) -> argparse.ArgumentParser:
         ("commands", commands, "ask a charging point, or many, for whatever they can do"),
         ("people", people, "who may use the console, and what they may do"),
         ("api-keys", api_keys, "which programs may use the API, and what they may do"),
+        ("tariffs", tariffs, "what cards of our own pay"),
+        ("bills", bills, "what cards of our own have to pay, by month"),
         ("audit", energy_audits, "what meters counted, held against what is billed"),
         ("jobs", jobs, "what is asked of many charging points: see, stop and resume it"),
         ("settings", settings, "of charging points: read, compare with templates, put right"),

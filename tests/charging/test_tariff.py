@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,6 +17,7 @@ from charging.tables import TableError
 from charging.tariff import Tariff, Use, What, amount, cost_of
 from charging.tariff_table import details, read_tariffs, tariff_of
 
+EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 BERLIN = ZoneInfo("Europe/Berlin")
 BEGAN = datetime(2026, 3, 2, 18, tzinfo=UTC)  # a Monday, 19:00 in Berlin
 
@@ -212,6 +214,15 @@ def test_a_table_of_tariffs_is_looked_through_whole(rows, faults):
     for fault, expected in zip(map(str, found), faults, strict=True):
         assert fault.startswith(expected)
     assert bool(tariffs) != bool(faults)
+
+
+def test_the_example_is_a_table_of_tariffs():
+    tariffs, faults = read_tariffs((EXAMPLES / "tariffs.csv").read_text())
+    assert [(tariff.name, len(tariff.periods)) for _, tariff in tariffs] == [
+        ("default", 1),
+        ("staff", 3),
+    ]
+    assert faults == []
 
 
 def test_days_go_round_the_week_and_a_night_belongs_to_the_day_on_which_it_begins():
