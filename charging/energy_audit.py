@@ -7,13 +7,15 @@ can be done. Energy is integer Wh, times are aware UTC.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
 from charging.metering import Register, measure_session
 from charging.plausibility import Reported, why_not_plausible
 from charging.register_balance import Span, Step, balance
+from charging.standard_codes import minor_digits
 
 ENDLESS = timedelta(hours=48)
 """A session that charges for longer has most likely lost its stop."""
@@ -157,18 +159,25 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Evse:
-    """What is audited of an EVSE. former: its session before. last_wh: its register afterwards."""
+    """What is audited of an EVSE. former: its session before. last_wh: its register afterwards.
+
+    price: of a kWh there, without tax, and its currency; None where nobody knows it.
+    """
 
     charging_point: str
     evse: int
     sessions: tuple[Session, ...]
     former: Span | None = None
     last_wh: int | None = None
+    price: tuple[Decimal, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Something to look at. unbilled_wh: what is missing on bills, negative where too much is."""
+    """Something to look at. unbilled_wh: what is missing on bills, negative where too much is.
+
+    worth: that in money, without tax, such as ``4.10 EUR``; empty where no price is known.
+    """
 
     charging_point: str
     evse: int | None
@@ -220,13 +229,14 @@ def audit(evses: Sequence[Evse], facts: Sequence[Fact], now: datetime) -> Audit:
         spans = [_span(session) for session in evse.sessions]
         counted = balance(spans, evse.former, evse.last_wh)
         metered_wh += counted.metered_wh
-        lines += [_step_line(evse, step) for step in counted.steps]
+        of_evse = [_step_line(evse, step) for step in counted.steps]
         for session, span in zip(evse.sessions, spans, strict=True):
             billed = billed_of(session)
             billed_wh += billed
             line = _session_line(session, span.energy_wh, billed, now)
             if line is not None:
-                lines.append(line)
+                of_evse.append(line)
+        lines += [replace(line, worth=_worth(evse, line)) for line in of_evse]
     lines += map(_fact_line, facts)
     count = sum(len(evse.sessions) for evse in evses)
     return Audit(count, metered_wh, billed_wh, tuple(lines))
@@ -411,6 +421,15 @@ def _fact_line(fact: Fact) -> Line:
         f"fact {fact.fact}, {at}, received {fact.received_at:%Y-%m-%d %H:%M:%S} UTC: {register}",
         _remedy([Finding.UNASSIGNED]),
     )
+
+
+def _worth(evse: Evse, line: Line) -> str:
+    if evse.price is None or not line.unbilled_wh:
+        return ""
+    per_kwh, currency = evse.price
+    smallest = Decimal(1).scaleb(-minor_digits(currency))
+    worth = (per_kwh * line.unbilled_wh / 1000).quantize(smallest, ROUND_HALF_UP)
+    return f"{worth} {currency}"
 
 
 def _remedy(found: Sequence[Finding]) -> str:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
@@ -100,6 +101,7 @@ def evses(
     ]
     formers = _formers(connection, [group[0].session for group in groups], power_margin)
     lasts = _last_registers(connection, [group[-1] for group in groups], until)
+    prices = _prices(connection, sorted({group[0].charging_point for group in groups}))
     return [
         Evse(
             group[0].charging_point,
@@ -107,6 +109,7 @@ def evses(
             group,
             formers.get(group[0].session),
             lasts.get(group[-1].session),
+            prices.get((group[0].charging_point, group[0].evse), prices.get(None)),
         )
         for group in groups
     ]
@@ -267,3 +270,31 @@ def _last_registers(
         if not after.relative:
             lasts[session_id] = stop_wh + after.energy_wh
     return lasts
+
+
+def _prices(
+    connection: Connection, charging_points: Sequence[str]
+) -> dict[tuple[str, int] | None, tuple[Decimal, str]]:
+    """Return what a kWh costs at EVSEs that have a price for all providers.
+
+    None: what it costs cards of our own by the tariff that most of them have.
+    """
+    prices: dict[tuple[str, int] | None, tuple[Decimal, str]] = {}
+    for details in connection.execute(
+        "SELECT details FROM tariffs WHERE name = 'default' AND valid_from <= now()"
+        " ORDER BY valid_from DESC LIMIT 1"
+    ):
+        prices[None] = (Decimal(details[0]["periods"][-1]["per_kwh"]), details[0]["currency"])
+    for charging_point, evse, price, currency in connection.execute(
+        """
+        SELECT DISTINCT ON (e.charging_point_id, e.evse_number) e.charging_point_id, e.evse_number,
+               (p.details ->> 'price')::numeric, p.details ->> 'currency'
+        FROM evse_details AS e
+        JOIN price_products AS p ON e.details -> 'prices' ? p.product_id AND p.provider_id = '*'
+        WHERE e.charging_point_id = ANY(%s) AND p.details ->> 'unit' = 'KILOWATT_HOUR'
+        ORDER BY e.charging_point_id, e.evse_number, p.product_id
+        """,
+        [list(charging_points)],
+    ):
+        prices[charging_point, evse] = (price, currency)
+    return prices

@@ -128,6 +128,7 @@ def _show(made: Made) -> None:
             "findings": " ".join(line.findings),
             "energy_wh": line.energy_wh,
             "unbilled_wh": line.unbilled_wh,
+            "worth": line.worth,
             "alarm": "ALARM" if line.alarm else "",
             "facts": line.facts,
             "remedy": line.remedy,

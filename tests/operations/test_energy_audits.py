@@ -15,6 +15,7 @@ from operations.command_line.main import main
 from operations.errors import InvalidError
 from tests.rows import (
     add_charging_point,
+    add_evse,
     add_hub_session,
     add_reading,
     add_session,
@@ -92,6 +93,23 @@ def test_a_register_that_does_not_go_on_is_a_line(database, second, line):
     add(database, 0, 1000)
     add(database, *second, hour=2)
     assert line in lines(audit(database))
+
+
+def test_what_is_missing_is_worth_its_price_where_one_is_known(database):
+    add(database, 0, 1000)
+    add(database, 1500, 2000, hour=2)
+    assert [line.worth for line in audit(database).lines] == [""]
+    tariff = {"currency": "CHF", "periods": [{"per_kwh": "9"}, {"per_kwh": "0.30"}]}
+    insert(database, "tariffs", name="default", valid_from=BEGAN, details=tariff)
+    assert [line.worth for line in audit(database).lines] == ["0.15 CHF"]
+    add_evse(database)
+    insert(database, "evse_details", charging_point_id="CP1", evse_number=1,
+           details={"prices": ["AC"]})  # fmt: skip
+    price = {"currency": "EUR", "unit": "KILOWATT_HOUR", "price": "0.41"}
+    for unit, product in (("MINUTE", "AAA"), ("KILOWATT_HOUR", "AC")):
+        insert(database, "price_products", product_id=product, provider_id="*",
+               details={**price, "unit": unit})  # fmt: skip
+    assert [line.worth for line in audit(database).lines] == ["0.21 EUR"]
 
 
 def test_a_gap_to_the_day_before_and_to_the_readings_afterwards(database):
