@@ -7,7 +7,7 @@ import sys
 
 from charging.database.address import application_user, configured_url, database
 from charging.database.grant import create, grant
-from charging.database.migrate import downgrade, upgrade
+from charging.database.migrate import downgrade, is_known, upgrade
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"the database {options.name} is {services_user[0]}'s, its schema up to date")
             return 0
         if options.command == "upgrade":
-            upgrade(url, options.revision)
+            current = upgrade(url, options.revision)
+            if not is_known(current):
+                print(f"the schema is at {current}, newer than this version: it stays as it is")
             if services_user:
                 grant(url, *services_user)
         else:

@@ -7,13 +7,19 @@ from pathlib import Path
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 # Any constant will do, as long as it is ours alone.
 _ADVISORY_LOCK = 0x564E49
 
 
-def upgrade(url: str, revision: str = "head") -> None:
+def upgrade(url: str, revision: str = "head") -> str:
     """Bring the schema up to a revision; a second program waits and finds it done.
+
+    Return the newest revision that the schema has. A schema that has a newer one than the newest
+    known here is left as it is: the services of this version run on it, as each migration is made
+    (docs/decisions/0046), and going back to them must not end at their own migrations.
 
     url: a libpq address, ``postgresql://…``. Raises sqlalchemy.exc.OperationalError when the
     database cannot be reached.
@@ -23,7 +29,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     ``with op.get_context().autocommit_block(): op.execute("CREATE INDEX CONCURRENTLY …")``.
     A migration that fails leaves those before it done.
     """
-    _migrate(url, revision, up=True)
+    return _migrate(url, revision, up=True)
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -31,11 +37,26 @@ def downgrade(url: str, revision: str) -> None:
     _migrate(url, revision, up=False)
 
 
-def _migrate(url: str, revision: str, *, up: bool) -> None:
+def is_known(revision: str) -> bool:
+    """Return whether a revision is one of the migrations here, none included (an empty text)."""
+    return revision <= newest_known()
+
+
+def newest_known() -> str:
+    """Return the newest revision of the migrations here."""
+    return str(ScriptDirectory.from_config(_configuration()).get_current_head())
+
+
+def _configuration() -> Config:
     configuration = Config()
     configuration.set_main_option(
         "script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%")
     )
+    return configuration
+
+
+def _migrate(url: str, revision: str, *, up: bool) -> str:
+    configuration = _configuration()
     engine = sqlalchemy.create_engine(
         url.replace("postgres://", "postgresql://", 1).replace(
             "postgresql://", "postgresql+psycopg://", 1
@@ -49,5 +70,15 @@ def _migrate(url: str, revision: str, *, up: bool) -> None:
         )
         connection.commit()
         configuration.attributes["connection"] = connection
-        (command.upgrade if up else command.downgrade)(configuration, revision)
+        if not up or is_known(_current(connection)):
+            (command.upgrade if up else command.downgrade)(configuration, revision)
+        current = _current(connection)
     engine.dispose()
+    return current
+
+
+def _current(connection: sqlalchemy.Connection) -> str:
+    """Return the newest revision that the schema has; an empty text where it has none."""
+    heads = MigrationContext.configure(connection).get_current_heads()
+    connection.commit()
+    return max(heads, default="")

@@ -142,3 +142,29 @@ def test_a_migration_may_leave_its_transaction_and_a_failure_undoes_itself_alone
     # Nobody holds the lock any more, and the way back is open.
     run = migrate_there(with_more_migrations, empty_database_url, "downgrade", "0001")
     assert run.returncode == 0, run.stderr
+
+
+@pytest.fixture
+def of_an_older_version(tmp_path):
+    """A copy of `charging` that knows the migrations up to 0010 alone."""
+    shutil.copytree(ROOT / "charging", tmp_path / "older/charging")
+    for file in (tmp_path / "older/charging/database/migrations/versions").glob("[0-9]*.py"):
+        if file.name[:4] > "0010":
+            file.unlink()
+    return tmp_path / "older"
+
+
+def test_an_older_versions_migrations_leave_a_newer_schema_as_it_is(
+    empty_database_url, of_an_older_version
+):
+    """The way back: its migrations run before its services, wherever it is deployed."""
+    run = migrate_there(of_an_older_version, empty_database_url, "upgrade")
+    assert run.returncode == 0, run.stderr
+    assert "newer" not in run.stdout
+    newest = upgrade(empty_database_url)
+    before = tables(empty_database_url)
+    run = migrate_there(of_an_older_version, empty_database_url, "upgrade")
+    assert run.returncode == 0, run.stderr
+    assert f"the schema is at {newest}, newer than this version: it stays as it is" in run.stdout
+    assert tables(empty_database_url) == before
+    assert upgrade(empty_database_url) == newest
