@@ -234,6 +234,10 @@ build-third-party-backend: setup ## Build third-party-backend's image on this ma
 deploy-third-party-backend: setup ## Build, push, update third-party-backend; wait until it is stable (IMAGE_TAG=)
 	@$(CLOUD) deploy-service third-party
 
+.PHONY: promote
+promote: setup ## Let both services run the images, by digest, that another environment runs (FROM=staging)
+	@$(CLOUD) promote
+
 .PHONY: verify-images
 verify-images: setup ## Build and try both images, where docker or podman is (CONTAINER=)
 	@VERIFY_IMAGES=1 $(PYTHON) -m pytest -q -s tests/system/test_images.py

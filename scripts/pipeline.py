@@ -21,7 +21,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.cloud import images
+from scripts.cloud import images, promotion
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.images import IMAGES, Image
 from scripts.cloud.inputs import InputError, Target, target
@@ -80,6 +80,9 @@ def in_codebuild() -> bool:
 
 
 def _build(image: Image) -> None:
+    if in_codebuild() and (other := os.environ.get("PROMOTE_FROM")):
+        _promote(_connect(), image, other)
+        return
     _make("lint")
     _make("test", f"PYTEST=--junitxml={RESULTS / 'tests.xml'}")
     if in_codebuild():
@@ -95,7 +98,7 @@ def _build(image: Image) -> None:
 
 
 def _deliver(aws: Aws, image: Image) -> None:
-    """Push the image under the commit's id; write down what comes next needs to know."""
+    """Push the image under the commit's id, and hand it on."""
     commit = _given("COMMIT_ID")
     tag = commit[:_TAG_LENGTH]
     uri = _given("REPOSITORY_URI")
@@ -103,6 +106,28 @@ def _deliver(aws: Aws, image: Image) -> None:
     # A pipeline that is started again finds what it pushed; tags cannot be pushed twice.
     known = images.holds(aws, repository, tag)
     print(f"{tag} is in the registry" if known else images.push(aws, image, tag, uri))
+    _hand_on(aws, image, commit)
+
+
+def _promote(aws: Aws, image: Image, environment: str) -> None:
+    """Copy the image that another environment runs, if it is the commit's. Raises PipelineError."""
+    tag = _given("COMMIT_ID")[:_TAG_LENGTH]
+    source = Aws(promotion.source_of(aws.target, environment))
+    found = promotion.running(source, image.service)
+    if found.tag != tag:
+        raise PipelineError(
+            f"{environment} runs {found.tag} and not {tag}, which this commit is; it goes on here "
+            f"when {environment} has released it"
+        )
+    print(promotion.copy(source, aws, image.service, found))
+    _hand_on(aws, image, _given("COMMIT_ID"))
+
+
+def _hand_on(aws: Aws, image: Image, commit: str) -> None:
+    """Read the scan of the commit's image; write down what comes next needs to know."""
+    tag = commit[:_TAG_LENGTH]
+    uri = _given("REPOSITORY_URI")
+    repository = uri.split("/", 1)[1]
     _read_scan(aws, repository, tag)
     running = _running(aws, uri)
     # Pushes are what lets images expire; the one that runs may not.

@@ -98,6 +98,18 @@ def add_zones(template: Template) -> None:
     template.add_condition("ThreeZones", Equals(Ref("Zones"), 3))
 
 
+def add_promotion(template: Template) -> None:
+    """Give a template the parameter PromoteFrom, and the condition HasPromoteFrom."""
+    text(
+        template,
+        "PromoteFrom",
+        "Environment whose images are released here; empty: they are built from the commit",
+        Default="",
+        AllowedPattern=f"|{ENVIRONMENT_PATTERN}",
+    )
+    given(template, "PromoteFrom")
+
+
 def add_nat_conditions(template: Template) -> None:
     """Give a template with `add_zones` the parameter NatPerZone; conditions NatInB, NatInC."""
     nat_in_b = switch(

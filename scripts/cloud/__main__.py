@@ -15,6 +15,7 @@ from scripts.cloud import (
     images,
     inputs,
     pipelines,
+    promotion,
     watching,
 )
 from scripts.cloud.aws import Aws, AwsError
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     command("deploy", _deploy, "everything, from an empty account if need be (WHITELIST_IP)")
     command("plan", _plan, "what a deployment would change; nothing is changed (WHITELIST_IP)")
     command("deploy-service", _deploy_service, "build, push and update one service")
+    command("promote", _promote, "run what another environment runs, byte for byte (FROM)")
     command("create-certificates", _create_certificates, "make or renew the certificates")
     command("create-accelerator", _create_accelerator, "fixed addresses for both services")
     command("reserve-capacity", _reserve_capacity, "capacity of the load balancer for an event")
@@ -141,6 +143,13 @@ def _deploy_service(options: argparse.Namespace) -> int:
     target = _target()
     tag = images.tag_of(images.IMAGES[options.service])
     environment.deploy_service(_connect(target), options.service, tag)
+    return 0
+
+
+def _promote(_: argparse.Namespace) -> int:
+    target = _target()
+    source = promotion.source_of(target, os.environ.get("FROM", "").strip())
+    environment.promote(_connect(target), Aws(source))
     return 0
 
 

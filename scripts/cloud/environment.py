@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scripts.cloud import fleet, migration, pipelines, plan, preflight, stacks, tasks
+from scripts.cloud import (
+    fleet,
+    migration,
+    pipelines,
+    plan,
+    preflight,
+    promotion,
+    stacks,
+    tasks,
+)
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.hub_inputs import Hub, keep, secret_parameters
@@ -15,7 +24,7 @@ from scripts.cloud.inputs import InputError
 from scripts.cloud.steps import NO_CHANGES, Work, run
 from templates.__main__ import STACKS
 from templates.environments import sizes
-from templates.naming import CHARGING_POINT, camel, named
+from templates.naming import CHARGING_POINT, camel, named, service_name
 from templates.stacks import builds, network
 from templates.stacks.firewall import MAX_HUB_ADDRESSES
 
@@ -127,8 +136,10 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
 def deploy_service(aws: Aws, service: str, tag: str) -> None:
     """Build, push, migrate if need be, update one service, wait until it is stable.
 
-    Migrations run from the charging points' image. Raises InputError where the other service needs
-    what only they bring, and StackError, like `create_accelerator`, where no services are yet.
+    Migrations run from the charging points' image. A protected environment's changes are shown
+    and have to be confirmed. Raises InputError where they are not, or where the other service
+    needs what only they bring, and StackError, like `create_accelerator`, where no services are
+    yet.
     """
     stacks.outputs(aws, "services")
     if service != CHARGING_POINT and migration.is_needed(aws, tag):
@@ -137,17 +148,51 @@ def deploy_service(aws: Aws, service: str, tag: str) -> None:
             "`make deploy-cp-backend` brings it there first"
         )
     lacking = missing(aws, {service: tag})
+    image = {f"image {service}": _image(aws, service, tag, bool(lacking))}
+    _release(aws, {service: tag}, image)
+
+
+def promote(aws: Aws, source: Aws) -> None:
+    """Let an environment run, byte for byte, what another one of the account runs.
+
+    Both services, the migration before them; a protected environment's changes are shown and have
+    to be confirmed. Raises InputError and StackError.
+    """
+    stacks.outputs(aws, "services")
+    found = {service: promotion.running(source, service) for service in IMAGES}
+
+    def copy(service: str) -> Work:
+        def work() -> str:
+            done = promotion.copy(source, aws, service, found[service])
+            keep_image(aws, aws.target.spelled(service_name(service)), found[service].tag)
+            return done
+
+        return work
+
+    tags = {service: image.tag for service, image in found.items()}
+    _release(aws, tags, {f"image {service}": copy(service) for service in IMAGES})
+
+
+def _release(aws: Aws, tags: Mapping[str, str], images: Mapping[str, Work]) -> None:
+    """Update services to these images and wait until they are stable. tags: service → tag."""
     # The other service keeps what it runs, whatever CloudFormation was given last.
-    others = {other: running(aws, other) for other in IMAGES if other != service}
+    others = {other: running(aws, other) for other in IMAGES if other not in tags}
     kept = {other: its for other, its in others.items() if its}
-    parameters = image_parameters({**kept, service: tag})
-    steps: dict[str, Work] = {f"image {service}": _image(aws, service, tag, bool(lacking))}
-    if service == CHARGING_POINT and migration.is_needed(aws, tag):
-        steps["cluster"] = lambda: stacks.deploy(aws, "cluster", parameters)
-        steps["migration"] = lambda: migration.migrate(aws, tag)
-    steps["services"] = lambda: stacks.deploy(aws, "services", parameters)
-    steps["stable"] = lambda: _wait_until_stable(aws, service)
-    run(steps, f"{service} runs {tag}")
+    parameters = image_parameters({**kept, **tags})
+    wanted: dict[str, Work] = {}
+    if CHARGING_POINT in tags and migration.is_needed(aws, tags[CHARGING_POINT]):
+        wanted["cluster"] = lambda: stacks.deploy(aws, "cluster", parameters)
+        wanted["migration"] = lambda: migration.migrate(aws, tags[CHARGING_POINT])
+    wanted["services"] = lambda: stacks.deploy(aws, "services", parameters)
+    planned: plan.Parameters = {s: lambda: parameters for s in wanted if s in STACKS}
+    if fleet.sizes_of(aws).protected and plan.show(aws, planned, tags):
+        plan.confirm(aws)
+    stable = {
+        (f"{service} is stable" if len(tags) > 1 else "stable"): _until_stable(aws, service)
+        for service in tags
+    }
+    what = ", ".join(f"{service} runs {tag}" for service, tag in tags.items())
+    run({**images, **wanted, **stable}, what)
 
 
 def create_accelerator(aws: Aws) -> None:
@@ -224,10 +269,13 @@ def print_addresses(aws: Aws) -> None:
             print(f"  {what:<28} {where.replace(',', ', ')}")
 
 
-def _wait_until_stable(aws: Aws, service: str) -> str:
-    name = stacks.outputs(aws, "services")[f"{camel(service)}ServiceName"]
-    tasks.wait_until_stable(aws, stacks.outputs(aws, "cluster")["Name"], name)
-    return NO_CHANGES
+def _until_stable(aws: Aws, service: str) -> Work:
+    def work() -> str:
+        name = stacks.outputs(aws, "services")[f"{camel(service)}ServiceName"]
+        tasks.wait_until_stable(aws, stacks.outputs(aws, "cluster")["Name"], name)
+        return NO_CHANGES
+
+    return work
 
 
 def _image(aws: Aws, service: str, tag: str, lacking: bool) -> Work:

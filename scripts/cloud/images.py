@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.inputs import InputError
@@ -29,6 +30,13 @@ _TAG_LENGTH = 12
 # The base that a Dockerfile names, without its digest.
 _BASE = re.compile(r"^ARG PYTHON_IMAGE=([^@\s]+)", re.MULTILINE)
 _BASE_LINE = re.compile(r"^(ARG PYTHON_IMAGE=)\S+", re.MULTILINE)
+MANIFESTS = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+)
+"""The forms in which registries keep images: of one kind of processor, or a list of those."""
 _PLATFORMS = {"ARM64": "linux/arm64", "X86_64": "linux/amd64"}
 
 
@@ -183,11 +191,39 @@ def _in_registry(aws: Aws, service: str, tag: str) -> bool:
 
 def holds(aws: Aws, repository: str, tag: str) -> bool:
     """Return whether a repository of the registry has an image of this tag."""
-    answer = aws(
+    return find(aws, repository, imageTag=tag) is not None
+
+
+def find(aws: Aws, repository: str, **which: str) -> dict[str, Any] | None:
+    """Return an image of a repository with its manifest as it is; None where there is none.
+
+    which: imageTag or imageDigest. Keys: imageId, imageManifest, imageManifestMediaType.
+    """
+    ((key, value),) = which.items()
+    images: list[dict[str, Any]] = aws(
         *("ecr", "batch-get-image", "--repository-name", repository),
-        *("--image-ids", f"imageTag={tag}"),
-    )
-    return bool(answer["images"])
+        *("--image-ids", f"{key}={value}"),
+        # Of what is not accepted, AWS gives another form, with another digest.
+        *("--accepted-media-types", *MANIFESTS),
+    )["images"]
+    return images[0] if images else None
+
+
+def put(
+    aws: Aws, repository: str, image: Mapping[str, Any], *, tag: str = "", digest: str = ""
+) -> None:
+    """Put an image's manifest into a repository, under a tag or none.
+
+    digest: that it must have there, by AWS's own computation; any where empty.
+    """
+    with temporary_files(manifest=image["imageManifest"].encode()) as files:
+        aws(
+            *("ecr", "put-image", "--repository-name", repository),
+            *("--image-manifest", f"file://{files['manifest']}"),
+            *("--image-manifest-media-type", image["imageManifestMediaType"]),
+            *(("--image-tag", tag) if tag else ()),
+            *(("--image-digest", digest) if digest else ()),
+        )
 
 
 def keep(aws: Aws, repository: str, tag: str) -> None:
@@ -195,18 +231,10 @@ def keep(aws: Aws, repository: str, tag: str) -> None:
     kept = f"{RELEASED}{tag}"
     if holds(aws, repository, kept):
         return
-    answer = aws(
-        *("ecr", "batch-get-image", "--repository-name", repository),
-        *("--image-ids", f"imageTag={tag}"),
-    )
-    if not answer["images"]:
-        return  # it is gone already, or never was: whoever deploys it hears of it there
-    with temporary_files(manifest=answer["images"][0]["imageManifest"].encode()) as files:
+    image = find(aws, repository, imageTag=tag)
+    if image is not None:  # else it is gone already: whoever deploys it hears of it there
         try:
-            aws(
-                *("ecr", "put-image", "--repository-name", repository, "--image-tag", kept),
-                *("--image-manifest", f"file://{files['manifest']}"),
-            )
+            put(aws, repository, image, tag=kept)
         except AwsError as error:
             # Somebody else was faster.
             if error.code not in ("ImageAlreadyExistsException", "ImageTagAlreadyExistsException"):

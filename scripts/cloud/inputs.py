@@ -143,7 +143,7 @@ def alarm_parameters(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def source(variables: Mapping[str, str]) -> dict[str, str]:
-    """Read where commits come from: GITHUB_REPOSITORY, BRANCH and CONNECTION_ARN.
+    """Read where commits come from: GITHUB_REPOSITORY, BRANCH, CONNECTION_ARN, PROMOTE_FROM.
 
     Return the pipeline stack's parameters. Raises InputError.
     """
@@ -155,11 +155,15 @@ def source(variables: Mapping[str, str]) -> dict[str, str]:
     branch = variables.get("BRANCH", "").strip() or "main"
     if not _BRANCH.fullmatch(branch):
         raise InputError(f"BRANCH is {branch!r}, which is no name of a branch")
+    promoted = variables.get("PROMOTE_FROM", "").strip()
+    if promoted and not _ENVIRONMENT.fullmatch(promoted):
+        raise InputError(f"PROMOTE_FROM is {promoted!r}, which is no name of an environment")
     return {
         "Repository": repository(variables),
         "Branch": branch,
         "ConnectionArn": connection,
         "TokenVersion": "",
+        "PromoteFrom": promoted,
     }
 
 

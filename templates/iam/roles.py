@@ -24,10 +24,12 @@ def role(
     *,
     optional: Mapping[str, tuple[str, object]] | None = None,
     tag: str = "",
+    condition: str = "",
 ) -> iam.Role:
     """Give a template a role. taken_on_by: a service of AWS, such as `ecs-tasks`.
 
-    policies: name → document. optional: name → (condition, document).
+    policies: name → document. optional: name → (condition, document). condition: under which
+    there is the role; always where empty.
     """
     inline: list[object] = [
         iam.Policy(PolicyName=name, PolicyDocument=document) for name, document in policies.items()
@@ -45,5 +47,6 @@ def role(
             PermissionsBoundary=imported("boundary", "Arn"),
             Policies=inline,
             Tags=tags(tag),
+            **({"Condition": condition} if condition else {}),
         )
     )

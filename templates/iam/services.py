@@ -10,6 +10,7 @@ from awacs import (
     aws,
     codebuild,
     codeconnections,
+    codepipeline,
     codestar_connections,
     ec2,
     ecr,
@@ -65,9 +66,13 @@ _USE_KEY = [kms.Decrypt, kms.DescribeKey, kms.Encrypt, kms.GenerateDataKey]
 _USE_CONNECTION = [codeconnections.UseConnection, codestar_connections.UseConnection]
 
 
-def arn(service: str, resource: str) -> Sub:
-    """Return the ARN of something in this account and region; may name ``${Environment}``."""
-    return Sub(f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}")
+def arn(service: str, resource: str, other: object = None) -> Sub:
+    """Return the ARN of something in this account and region; may name ``${Environment}``.
+
+    other: what ``${From}`` in it stands for, another environment.
+    """
+    text = f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}"
+    return Sub(text, From=other) if other else Sub(text)
 
 
 def arn_of_role(name: str = "*") -> Sub:
@@ -122,6 +127,20 @@ def push_images(*repository_arns: object) -> aws.PolicyDocument:
         ([ecr.GetAuthorizationToken], ["*"]),
         ([*_PULL, *_PUSH, *_SEE_IMAGES], list(repository_arns)),
     )
+
+
+def take_images(service: str, environment: object) -> aws.PolicyDocument:
+    """Let something see which image a service of another environment runs, and copy it."""
+    name = f"vni-backend-{service}-${{From}}"
+    return allow(
+        ([ecs.DescribeServices], [arn("ecs", f"service/vni-cpo-${{From}}/{name}", environment)]),
+        (_PULL, [arn("ecr", f"repository/{name}", environment)]),
+    )
+
+
+def start_pipelines(*pipeline_arns: object) -> aws.PolicyDocument:
+    """Let events start these pipelines."""
+    return allow(([codepipeline.StartPipelineExecution], list(pipeline_arns)))
 
 
 def read_secrets(*secret_arns: object) -> aws.PolicyDocument:
@@ -338,6 +357,13 @@ def boundary() -> aws.PolicyDocument:
                 (
                     [*_PULL, *_PUSH, *_SEE_IMAGES],
                     [arn("ecr", "repository/vni-backend-*-${Environment}")],
+                ),
+                # Images are no secret: a pipeline takes over what another environment runs.
+                (_PULL, [arn("ecr", "repository/vni-backend-*")]),
+                ([ecs.DescribeServices], [arn("ecs", "service/vni-cpo-*/vni-backend-*")]),
+                (
+                    [codepipeline.StartPipelineExecution],
+                    [arn("codepipeline", "vni-backend-*-${Environment}")],
                 ),
                 (_WRITE_LOGS, [arn("logs", "log-group:/vni/${Environment}/*")]),
                 (

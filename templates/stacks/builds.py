@@ -33,12 +33,20 @@ from templates.iam.services import (
     read_secrets,
     report_tests,
     see_services,
+    take_images,
     update_services,
     use_artifacts,
     write_logs,
 )
 from templates.naming import kebab, log_group_name, name_of_test_service, tags
-from templates.parameters import add_architecture, add_zones, log_days, new_template, text
+from templates.parameters import (
+    add_architecture,
+    add_promotion,
+    add_zones,
+    log_days,
+    new_template,
+    text,
+)
 from templates.parts.checks import skips
 from templates.parts.containers import arn_of_log_group, database_environment, secret_key
 from templates.parts.service import PROGRAMS, Program
@@ -50,6 +58,9 @@ REPOSITORY = r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+"
 STACK = "builds"
 BUILDS = "builds"
 ARTIFACT_DAYS = 30
+BUILD_MINUTES = 45
+MIGRATION_MINUTES = 8 * 60
+"""An index on a large table takes hours; CodePipeline waits as long for an action."""
 MIGRATION_SPECIFICATION = "charging/database/buildspec.yml"
 MIGRATE_TEST, MIGRATE_LIVE = "MigrateTest", "MigrateLive"
 
@@ -62,6 +73,7 @@ def build() -> Template:
     log_days(template)
     text(template, "Repository", "Repository on GitHub, as owner/name", AllowedPattern=REPOSITORY)
     text(template, "CertificateArn", "Certificate of the load balancers, in ACM")
+    add_promotion(template)
     template.add_condition("IsArm", Equals(Ref("Architecture"), "ARM64"))
     key, bucket = _add_artifacts(template)
     projects = _Projects(template, key, use_artifacts(GetAtt(bucket, "Arn"), GetAtt(key, "Arn")))
@@ -164,6 +176,7 @@ class _Projects:
             plain=database_environment(test_services.DATABASE),
             secrets=test_services.of_the_test(self._secret),
             policies={"read-secrets": read_secrets(self._secret)},
+            minutes=MIGRATION_MINUTES,
         )
         self._add(
             MIGRATE_LIVE,
@@ -177,10 +190,11 @@ class _Projects:
                 "APPLICATION_PASSWORD": secret_key(application, "password"),
             },
             policies={"read-secrets": read_secrets(master, application)},
+            minutes=MIGRATION_MINUTES,
         )
 
     def add_build(self, service: Program) -> None:
-        """Add the project that tests, builds, scans and pushes."""
+        """Add the project that tests, builds, scans and pushes, or takes over another's image."""
         self._add(
             f"{service.title}Build",
             f"{service.package}/buildspec.yml",
@@ -191,12 +205,19 @@ class _Projects:
                 "REPOSITORY_URI": imported("registry", f"{service.title}RepositoryUri"),
                 "LIVE_SERVICE": imported("services", f"{service.title}ServiceName"),
                 "CLUSTER": imported("cluster", "Name"),
+                "PROMOTE_FROM": Ref("PromoteFrom"),
             },
             secrets={},
             policies={
                 "report-tests": _report(f"{service.title}Build"),
                 "push-images": push_images(imported("registry", f"{service.title}RepositoryArn")),
                 "see-services": see_services(arn_of_service(service.name)),
+            },
+            optional={
+                "take-images": (
+                    "HasPromoteFrom",
+                    take_images(service.name, Ref("PromoteFrom")),
+                )
             },
         )
 
@@ -233,6 +254,8 @@ class _Projects:
         secrets: dict[str, object],
         policies: dict[str, Any],
         privileged: bool = False,
+        optional: dict[str, tuple[str, object]] | None = None,
+        minutes: int = BUILD_MINUTES,
     ) -> None:
         builder = role(
             self._template,
@@ -244,6 +267,7 @@ class _Projects:
                 **({"build-in-network": _in_our_network()} if in_network else {}),
                 **policies,
             },
+            optional=optional,
         )
         variables = {
             "ACCOUNT_ID": Ref("AWS::AccountId"),
@@ -259,7 +283,7 @@ class _Projects:
                 EncryptionKey=GetAtt(self._key, "Arn"),
                 Source=codebuild.Source(Type="CODEPIPELINE", BuildSpec=specification),
                 Artifacts=codebuild.Artifacts(Type="CODEPIPELINE"),
-                TimeoutInMinutes=45,
+                TimeoutInMinutes=minutes,
                 QueuedTimeoutInMinutes=60,
                 Environment=codebuild.Environment(
                     Type=If("IsArm", "ARM_CONTAINER", "LINUX_CONTAINER"),

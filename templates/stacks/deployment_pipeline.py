@@ -7,9 +7,12 @@ release (migrate, deploy). See docs/decisions/0017-one-way-into-production.md.
 from __future__ import annotations
 
 from troposphere import (
+    And,
+    Condition,
     Equals,
     GetAtt,
     If,
+    Not,
     Output,
     Ref,
     Select,
@@ -28,11 +31,12 @@ from templates.iam.services import (
     deploy_tasks,
     publish,
     start_builds,
+    start_pipelines,
     use_artifacts,
     use_connection,
 )
 from templates.naming import name_of_test_service, named, service_name, tags
-from templates.parameters import given, new_template, text
+from templates.parameters import add_promotion, given, new_template, text
 from templates.parts.alarms import FIVE_MINUTES, Metric, add_runbook, alarm
 from templates.parts.service import PROGRAMS, Program
 from templates.stacks import builds
@@ -82,6 +86,11 @@ def _add_parameters(template: Template) -> None:
     )
     given(template, "ConnectionArn")
     template.add_condition("HasToken", Equals(Ref("ConnectionArn"), ""))
+    add_promotion(template)
+    # What is promoted waits for the other environment, not for a commit.
+    template.add_condition(
+        "HasWebhook", And(Condition("HasToken"), Not(Condition("HasPromoteFrom")))
+    )
 
 
 def _add_pipeline(template: Template, service: Program) -> None:
@@ -163,11 +172,41 @@ def _add_pipeline(template: Template, service: Program) -> None:
             TargetAction="Source",
             TargetPipeline=Ref(pipeline),
             TargetPipelineVersion=GetAtt(pipeline, "Version"),
-            Condition="HasToken",
+            Condition="HasWebhook",
         )
     )
+    _add_promotion(template, service)
     template.add_output(
         Output(f"{title}Pipeline", Description="Name of the pipeline", Value=Ref(pipeline))
+    )
+
+
+def _add_promotion(template: Template, service: Program) -> None:
+    """Start the pipeline when that of the other environment has released its image."""
+    its_arn = arn("codepipeline", service_name(service.name).data["Fn::Sub"])
+    starter = role(
+        template,
+        f"{service.title}PromotionRole",
+        "events",
+        {"start-pipelines": start_pipelines(its_arn)},
+        condition="HasPromoteFrom",
+    )
+    template.add_resource(
+        events.Rule(
+            f"{service.title}Promotion",
+            Name=named(f"{service.name}-promotion"),
+            Description=f"The other environment has released {service.name}",
+            EventPattern={
+                "source": ["aws.codepipeline"],
+                "detail-type": ["CodePipeline Pipeline Execution State Change"],
+                "detail": {
+                    "state": ["SUCCEEDED"],
+                    "pipeline": [Sub(f"vni-backend-{service.name}-${{PromoteFrom}}")],
+                },
+            },
+            Targets=[events.Target(Id="pipeline", Arn=its_arn, RoleArn=GetAtt(starter, "Arn"))],
+            Condition="HasPromoteFrom",
+        )
     )
 
 
@@ -218,7 +257,7 @@ def _source_by_connection() -> codepipeline.Actions:
             "ConnectionArn": Ref("ConnectionArn"),
             "FullRepositoryId": Ref("Repository"),
             "BranchName": Ref("Branch"),
-            "DetectChanges": True,
+            "DetectChanges": If("HasPromoteFrom", False, True),
         },
         RunOrder=1,
     )

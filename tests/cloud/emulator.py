@@ -40,6 +40,7 @@ from ministack.services.cloudformation import provisioners
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.cloud import registry
 from tests.cloud.handlers import HANDLERS, RECORDS, describe_scaling
 
 ROOT = Path(__file__).parents[2]
@@ -260,6 +261,9 @@ async def emulator(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["path"] == "/_recorded":
             await _answer(send, list(RECORDS.values()))
             return
+        if blob := registry.layer(scope["path"]):
+            await _answer_with(send, blob, b"application/octet-stream")
+            return
         if surroundings := surroundings_of_a_task(scope["path"]):
             await _answer(send, surroundings)
             return
@@ -385,9 +389,12 @@ async def _body(receive: Any) -> bytes:
 
 
 async def _answer(send: Any, value: object) -> None:
-    body = json.dumps(value).encode()
-    kind = [(b"content-type", b"application/x-amz-json-1.1")]
-    await send({"type": "http.response.start", "status": 200, "headers": kind})
+    await _answer_with(send, json.dumps(value).encode(), b"application/x-amz-json-1.1")
+
+
+async def _answer_with(send: Any, body: bytes, kind: bytes) -> None:
+    headers = [(b"content-type", kind)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -402,6 +409,7 @@ def main() -> None:
     alb._ACTION_MAP["ModifyCapacityReservation"] = modify_capacity_reservation
     alb._ACTION_MAP["DescribeCapacityReservation"] = describe_capacity_reservation
     cloudwatch_logs._compile_filter_pattern = filter_pattern
+    registry.install()
     app.app = emulator
     sys.argv = ["ministack"]
     app.main()

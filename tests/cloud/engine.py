@@ -1,19 +1,25 @@
 """A stand-in for a container engine: `docker` on the PATH of the tests' deployments.
 
-It builds nothing. It writes down what it was asked to do, and a push puts an image's manifest
+It builds nothing. It writes down what it was asked to do, and a push puts an image of some bytes
 into the emulated registry, through the registry's API and under the tag that was pushed; what of
 the project a task may run is kept under the image's name in the directory IMAGES.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import boto3
+
+LAYER_BYTES = 2500
+"""So that a layer is several parts of an upload."""
 
 
 def main(words: list[str]) -> int:
@@ -28,20 +34,48 @@ def main(words: list[str]) -> int:
             print(f"{name.rpartition(':')[0]}@sha256:{'0123456789abcdef' * 4}")
         case ["push", name]:
             repository, tag = name.split("/", 1)[1].rsplit(":", 1)
-            manifest = {
-                "schemaVersion": 2,
-                "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-                "config": {"digest": f"sha256:{abs(hash(name)):064x}", "size": 1},
-                "layers": [],
-            }
             kept = Path(os.environ["IMAGES"], name.replace("/", "_"))
             for package in ("charging", "operations"):
                 shutil.copytree(package, kept / package, dirs_exist_ok=True)
-            registry = boto3.Session(profile_name=os.environ["AWS_PROFILE"]).client("ecr")
-            registry.put_image(
-                repositoryName=repository, imageTag=tag, imageManifest=json.dumps(manifest)
-            )
+            _push(repository, tag)
     return 0
+
+
+def _push(repository: str, tag: str) -> None:
+    """Push an image as an engine does: blobs, a manifest of them, and a list of that one."""
+    ecr = boto3.Session(profile_name=os.environ["AWS_PROFILE"]).client("ecr")
+
+    def put(manifest: dict[str, object], kind: str, **tagged: str) -> dict[str, object]:
+        text = json.dumps(manifest | {"schemaVersion": 2, "mediaType": kind})
+        ecr.put_image(
+            repositoryName=repository,
+            imageManifest=text,
+            imageManifestMediaType=kind,
+            **tagged,
+        )
+        return {"mediaType": kind, "digest": _digest(text.encode()), "size": len(text)}
+
+    # Of no two builds the same, as with an engine: files have times.
+    blobs = [json.dumps({"architecture": "arm64"}).encode(), secrets.token_bytes(LAYER_BYTES)]
+    config, layer = (_upload(ecr, repository, blob) for blob in blobs)
+    one = put({"config": config, "layers": [layer]}, "application/vnd.oci.image.manifest.v1+json")
+    put({"manifests": [one]}, "application/vnd.oci.image.index.v1+json", imageTag=tag)
+
+
+def _upload(ecr: Any, repository: str, blob: bytes) -> dict[str, object]:
+    upload = ecr.initiate_layer_upload(repositoryName=repository)
+    which = {"repositoryName": repository, "uploadId": upload["uploadId"]}
+    for first in range(0, len(blob), upload["partSize"]):
+        part = blob[first : first + upload["partSize"]]
+        ecr.upload_layer_part(
+            **which, partFirstByte=first, partLastByte=first + len(part) - 1, layerPartBlob=part
+        )
+    ecr.complete_layer_upload(**which, layerDigests=[_digest(blob)])
+    return {"mediaType": "application/octet-stream", "digest": _digest(blob), "size": len(blob)}
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 if __name__ == "__main__":

@@ -102,6 +102,11 @@ def pipeline(account, service):
         ),
         (
             "deploy-delivery-pipeline",
+            {"GITHUB_REPOSITORY": "vni/backend", "PROMOTE_FROM": "Prod!"},
+            "which is no name of an environment",
+        ),
+        (
+            "deploy-delivery-pipeline",
             {"GITHUB_REPOSITORY": "vni/backend"},
             "no services to deliver to; `make deploy-backend-services` makes them",
         ),
@@ -421,9 +426,9 @@ pipeline._deliver(pipeline._connect(), pipeline.IMAGES["third-party"])
 """
 
 
-def in_codebuild(account, project, program, **more):
+def in_codebuild(account, project, program, environment="staging", **more):
     """Run a piece of Python as CodeBuild would, with the variables of the project that was made."""
-    (made,) = [p for p in codebuild(account) if p["name"] == f"vni-cpo-staging-{project}"]
+    (made,) = [p for p in codebuild(account) if p["name"] == f"vni-cpo-{environment}-{project}"]
     variables = {
         v["name"]: v["value"]
         for v in made["environment"]["environmentVariables"]
@@ -448,6 +453,13 @@ def in_codebuild(account, project, program, **more):
 def deliver(account, commit):
     """Do the part of the build that lint and tests come before, and that talks to AWS."""
     return in_codebuild(account, "third-party-build", DELIVER, COMMIT_ID=commit)
+
+
+def digest_in(account, repository, tag):
+    (image,) = account.client("ecr").describe_images(
+        repositoryName=repository, imageIds=[{"imageTag": tag}]
+    )["imageDetails"]
+    return image["imageDigest"]
 
 
 def test_what_is_built_is_pushed_scanned_and_handed_on(account, pipelines):
@@ -525,13 +537,7 @@ def test_the_image_that_runs_is_kept_from_expiring(account, pipelines):
     task = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
     tag = task["containerDefinitions"][0]["image"].rsplit(":", 1)[1]
 
-    def digest(tag):
-        (image,) = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])[
-            "imageDetails"
-        ]
-        return image["imageDigest"]
-
-    assert digest(f"released-{tag}") == digest(tag)
+    assert digest_in(account, name, f"released-{tag}") == digest_in(account, name, tag)
     policy = json.loads(ecr.get_lifecycle_policy(repositoryName=name)["lifecyclePolicyText"])
     first, second = sorted(policy["rules"], key=lambda rule: rule["rulePriority"])
     assert first["selection"]["tagPrefixList"] == ["released-"]
@@ -683,6 +689,81 @@ pipelines.forget(aws)
 """
 
 
+# --- what another environment runs ----------------------------------------------------------
+
+
+PROMOTE = """
+from scripts import pipeline
+pipeline.RESULTS.mkdir(parents=True, exist_ok=True)
+pipeline._build(pipeline.IMAGES["third-party"])
+"""
+
+
+@pytest.fixture(scope="module")
+def live(account, pipelines):
+    """Another environment, whose pipelines release what staging runs."""
+    account.deploy("live")
+    run = account.make(
+        "deploy-delivery-pipeline",
+        ENVIRONMENT="live",
+        GITHUB_REPOSITORY="vni/backend",
+        CONNECTION_ARN="arn:aws:codeconnections:eu-central-1:123456789012:connection/x",
+        PROMOTE_FROM="staging",
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def image_that_runs(account, environment, service):
+    """(tag, digest) of what a service runs."""
+    (found,) = account.client("ecs").describe_services(
+        cluster=f"vni-cpo-{environment}", services=[f"vni-backend-{service}-{environment}"]
+    )["services"]
+    task = account.client("ecs").describe_task_definition(taskDefinition=found["taskDefinition"])
+    image = task["taskDefinition"]["containerDefinitions"][0]["image"]
+    repository, tag = image.rsplit("/", 1)[1].rsplit(":", 1)
+    return tag, digest_in(account, repository, tag)
+
+
+def test_a_pipeline_releases_what_another_environment_runs_by_digest(account, live):
+    def build(commit):
+        return in_codebuild(
+            account, "third-party-build", PROMOTE, environment="live", COMMIT_ID=commit
+        )
+
+    tag, digest = image_that_runs(account, "staging", "third-party")
+    did = len(account.engine_did())
+    run = build("f" * 40)
+    assert run.returncode == 1
+    assert f"staging runs {tag} and not ffffffffffff, which this commit is" in run.stderr
+    run = build(tag.ljust(40, "0"))
+    assert run.returncode == 0, run.stderr
+    assert digest_in(account, "vni-backend-third-party-live", tag) == digest
+    handed = json.loads((account.project / "build/pipeline/imagedefinitions.json").read_text())
+    assert {i["imageUri"].rsplit("/", 1)[1] for i in handed} == {
+        f"vni-backend-third-party-live:{tag}"
+    }
+    assert len(account.engine_did()) == did
+
+
+def test_it_waits_for_the_other_environment_and_not_for_commits(account, live):
+    rules = {
+        r["Name"]: json.loads(r["EventPattern"])
+        for r in account.client("events").list_rules()["Rules"]
+        if r["Name"].endswith("-promotion")
+    }
+    assert set(rules) == {f"vni-cpo-live-{service}-promotion" for service in SERVICES}
+    for service in SERVICES:
+        detail = rules[f"vni-cpo-live-{service}-promotion"]["detail"]
+        assert detail == {"state": ["SUCCEEDED"], "pipeline": [f"vni-backend-{service}-staging"]}
+    sources = [
+        r["Properties"]["Stages"][0]["Actions"][0]["Configuration"]
+        for r in account.recorded("AWS::CodePipeline::Pipeline")
+        if r["Properties"]["Name"].endswith("-live")
+    ]
+    assert [str(source["DetectChanges"]).lower() for source in sources] == ["false", "false"]
+
+
 def test_the_pipelines_go_with_what_they_left_in_their_bucket(account, pipelines):
     """As `make delete-environment` does; tests/cloud/test_deploying.py deletes the rest."""
     bucket = account.outputs("vni-cpo-builds-staging")["Artifacts"]
@@ -700,8 +781,9 @@ def test_the_pipelines_go_with_what_they_left_in_their_bucket(account, pipelines
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert account.recorded("AWS::CodePipeline::Pipeline") == []
-    assert account.client("codebuild").list_projects()["projects"] == []
+    left = account.recorded("AWS::CodePipeline::Pipeline")
+    assert [r for r in left if r["Properties"]["Name"].endswith("-staging")] == []
+    assert not {p["name"] for p in codebuild(account) if p["name"].startswith("vni-cpo-staging")}
     buckets = account.client("s3").list_buckets()["Buckets"]
     assert bucket not in {b["Name"] for b in buckets}
     secrets = account.client("secretsmanager").list_secrets()["SecretList"]

@@ -110,7 +110,7 @@ def test_the_source_is_by_token_or_by_connection(title):
     assert by_connection["ActionTypeId"]["Provider"] == "CodeStarSourceConnection"
     assert by_connection["Configuration"]["ConnectionArn"] == {"Ref": "ConnectionArn"}
     webhook = deployment_pipeline.build().to_dict()["Resources"][f"{title}Webhook"]
-    assert webhook["Condition"] == "HasToken"
+    assert webhook["Condition"] == "HasWebhook"
 
 
 PROVIDERS = {
