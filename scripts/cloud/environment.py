@@ -22,7 +22,7 @@ from scripts.cloud.images import IMAGES, missing, push, running, that_stay
 from scripts.cloud.images import keep as keep_image
 from scripts.cloud.inputs import InputError
 from scripts.cloud.steps import NO_CHANGES, Work, run
-from templates.__main__ import STACKS
+from templates.__main__ import OPTIONAL, STACKS
 from templates.environments import sizes
 from templates.naming import CHARGING_POINT, camel, named, service_name
 from templates.stacks import builds, network
@@ -79,9 +79,14 @@ class Wanted:
 
 
 def show_plan(aws: Aws, wanted: Wanted) -> bool:
-    """Print what `deploy` would change; return whether that is anything. Nothing is changed."""
+    """Print what would change; return whether that is anything. Nothing is changed.
+
+    What other targets make, such as pipelines, is shown where it is there: a new checkout may have
+    changed it too.
+    """
     tags = {**wanted.tags, **that_stay(aws)}
-    return plan.show(aws, wanted.parameters(aws, tags), tags)
+    others: plan.Parameters = {stack: dict for stack in OPTIONAL if stack in stacks.look(aws)}
+    return plan.show(aws, {**wanted.parameters(aws, tags), **others}, tags)
 
 
 def deploy(aws: Aws, wanted: Wanted) -> None:
@@ -98,8 +103,8 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
     lacking = missing(aws, tags)
     certificates = Certificates(aws)
     parameters = wanted.parameters(aws, tags)
-    if size.protected and "services" in stacks.look(aws) and plan.show(aws, parameters, tags):
-        plan.confirm(aws)
+    if "services" in stacks.look(aws):
+        plan.ask(aws, parameters, tags)
 
     def stack(name: str) -> dict[str, Work]:
         return {name: lambda: stacks.deploy(aws, name, parameters[name]())}
@@ -185,8 +190,7 @@ def _release(aws: Aws, tags: Mapping[str, str], images: Mapping[str, Work]) -> N
         wanted["migration"] = lambda: migration.migrate(aws, tags[CHARGING_POINT])
     wanted["services"] = lambda: stacks.deploy(aws, "services", parameters)
     planned: plan.Parameters = {s: lambda: parameters for s in wanted if s in STACKS}
-    if fleet.sizes_of(aws).protected and plan.show(aws, planned, tags):
-        plan.confirm(aws)
+    plan.ask(aws, planned, tags)
     stable = {
         (f"{service} is stable" if len(tags) > 1 else "stable"): _until_stable(aws, service)
         for service in tags

@@ -8,7 +8,7 @@ import re
 import secrets
 import sys
 
-from scripts.cloud import notes, tasks
+from scripts.cloud import notes, plan, tasks
 from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.inputs import InputError
@@ -19,13 +19,15 @@ from templates.stacks import builds, deployment_pipeline, test_services
 from templates.stacks.test_services import DATABASE_TASK
 
 _NOTE = DATABASE_TASK
+_STACKS = (test_services.STACK, builds.STACK, deployment_pipeline.STACK)
 _TOKEN = re.compile(r"[!-~]{20,255}")
 
 
 def deploy_pipelines(aws: Aws, source: dict[str, str], alarm_parameters: dict[str, str]) -> None:
     """Bring the pipelines and their test services up to date. source: `inputs.source`.
 
-    Raises InputError where the environment or the token is not there yet.
+    A protected environment's changes are shown and have to be confirmed. Raises InputError where
+    they are not, and where the environment or the token is not there yet.
     """
     if "services" not in look(aws):
         raise InputError(
@@ -41,6 +43,8 @@ def deploy_pipelines(aws: Aws, source: dict[str, str], alarm_parameters: dict[st
         **_images_that_run(aws),
         "CertificateArn": str(Certificates(aws).arn),
     }
+    if deployment_pipeline.STACK in look(aws):
+        plan.ask(aws, {stack: lambda: parameters for stack in _STACKS}, {})
     steps: dict[str, Work] = {
         test_services.STACK: lambda: deploy(aws, test_services.STACK, parameters),
         "database of the tests": lambda: _make_database(aws),

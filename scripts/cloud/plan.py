@@ -11,6 +11,7 @@ from scripts.cloud.images import running
 from scripts.cloud.inputs import InputError
 from scripts.cloud.steps import NO_CHANGES
 from templates.__main__ import STACKS
+from templates.environments import sizes
 from templates.naming import CHARGING_POINT
 
 Parameters = Mapping[str, Callable[[], Mapping[str, str]]]
@@ -20,8 +21,8 @@ Parameters = Mapping[str, Callable[[], Mapping[str, str]]]
 def show(aws: Aws, parameters: Parameters, tags: Mapping[str, str]) -> bool:
     """Print what a deployment would change, stack by stack; return whether that is anything.
 
-    tags: service → image tag. What follows in a stack from a change of another is known only when
-    that has been made. Raises StackError.
+    tags: service → image tag, of those that are deployed. What follows in a stack from a change
+    of another is known only when that has been made. Raises StackError.
     """
     changed = _show_images(aws, tags)
     present = stacks.look(aws)
@@ -39,8 +40,16 @@ def show(aws: Aws, parameters: Parameters, tags: Mapping[str, str]) -> bool:
     return changed
 
 
-def confirm(aws: Aws) -> None:
-    """Have what was shown confirmed: typed at a terminal, or by CONFIRM. Raises InputError."""
+def ask(aws: Aws, parameters: Parameters, tags: Mapping[str, str]) -> None:
+    """Show what would change and have it confirmed, if it is anything, where AWS protects it.
+
+    Confirmed is it by its name, typed at a terminal or as CONFIRM. Raises InputError, StackError.
+    """
+    if sizes(aws.target.environment).protected and show(aws, parameters, tags):
+        _confirm(aws)
+
+
+def _confirm(aws: Aws) -> None:
     environment = aws.target.environment
     given = aws.target.confirmed
     if given is None and sys.stdin.isatty():
@@ -59,7 +68,8 @@ def _show_images(aws: Aws, tags: Mapping[str, str]) -> bool:
         if runs != tag:
             print(f"{f'image {service}':<20} {runs or 'none'} → {tag}")
             changed = True
-    if "database" in stacks.look(aws) and migration.is_needed(aws, tags[CHARGING_POINT]):
+    migrates = tags.get(CHARGING_POINT)
+    if migrates and "database" in stacks.look(aws) and migration.is_needed(aws, migrates):
         print(f"{'migration':<20} the schema is brought up to date")
         changed = True
     return changed

@@ -190,6 +190,8 @@ def test_the_pipelines_are_there_and_a_second_run_changes_nothing(account, pipel
     for service in SERVICES:
         assert f"  vni-backend-{service}-staging\n" in pipelines
     assert "Nothing changed" in deploy(account)
+    plan = account.make("plan", ENVIRONMENT="staging", WHITELIST_IP="203.0.113.7")
+    assert re.search(r"^deployment-pipeline +no changes$", plan.stdout, re.MULTILINE), plan.stderr
 
 
 @pytest.mark.parametrize("service", SERVICES)
