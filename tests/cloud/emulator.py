@@ -34,9 +34,13 @@ os.environ |= {
 
 import psycopg
 from ministack import app
-from ministack.core.responses import get_account_id
+from ministack.core.responses import (
+    get_account_id,
+    set_request_account_id,
+    set_request_region,
+)
 from ministack.services import alb, cloudwatch_logs, ecs
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import _stacks, provisioners
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
@@ -271,6 +275,9 @@ async def emulator(scope: dict[str, Any], receive: Any, send: Any) -> None:
             QUOTAS.update(json.loads(await _body(receive)))
             await _answer(send, {})
             return
+        if scope["path"] == "/_status":
+            await _answer(send, set_status(**json.loads(await _body(receive))))
+            return
         if service == "ServiceQuotasV20190624":
             await _answer(send, quotas(action, json.loads(await _body(receive))))
             return
@@ -323,6 +330,14 @@ def scan_findings(asked: dict[str, Any]) -> dict[str, Any]:
         "imageScanStatus": {"status": "ACTIVE" if tag.startswith("watch") else "COMPLETE"},
         "imageScanFindings": {**found, "findingSeverityCounts": {severity: 1}},
     }
+
+
+def set_status(Account: str, Region: str, Name: str, Status: str) -> dict[str, Any]:  # noqa: N803 - AWS's words
+    """Put a stack into a state that is hard to come by."""
+    set_request_account_id(Account)
+    set_request_region(Region)
+    _stacks[Name]["StackStatus"] = Status
+    return {}
 
 
 QUOTAS: dict[str, float] = {
