@@ -250,8 +250,13 @@ def request_full_load(connection: Connection, queue: str, *, by: Asker) -> None:
         _wake(connection, {queue})
 
 
-def list_sessions(connection: Connection, *, limit: int = 100) -> list[HubSession]:
-    """Return the hub's sessions, newest first. Raises InvalidError."""
+def list_sessions(
+    connection: Connection, *, session: int | None = None, limit: int = 100
+) -> list[HubSession]:
+    """Return the hub's sessions, newest first; session: only of one of ours.
+
+    Raises InvalidError.
+    """
     check_limit(limit)
     with connection.cursor(row_factory=class_row(HubSession)) as cursor:
         return cursor.execute(
@@ -262,10 +267,11 @@ def list_sessions(connection: Connection, *, limit: int = 100) -> list[HubSessio
                    d.doubtful, d.settled_at AS record_at, d.reason, h.created_at
             FROM hub_sessions AS h
             LEFT JOIN sessions AS s USING (session_id)
-            LEFT JOIN deliveries AS d ON d.queue = %s AND d.key = h.hub_session_id
-            ORDER BY h.created_at DESC LIMIT %s
+            LEFT JOIN deliveries AS d ON d.queue = %(queue)s AND d.key = h.hub_session_id
+            WHERE %(session)s::bigint IS NULL OR h.session_id = %(session)s
+            ORDER BY h.created_at DESC LIMIT %(limit)s
             """,
-            [Queue.CHARGE_DETAIL_RECORD.value, limit],
+            {"queue": Queue.CHARGE_DETAIL_RECORD.value, "session": session, "limit": limit},
         ).fetchall()
 
 

@@ -1,4 +1,4 @@
-"""How all is now: figures, the work that waits for somebody, one charging point's connectors."""
+"""How all is now: figures, the work that waits for somebody, one charging point."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORK_ROWS = 25
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How all is. power_w: of sessions with two readings within half an hour.
+    """How all is. power_w: of sessions that were read in the last half hour.
 
     energy_wh: of the sessions that ended since the time that was asked for; sessions: how many.
     """
@@ -59,26 +59,6 @@ class WorkList:
     advice: str
     count: int
     rows: list[Work]
-
-
-@dataclass(frozen=True, slots=True)
-class Connector:
-    """A connector as it was last reported, with what charges at it.
-
-    power_w: by the last two readings of its session; energy_wh: that it has charged so far.
-    """
-
-    number: int
-    evse_id: str | None
-    state: str
-    status: str | None
-    error_code: str | None
-    since: datetime | None
-    session: int | None
-    started_at: datetime | None
-    energy_wh: int | None
-    power_w: int | None
-    read_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +121,6 @@ def station(connection: Connection, charging_point: str) -> Station:
     return found
 
 
-def connectors(connection: Connection, charging_point: str) -> list[Connector]:
-    """Return a charging point's connectors by number; 0, the charging point itself, as well."""
-    with connection.cursor(row_factory=class_row(Connector)) as cursor:
-        return cursor.execute(_CONNECTORS, [charging_point]).fetchall()
-
-
 @dataclass(frozen=True, slots=True)
 class _Counted:
     of_all: int
@@ -157,14 +131,14 @@ class _Counted:
     key: str
 
 
-# By the last two readings of a session: a charging point's own word for its power is optional.
+# As its last reading reports it; where it reports no power, the mean since the one before.
 _POWER = """
-SELECT CASE WHEN max(r.sampled_at) > min(r.sampled_at)
-            THEN round((max(r.energy_wh) - min(r.energy_wh)) * 3600
-                       / extract(epoch FROM max(r.sampled_at) - min(r.sampled_at)))::bigint
-       END AS power_w,
-       max(r.energy_wh) AS register_wh, max(r.sampled_at) AS read_at
-FROM (SELECT m.energy_wh, m.sampled_at FROM meter_values AS m
+SELECT coalesce(reported_power_w((array_agg(r.sampled_values ORDER BY r.sampled_at DESC))[1]),
+                CASE WHEN max(r.sampled_at) > min(r.sampled_at)
+                     THEN (max(r.energy_wh) - min(r.energy_wh)) * 3600
+                          / extract(epoch FROM max(r.sampled_at) - min(r.sampled_at)) END
+       ) AS power_w, max(r.sampled_at) AS read_at
+FROM (SELECT m.energy_wh, m.sampled_at, m.sampled_values FROM meter_values AS m
       WHERE m.session_id = s.session_id AND m.energy_wh IS NOT NULL
       ORDER BY m.sampled_at DESC LIMIT 2) AS r
 """
@@ -180,20 +154,6 @@ SELECT (SELECT count(*) FROM charging_points) AS registered,
         WHERE s.state = 'charging' AND p.read_at > now() - interval '30 minutes') AS power_w,
        coalesce(sum(e.energy_wh), 0)::bigint AS energy_wh, count(*) AS sessions
 FROM sessions AS e WHERE e.ended_at >= %(since)s
-""".encode()
-
-_CONNECTORS = f"""
-SELECT e.evse_number AS number, e.evse_id, e.state, e.status, e.error_code, e.status_at AS since,
-       s.session_id AS session, s.started_at,
-       greatest(0, p.register_wh - s.meter_start_wh) AS energy_wh, p.power_w, p.read_at
-FROM evses AS e
-LEFT JOIN LATERAL (
-    SELECT * FROM sessions AS s
-    WHERE s.charging_point_id = e.charging_point_id AND s.evse_number = e.evse_number
-      AND s.state = 'charging' ORDER BY s.session_id DESC LIMIT 1
-) AS s ON true
-LEFT JOIN LATERAL ({_POWER}) AS p ON s.session_id IS NOT NULL
-WHERE e.charging_point_id = %s ORDER BY e.evse_number
 """.encode()
 
 _STATION = f"""

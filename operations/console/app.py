@@ -58,6 +58,7 @@ _NOTICES = {
     "unblocked": "The card may charge again.",
     "requeued": "It is sent again.",
     "dropped": "It is given up.",
+    "settled": "It is put aside.",
     "signed-out": "You are signed out.",
 }
 _STATUS = {

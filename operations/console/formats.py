@@ -19,6 +19,7 @@ def add_to(app: Flask) -> None:
         "energy": energy,
         "moment": moment,
         "power": power,
+        "span": length,
         "words": words,
     }
     app.jinja_env.finalize = finalize
@@ -83,11 +84,12 @@ def midnight() -> datetime:
 def _span(time: datetime) -> str:
     span = datetime.now(UTC) - time
     if span < timedelta(0):
-        return f"in {_length(-span)}"
-    return f"{_length(span)} ago"
+        return f"in {length(-span)}"
+    return f"{length(span)} ago"
 
 
-def _length(span: timedelta) -> str:
+def length(span: timedelta) -> str:
+    """Return a length of time for people: ``3 h``."""
     seconds = int(span.total_seconds())
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:

@@ -7,8 +7,19 @@ from datetime import UTC, datetime, timedelta
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from charging.database import deviations
 from charging.registration import Registration
-from operations import charging_points, commands, overview, search, timeline
+from operations import (
+    charging_points,
+    commands,
+    evse_states,
+    files,
+    handshakes,
+    overview,
+    search,
+    settings,
+    timeline,
+)
 from operations.console.access import asker, needs
 from operations.console.services import connection
 from operations.people import Role
@@ -17,6 +28,8 @@ blueprint = Blueprint("charging_points", __name__)
 
 TIMELINE_MINUTES = 15.0
 TIMELINE_ROWS = 200
+HISTORY_DAYS = 90
+HISTORY_ROWS = 200
 
 
 @blueprint.get("/charging-points")
@@ -46,7 +59,7 @@ def show() -> ResponseReturnValue:
     return render_template(
         "charging_point.html",
         station=overview.station(connection(), name),
-        connectors=overview.connectors(connection(), name),
+        evses=evse_states.show(connection(), name),
         commands=commands.list_newest(connection(), name, limit=10),
         sessions=search.sessions(connection(), charging_point=name, limit=10).rows,
         groups=COMMAND_GROUPS,
@@ -61,7 +74,7 @@ def state() -> ResponseReturnValue:
     return render_template(
         "charging_point_state.html",
         station=overview.station(connection(), name),
-        connectors=overview.connectors(connection(), name),
+        evses=evse_states.show(connection(), name),
     )
 
 
@@ -80,6 +93,55 @@ def explain() -> ResponseReturnValue:
         at=at,
         minutes=minutes,
     )
+
+
+@blueprint.get("/charging-point/states")
+def list_states() -> ResponseReturnValue:
+    """Show the states that its EVSEs took. Raises InvalidError, NotFoundError."""
+    name = request.args.get("id", "")
+    changes = evse_states.history(connection(), name, days=HISTORY_DAYS, limit=HISTORY_ROWS)
+    return render_template(
+        "states.html", charging_point=name, changes=changes, days=HISTORY_DAYS, rows=HISTORY_ROWS
+    )
+
+
+@blueprint.get("/charging-point/settings")
+def list_settings() -> ResponseReturnValue:
+    """Show what is known of its settings, against templates. Raises NotFoundError."""
+    name = request.args.get("id", "")
+    known = settings.of(connection(), name)
+    differences = [
+        (template.template, difference)
+        for template in settings.templates(connection())
+        for difference in settings.drift(connection(), template.template, [name]).differences
+    ]
+    return render_template(
+        "settings.html", charging_point=name, settings=known, differences=differences
+    )
+
+
+@blueprint.get("/charging-point/deviations")
+def list_deviations() -> ResponseReturnValue:
+    """Show where it deviates from the standard, and what was made of it."""
+    name = request.args.get("id", "")
+    found = deviations.read(connection(), charging_point_id=name)
+    return render_template("deviations.html", charging_point=name, deviations=found)
+
+
+@blueprint.get("/charging-point/files")
+def list_files() -> ResponseReturnValue:
+    """Show the logs that it sent."""
+    name = request.args.get("id", "")
+    found = files.list_newest(connection(), charging_point=name, limit=HISTORY_ROWS)
+    return render_template("files.html", charging_point=name, files=found)
+
+
+@blueprint.get("/charging-points/refused")
+def list_refused() -> ResponseReturnValue:
+    """Show who was not let in, why, and what to do."""
+    name = request.args.get("charging_point", "").strip()
+    found = handshakes.list_refused(connection(), charging_point=name or None)
+    return render_template("refused_handshakes.html", charging_point=name, refused=found)
 
 
 @blueprint.post("/charging-points")

@@ -26,7 +26,10 @@ from tests.waiting import eventually
 
 PAGES = (
     "/", "/now", "/nodes", "/charging-points", "/charging-point?id=CP1",
-    "/charging-point/state?id=CP1", "/charging-point/timeline?id=CP1", "/commands", "/sessions",
+    "/charging-point/state?id=CP1", "/charging-point/timeline?id=CP1",
+    "/charging-point/states?id=CP1", "/charging-point/settings?id=CP1",
+    "/charging-point/deviations?id=CP1", "/charging-point/files?id=CP1",
+    "/charging-points/refused", "/cards/refused", "/commands", "/sessions",
     "/session/1", "/sessions/unassigned", "/cards", "/hub", "/jobs", "/audit", "/account",
 )  # fmt: skip
 EVIL = '<script>alert(1)</script>\u202e"\x1b[31m'
@@ -51,6 +54,14 @@ def one_of_each(database):
            payload={"x": EVIL}, settled_at=ago(hours=1))  # fmt: skip
     insert(database, "commands", charging_point_id="CP1", kind="reset", arguments={},
            requested_by=EVIL, deadline=ago(hours=1), state="expired", detail=EVIL)  # fmt: skip
+    insert(database, "deviations", charging_point_id="CP1", firmware_version=EVIL, action=EVIL,
+           path=EVIL, repair=EVIL, vendor=EVIL, model=EVIL, count=1, sample=EVIL)  # fmt: skip
+    insert(database, "refused_handshakes", cause="unknown", path=EVIL, address="192.0.2.7",
+           detail=EVIL, count=1)  # fmt: skip
+    insert(database, "refused_tokens", id_tag="04FF", charging_point_id="CP1", decision="invalid",
+           rule="not_registered", count=3)  # fmt: skip
+    insert(database, "variables", charging_point_id="CP1", name=EVIL, value=EVIL,
+           after_restart=False)  # fmt: skip
     return session
 
 
@@ -244,6 +255,47 @@ def test_cards_are_added_blocked_and_found(visit, database):
     assert operator.post("/cards", token="04A1B2C3").status_code == 409
     assert operator.post("/cards/blocked", token="04A1B2C3", blocked="yes").status_code == 302
     assert "Unblock" in operator.get("/cards?text=anna").text
+
+
+def test_a_session_is_ended_and_corrected_with_a_reason(visit, one_of_each, database):
+    operator, path = visit("operator"), f"/session/{one_of_each}"
+    assert operator.post(f"{path}/end", reason="").status_code == 400
+    assert "no whole number" in operator.post(f"{path}/end", reason="x", register_wh="-").text
+    assert operator.post(f"{path}/end", reason="the stop never came").status_code == 302
+    shown = operator.get(path).text
+    assert "1.00 kWh" in shown
+    assert "Its end is presumed" in shown
+    assert operator.post(f"{path}/end", reason="again").status_code == 409
+    changed = operator.post(f"{path}/correct", reason="read on site", meter_stop_wh="3,000")
+    assert changed.status_code == 302
+    assert "2.00 kWh" in operator.get(path).text
+    assert "read on site" in operator.get("/audit").text
+
+
+def test_a_fact_without_a_session_ends_one_or_is_put_aside(visit, one_of_each, database):
+    operator, path = visit("operator"), "/sessions/unassigned/1"
+    assert operator.post(f"{path}/assign", reason="x").status_code == 400
+    assigned = operator.post(
+        f"{path}/assign",
+        session=one_of_each,
+        register_wh="4000",
+        at=f"{ago(minutes=0):%Y-%m-%dT%H:%M:%S}",
+        reason="the only one there",
+    )
+    assert assigned.status_code == 302
+    assert "3.00 kWh" in operator.get(assigned.location).text
+    insert(database, "unassigned_facts", charging_point_id="CP1", action="stop", payload={},
+           digest=2)  # fmt: skip
+    assert operator.post("/sessions/unassigned/2/settle", reason="a test").status_code == 302
+    assert "None." in operator.get("/sessions/unassigned").text
+
+
+def test_a_refused_card_is_let_charge_where_it_is_shown(visit, one_of_each, database):
+    operator = visit("operator")
+    assert "04FF" in operator.get("/cards/refused").text
+    assert operator.post("/cards/refused/1/adopt", note="the baker").status_code == 302
+    assert "the baker" in operator.get("/cards?text=04ff").text
+    assert "04FF" not in operator.get("/cards/refused").text
 
 
 def test_a_refused_delivery_is_sent_again_or_given_up_with_a_reason(visit, one_of_each, database):
