@@ -15,8 +15,11 @@ from itertools import pairwise
 MAX_POWER_W = 1_000_000
 """More than any charging point gives: what would need more is no reading but a glitch."""
 
-_SLACK_WH = 1000
-"""Registers are told in steps, and clocks in seconds: so much may come at once."""
+SLACK_WH = 50_000
+"""Registers are told in steps, and times may be those of receipt: so much may come at once."""
+
+_MOST_A_STOP_ADDS_WH = 24 * MAX_POWER_W
+"""A session's time may be unknown, where its clock was wrong: that of a day at most is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def measure_session(
     """
     in_time = sorted(
         (r for r in readings if r.at >= start.at and (stop is None or r.at <= stop.at)),
-        key=lambda r: r.at,
+        key=lambda r: (r.at, r.energy_wh),
     )
     relative = _are_relative(start, in_time)
     sound, glitches = _without_glitches(
@@ -64,6 +67,12 @@ def measure_session(
     if energy_wh < 0:
         return SessionEnergy(0, glitches, relative, proposal_wh=read_wh)
     return SessionEnergy(energy_wh, glitches, relative)
+
+
+def can_be_stop(start: Register, stop: Register) -> bool:
+    """Return whether a session can have ended at a register; one below its start is no glitch."""
+    most = max(_reachable_wh(start, stop), _MOST_A_STOP_ADDS_WH)
+    return stop.energy_wh - start.energy_wh <= most
 
 
 def _are_relative(start: Register, readings: Sequence[Register]) -> bool:
@@ -81,7 +90,7 @@ def _are_relative(start: Register, readings: Sequence[Register]) -> bool:
 def _reachable_wh(earlier: Register, later: Register) -> float:
     """Return how much can have been charged between two registers."""
     hours: float = max(later.at - earlier.at, timedelta()) / timedelta(hours=1)
-    return hours * MAX_POWER_W + _SLACK_WH
+    return hours * MAX_POWER_W + SLACK_WH
 
 
 def _without_glitches(

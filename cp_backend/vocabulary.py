@@ -74,8 +74,9 @@ class StatusReported:
 class SessionStarted:
     """A session began, now or, when the charging point was offline, some time ago.
 
-    meter_start_wh: None where no register came. reported_at: the charging point's own time, where
-    it cannot be and started_at is that of receipt.
+    meter_start_wh: None where no register came, or one that cannot be. reported_at: the charging
+    point's own time, where it cannot be and started_at is that of receipt. reported_meter: its own
+    register, where it is no whole number of Wh or cannot be.
     """
 
     evse_number: int
@@ -83,6 +84,7 @@ class SessionStarted:
     started_at: datetime
     meter_start_wh: int | None
     reported_at: datetime | None = None
+    reported_meter: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,13 @@ class Reading:
     """The sampled values of one moment.
 
     energy_wh: the energy register, where it is among them.
-    sampled_values: as the charging point sent them.
+    sampled_values: as the charging point sent them. reported_at: as in SessionStarted.
     """
 
     sampled_at: datetime
     energy_wh: int | None
     sampled_values: list[JsonObject]
+    reported_at: datetime | None = None
 
 
 class Raw(NamedTuple):
@@ -119,7 +122,7 @@ class SessionEnded:
 
     session: as the charging point names it, perhaps not a real one. reported_cause: in its words.
     token: None when none was shown to end it. raw: kept whole where the session is unknown.
-    meter_stop_wh, reported_at: as in SessionStarted.
+    meter_stop_wh, reported_at, reported_meter: as in SessionStarted.
     """
 
     session: SessionReference
@@ -131,6 +134,7 @@ class SessionEnded:
     readings: list[Reading]
     raw: Raw
     reported_at: datetime | None = None
+    reported_meter: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

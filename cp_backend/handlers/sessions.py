@@ -16,6 +16,7 @@ from cp_backend.handlers.reply import Reply, after_commit, or_fail
 from cp_backend.vocabulary import (
     MeterRead,
     Noted,
+    Reading,
     SessionEnded,
     SessionEndedAnswer,
     SessionStarted,
@@ -94,7 +95,24 @@ def on_meter_read(
     context: Context, charging_point_id: str, message: MeterRead, reply: Reply[Noted]
 ) -> None:
     """Keep meter readings at their own times."""
+    readings = _judged(message.readings)
+    if readings is not message.readings:
+        message = replace(message, readings=readings)
     context.store.readings.read(charging_point_id, message, after_commit(reply, _noted))
+
+
+def _judged(readings: list[Reading]) -> list[Reading]:
+    """Return readings with the time of receipt where their own cannot be; the same if all can."""
+    received_at = datetime.now(UTC)
+    times = [judge_time(reading.sampled_at, received_at) for reading in readings]
+    if not any(time.doubtful for time in times):
+        return readings
+    return [
+        replace(reading, sampled_at=time.at, reported_at=time.reported)
+        if time.doubtful
+        else reading
+        for reading, time in zip(readings, times, strict=True)
+    ]
 
 
 def on_session_ended(
@@ -120,6 +138,9 @@ def on_session_ended(
     judged = judge_time(message.ended_at, datetime.now(UTC))
     if judged.doubtful:
         message = replace(message, ended_at=judged.at, reported_at=judged.reported)
+    readings = _judged(message.readings)
+    if readings is not message.readings:
+        message = replace(message, readings=readings)
     context.store.sessions.ended(charging_point_id, message, after_commit(reply, answer))
 
 

@@ -14,6 +14,9 @@ OPTIONAL: dict[str, set[str]] = {
     "StopTransaction": {"meterStop"},
 }
 
+# Registers, which the reader rounds: what came is kept beside.
+FRACTIONS = frozenset({"meterStart", "meterStop"})
+
 
 def relaxed(action: str, schema: JsonObject) -> JsonObject:
     """Return a schema without the limits that are of no use in what is only read."""
@@ -34,7 +37,10 @@ def _relaxed(schema: object) -> object:
     }
     for name in ("properties", "definitions", "$defs"):
         if isinstance(schema.get(name), dict):  # members may be called like keywords
-            loose[name] = {member: _relaxed(value) for member, value in schema[name].items()}
+            loose[name] = {
+                member: {"type": "number"} if member in FRACTIONS else _relaxed(value)
+                for member, value in schema[name].items()
+            }
     if isinstance(loose.get("maxLength"), int):
         loose["maxLength"] = max(loose["maxLength"], MAX_KEPT_LENGTH)
     return loose

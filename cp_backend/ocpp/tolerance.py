@@ -25,7 +25,7 @@ import orjson
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
 from cp_backend.ocpp.fillers import filler_of
 from cp_backend.ocpp.lenient_json import MAX_DEPTH, is_deeper
-from cp_backend.ocpp.relaxed_schemas import OPTIONAL, relaxed
+from cp_backend.ocpp.relaxed_schemas import FRACTIONS, OPTIONAL, relaxed
 from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
 from cp_backend.ocpp.spellings import (
     INNER_NAMES,
@@ -46,8 +46,7 @@ _MAX_INT32 = 2**31 - 1
 _MAX_INT64 = 2**63 - 1
 
 # Numbers that the standard leaves open and nothing of ours can hold beyond these.
-_RANGES = {"connectorId": (0, _MAX_INT32), "meterStart": None, "meterStop": None}
-_REGISTER_RANGE = (-(10**10), 10**10)  # Wh; beyond 10 GWh a register is noise
+_RANGES = {"connectorId": (0, _MAX_INT32)}
 
 # A boot says something by being one; an empty list of readings is answered and forgotten; a vendor
 # without a name is unknown.
@@ -371,7 +370,10 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\
 
 
 class _Number(_Node):
-    """whole: an integer is wanted. step: of a decimal; range: inclusive bounds."""
+    """whole: an integer is wanted. step: of a decimal; range: inclusive bounds.
+
+    register: its fraction is for the reader to round.
+    """
 
     __slots__ = ("range", "register", "step", "whole")
 
@@ -380,8 +382,8 @@ class _Number(_Node):
         name = path.rpartition("/")[2]
         self.whole = whole
         self.step = step
-        self.register = name in ("meterStart", "meterStop")
-        self.range = _REGISTER_RANGE if self.register else _RANGES.get(name)
+        self.register = name in FRACTIONS
+        self.range = _RANGES.get(name)
         # A list or text has no place here, so the quick look needs no bounds of its own.
         self.quick = int if whole and self.range is None else None
 
@@ -407,7 +409,7 @@ class _Number(_Node):
             walk.note(self.path, RepairKind.TYPE, value)
         elif value != mended:
             walk.note(self.path, RepairKind.RANGE, value)
-        return mended
+        return float(number) if self.register and number != mended else mended
 
 
 class _Boolean(_Node):

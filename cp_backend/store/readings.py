@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import orjson
@@ -11,7 +11,7 @@ import orjson
 from charging.database.connection import AsyncCursor
 from cp_backend.committer import Committer, OnResult
 from cp_backend.store.terms import Submission
-from cp_backend.vocabulary import MeterRead
+from cp_backend.vocabulary import MeterRead, SessionEnded
 
 
 class Readings:
@@ -27,7 +27,7 @@ class Readings:
 
 
 # Of the statement's columns, in their order. A plain tuple: there is one for each reading.
-_Row = tuple[str, int, int | None, datetime, int | None, str, int]
+_Row = tuple[str, int, int | None, datetime, int | None, str, int, datetime | None]
 
 
 async def keep_readings(
@@ -36,8 +36,8 @@ async def keep_readings(
     """Keep meter readings, a row each; a reading that is there already stays as it is.
 
     A reading counts for a session of the charging point that sends it only: transaction ids are
-    easily guessed, and what stands under one is billed. One that names no session counts for the
-    one that was open at its EVSE at its time.
+    easily guessed, and what stands under one is billed. One that names no session of it counts for
+    the one that was open at its EVSE at its time, give or take a minute.
     """
     rows = _rows(submissions)
     if not rows:
@@ -47,27 +47,55 @@ async def keep_readings(
     await cursor.execute(
         """
         INSERT INTO meter_values (charging_point_id, evse_number, session_id, sampled_at,
-                                  energy_wh, sampled_values, digest)
-        SELECT t.charging_point_id, t.evse_number,
-               CASE WHEN t.session_id IS NOT NULL THEN s.session_id
-                    WHEN t.evse_number > 0 THEN (
-                        SELECT o.session_id FROM sessions AS o
-                        WHERE o.charging_point_id = t.charging_point_id
-                          AND o.evse_number = t.evse_number AND o.started_at <= t.sampled_at
-                          AND (o.ended_at IS NULL OR o.ended_at >= t.sampled_at)
-                        ORDER BY o.session_id DESC LIMIT 1)
-               END,
-               t.sampled_at, t.energy_wh, t.sampled_values, t.digest
+                                  energy_wh, sampled_values, digest, reported_at)
+        SELECT t.charging_point_id, t.evse_number, of.session_id, t.sampled_at, t.energy_wh,
+               t.sampled_values, t.digest, t.reported_at
         FROM unnest(%b::text[], %b::int[], %s::int[], %b::timestamptz[], %s::bigint[],
-                    %b::text[]::jsonb[], %b::bigint[])
+                    %b::text[]::jsonb[], %b::bigint[], %s::timestamptz[])
             AS t (charging_point_id, evse_number, session_id, sampled_at, energy_wh,
-                  sampled_values, digest)
+                  sampled_values, digest, reported_at)
         LEFT JOIN sessions AS s USING (charging_point_id, session_id)
+        CROSS JOIN LATERAL (SELECT coalesce(s.session_id, CASE WHEN t.evse_number > 0 THEN (
+            SELECT o.session_id
+            FROM (SELECT * FROM sessions AS o
+                  WHERE o.charging_point_id = t.charging_point_id
+                    AND o.evse_number = t.evse_number
+                    AND o.started_at <= t.sampled_at + interval '1 minute'
+                  ORDER BY o.started_at DESC LIMIT 3) AS o
+            WHERE o.ended_at IS NULL OR o.ended_at >= t.sampled_at - interval '1 minute'
+            ORDER BY o.started_at > t.sampled_at,
+                     coalesce(o.ended_at < t.sampled_at, false), o.session_id DESC LIMIT 1)
+        END) AS session_id) AS of
+        -- a time of receipt tells no repetition: the charging point's own does
+        WHERE t.reported_at IS NULL OR NOT EXISTS (
+            SELECT FROM meter_values AS m
+            WHERE m.charging_point_id = t.charging_point_id AND m.reported_at = t.reported_at
+              AND m.evse_number = t.evse_number AND m.digest = t.digest
+              AND m.session_id IS NOT DISTINCT FROM of.session_id)
         ON CONFLICT DO NOTHING
         """,
         list(map(list, zip(*rows, strict=True))),
     )
     return [None] * len(submissions)
+
+
+async def keep_readings_of_ends(
+    cursor: AsyncCursor, ends: Sequence[Submission[SessionEnded]], evse_numbers: Mapping[int, int]
+) -> None:
+    """Keep the readings that ends bring. evse_numbers: of their sessions, by the end's place.
+
+    Those of sessions that are not known are of no EVSE.
+    """
+    reads = [
+        Submission(
+            end.charging_point_id,
+            MeterRead(evse_numbers.get(place, 0), end.message.session, end.message.readings),
+        )
+        for place, end in enumerate(ends)
+        if end.message.readings
+    ]
+    if reads:
+        await keep_readings(cursor, reads)
 
 
 def _rows(submissions: Sequence[Submission[MeterRead]]) -> list[_Row]:
@@ -85,6 +113,7 @@ def _rows(submissions: Sequence[Submission[MeterRead]]) -> list[_Row]:
                     reading.energy_wh,
                     samples.decode(),
                     digest(samples),
+                    reading.reported_at,
                 )
             )
     return rows

@@ -18,11 +18,11 @@ from cp_backend.store.authorizations import decide_over, decide_without_token
 from cp_backend.store.finished import finish_starts, finish_stops
 from cp_backend.store.nameless_ends import name_sessions
 from cp_backend.store.presumed_ends import correct_presumed, presume_superseded
-from cp_backend.store.readings import keep_readings
+from cp_backend.store.readings import keep_readings_of_ends
+from cp_backend.store.stop_registers import settle_registers
 from cp_backend.store.terms import Submission
 from cp_backend.store.unassigned import keep_unassigned
 from cp_backend.vocabulary import (
-    MeterRead,
     SessionEnded,
     SessionEndedAnswer,
     SessionStarted,
@@ -104,9 +104,9 @@ class Sessions:
         A repeated end gets the first one's answer. An end of a session that we do not know, or
         one that contradicts the first, is kept whole for the operator: it is somebody's money.
         """
-        ends = await name_sessions(cursor, ends)
+        ends, registers = await settle_registers(cursor, await name_sessions(cursor, ends))
         authorizations = await self._authorize_ends(cursor, ends)
-        new = await _update_sessions(cursor, ends, authorizations)
+        new = await _update_sessions(cursor, ends, authorizations, registers)
         if len(new) < len(ends):
             corrected = await correct_presumed(cursor, ends, authorizations)
             new += await _find_ended(cursor, corrected)
@@ -122,7 +122,8 @@ class Sessions:
             await _end_hub_sessions(cursor, [session.session_id for session in new])
             await _write_events(cursor, EventKind.SESSION_ENDED, new)
             await finish_stops(cursor, new)
-        await _keep_readings_of_ends(cursor, ends, firsts)
+        evse_numbers = {place: first.evse_number for place, first in firsts.items()}
+        await keep_readings_of_ends(cursor, ends, evse_numbers)
         return [
             _answer_end(authorization, firsts.get(place))
             for place, authorization in enumerate(authorizations)
@@ -210,26 +211,31 @@ async def _insert_sessions(
     await cursor.execute(
         """
         INSERT INTO sessions (charging_point_id, evse_number, id_tag, state, started_at,
-                              meter_start_wh, start_decision, reported_started_at, doubts)
+                              meter_start_wh, start_decision, reported_started_at,
+                              reported_meter_start, doubts)
         SELECT charging_point_id, evse_number, id_tag, 'charging', started_at,
                coalesce(meter_start_wh, (
                    SELECT b.meter_stop_wh FROM sessions AS b
                    WHERE b.charging_point_id = t.charging_point_id
                      AND b.evse_number = t.evse_number AND b.state = 'ended'
                    ORDER BY b.session_id DESC LIMIT 1), 0),
-               start_decision, reported_at,
+               start_decision, reported_at, reported_meter,
                array_remove(ARRAY[CASE WHEN reported_at IS NOT NULL THEN 'clock' END,
                                   CASE WHEN meter_start_wh IS NULL THEN 'start_register' END],
                             NULL)
         FROM unnest(%(ids)s::text[], %(numbers)s::int[], %(tags)s::text[],
                     %(times)s::timestamptz[], %(meters)s::bigint[], %(decisions)s::text[],
-                    %(reported)s::timestamptz[])
+                    %(reported)s::timestamptz[], %(reported_meters)s::numeric[])
             AS t (charging_point_id, evse_number, id_tag, started_at, meter_start_wh,
-                  start_decision, reported_at)
+                  start_decision, reported_at, reported_meter)
         ON CONFLICT DO NOTHING
         RETURNING session_id, charging_point_id, started_at, id_tag, evse_number
         """,
-        {**_start_columns(starts), "decisions": [a.decision.value for a in authorizations]},
+        {
+            **_start_columns(starts),
+            "decisions": [a.decision.value for a in authorizations],
+            "reported_meters": [start.message.reported_meter for start in starts],
+        },
     )
     return sorted([_Session(*row) async for row in cursor])
 
@@ -336,11 +342,14 @@ async def accept_sessions(cursor: AsyncCursor, session_ids: Sequence[int]) -> Se
 
 
 async def _update_sessions(
-    cursor: AsyncCursor, ends: Sequence[End], authorizations: Sequence[Authorization | None]
+    cursor: AsyncCursor,
+    ends: Sequence[End],
+    authorizations: Sequence[Authorization | None],
+    registers: Sequence[int | None],
 ) -> list[_Session]:
     """End sessions that charge; return those, by number.
 
-    One without a register ends at its last reading.
+    registers: in Wh, of those whose end brings none.
     """
     await cursor.execute(
         """
@@ -348,31 +357,30 @@ async def _update_sessions(
         SET state = 'ended', ended_at = t.ended_at, meter_stop_wh = t.meter,
             stop_cause = t.cause, stop_reason = t.reason, stop_id_tag = t.id_tag,
             stop_decision = t.decision, stop_received_at = now(),
-            reported_ended_at = t.reported_at,
+            reported_ended_at = t.reported_at, reported_meter_stop = t.reported_meter,
             doubts = s.doubts || array_remove(ARRAY[
                 CASE WHEN t.reported_at IS NOT NULL AND NOT 'clock' = ANY (s.doubts)
                      THEN 'clock' END,
-                CASE WHEN t.reported_meter IS NULL THEN 'stop_register' END,
+                CASE WHEN NOT t.metered THEN 'stop_register' END,
                 CASE WHEN t.meter < s.meter_start_wh THEN 'backwards' END], NULL)
-        FROM (
-            SELECT e.*, coalesce(e.reported_meter, (
-                       SELECT r.energy_wh FROM meter_values AS r
-                       WHERE r.session_id = e.session_id AND r.energy_wh IS NOT NULL
-                       ORDER BY r.sampled_at DESC LIMIT 1),
-                       (SELECT b.meter_start_wh FROM sessions AS b
-                        WHERE b.session_id = e.session_id)) AS meter
-            FROM unnest(%(ids)s::text[], %(sessions)s::int[], %(times)s::timestamptz[],
-                        %(meters)s::bigint[], %(causes)s::text[], %(reasons)s::text[],
-                        %(tags)s::text[], %(decisions)s::text[], %(reported)s::timestamptz[])
-                AS e (charging_point_id, session_id, ended_at, reported_meter, cause, reason,
-                      id_tag, decision, reported_at)
-        ) AS t
+        FROM unnest(%(ids)s::text[], %(sessions)s::int[], %(times)s::timestamptz[],
+                    %(registers)s::bigint[], %(metered)s::bool[], %(causes)s::text[],
+                    %(reasons)s::text[], %(tags)s::text[], %(decisions)s::text[],
+                    %(reported)s::timestamptz[], %(reported_meters)s::numeric[])
+            AS t (charging_point_id, session_id, ended_at, meter, metered, cause, reason,
+                  id_tag, decision, reported_at, reported_meter)
         WHERE s.session_id = t.session_id AND s.charging_point_id = t.charging_point_id
           AND s.state = 'charging'
         RETURNING s.session_id, s.charging_point_id, s.ended_at, s.id_tag, s.evse_number
         """,
         {
             **_end_columns(ends),
+            "registers": [
+                register if (meter := end.message.meter_stop_wh) is None else meter
+                for end, register in zip(ends, registers, strict=True)
+            ],
+            "metered": [end.message.meter_stop_wh is not None for end in ends],
+            "reported_meters": [end.message.reported_meter for end in ends],
             "causes": [end.message.cause.value for end in ends],
             "reasons": [end.message.reported_cause for end in ends],
             "tags": [end.message.token.value if end.message.token else None for end in ends],
@@ -428,26 +436,6 @@ async def _end_hub_sessions(cursor: AsyncCursor, session_ids: Sequence[int]) -> 
         " WHERE session_id = ANY(%s) AND state <> 'refused'",
         [list(session_ids)],
     )
-
-
-async def _keep_readings_of_ends(
-    cursor: AsyncCursor, ends: Sequence[End], firsts: dict[int, _FirstEnd]
-) -> None:
-    """Keep the readings that ends bring; those of unknown sessions are of no EVSE."""
-    reads = [
-        Submission(
-            end.charging_point_id,
-            MeterRead(
-                firsts[place].evse_number if place in firsts else 0,
-                end.message.session,
-                end.message.readings,
-            ),
-        )
-        for place, end in enumerate(ends)
-        if end.message.readings
-    ]
-    if reads:
-        await keep_readings(cursor, reads)
 
 
 # Both.

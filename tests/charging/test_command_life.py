@@ -1,5 +1,6 @@
 """Commands from the question to the end of what they asked: who asked, answers, done, progress."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -326,14 +327,12 @@ async def test_what_is_never_reported_done_becomes_unknown_after_its_time(databa
     [
         (SetAvailability(Availability.INOPERATIVE), Outcome.ACCEPTED, 5 / 60),
         (SetAvailability(Availability.INOPERATIVE), Outcome.SCHEDULED, 24),
-        (
-            UpdateFirmware("https://x", datetime.now(UTC) + timedelta(hours=10)),
-            Outcome.ACCEPTED,
-            16,
-        ),
+        (UpdateFirmware("https://x", datetime(2026, 1, 1, tzinfo=UTC)), Outcome.ACCEPTED, 16),
     ],
 )
 async def test_how_long_is_waited_depends_on_what_was_asked(database, node, intent, outcome, hours):
+    if isinstance(intent, UpdateFirmware):
+        intent = replace(intent, fetch_at=datetime.now(UTC) + timedelta(hours=10))
     number = ask(database, intent)
     await answered(node, number, CommandResult(outcome))
     left = row(database, number)["done_by"] - datetime.now(UTC)

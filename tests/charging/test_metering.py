@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charging.metering import MAX_POWER_W, Register, measure_session
+from charging.metering import MAX_POWER_W, SLACK_WH, Register, measure_session
 
 BEGIN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
@@ -75,7 +75,7 @@ registers = st.lists(st.integers(-(10**10), 10**10), max_size=20)
 @given(st.integers(-(10**10), 10**10), registers, st.none() | st.integers(-(10**10), 10**10))
 def test_energy_is_never_negative_nor_more_than_can_be_charged(start, values, stop):
     energy = measured(start, values, stop)
-    most = MAX_POWER_W * (len(values) + 1) / 6 + 1000 * (len(values) + 1)
+    most = MAX_POWER_W * (len(values) + 1) / 6 + SLACK_WH * (len(values) + 1)
     assert energy.energy_wh >= 0
     if stop is None:
         assert energy.energy_wh <= most

@@ -7,6 +7,7 @@ it stands in the tables.
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -129,9 +130,9 @@ def test_a_nul_within_a_text_is_dropped(street, database):
     ("members", "vendor", "model"),
     [
         (
-            '"chargePointVendor":"Example Makers, UK","chargePointModel":"AC-22-RCM-ETH-3PN-S"',
-            "Example Makers, UK",
-            "AC-22-RCM-ETH-3PN-S",
+            '"chargePointVendor":"Example Makers of Kent","chargePointModel":"AC-22-RCM-ETH-3PN"',
+            "Example Makers of Kent",
+            "AC-22-RCM-ETH-3PN",
         ),
         ('"chargePointModel":"ACX"', "", "ACX"),
         ('"chargePointVendor":"V","chargePointModel":"M","iccid":null,"own":1', "V", "M"),
@@ -409,6 +410,57 @@ def test_a_stop_without_a_usable_transaction_is_kept_where_two_are_open(street, 
     )
     assert one(database, "SELECT count(*) FROM sessions WHERE state = 'charging'") == (2,)
     assert one(database, "SELECT count(*) FROM unassigned_facts") == (1,)
+
+
+@pytest.mark.parametrize(
+    ("meter", "wh"), [("26008.5", 26008), ("26009.5", 26010), ('"26008,4"', 26008)]
+)
+def test_a_register_with_a_fraction_is_rounded_half_to_even_and_kept(street, database, meter, wh):
+    answer = street.say(
+        '[2,"s","StartTransaction",{"connectorId":1,"idTag":"TAG","meterStart":0.5,'
+        '"timestamp":"<now>"}]'
+    )
+    street.transaction = answer[2]["transactionId"]
+    street.say(
+        '[2,"e","StopTransaction",'
+        f'{{"transactionId":"<tx>","meterStop":{meter},"timestamp":"<now>"}}]'
+    )
+    row = one(
+        database,
+        "SELECT meter_start_wh, reported_meter_start, meter_stop_wh, reported_meter_stop::text"
+        " FROM sessions",
+    )
+    assert row == (0, Decimal("0.5"), wh, meter.strip('"').replace(",", "."))
+
+
+@pytest.mark.parametrize("meter", ["2147483647", "1e17"])
+def test_a_register_that_cannot_be_ends_its_session_at_the_last_reading(street, database, meter):
+    street.begin()
+    street.say(
+        f'[2,"m","MeterValues",{{"connectorId":1,"transactionId":"<tx>","meterValue":[{READING}]}}]'
+    )
+    street.say(
+        '[2,"e","StopTransaction",'
+        f'{{"transactionId":"<tx>","meterStop":{meter},"timestamp":"<now>"}}]'
+    )
+    row = one(database, "SELECT energy_wh, doubts, reported_meter_stop FROM sessions")
+    assert row == (1100, ["stop_register"], Decimal(meter))
+
+
+def test_readings_of_a_clock_without_a_battery_are_kept_once_at_the_time_of_receipt(
+    street, database
+):
+    street.begin()
+    reading = READING.replace("<now>", "1970-01-01T00:05:00Z")
+    for _ in range(2):
+        street.say(
+            '[2,"m","MeterValues",'
+            f'{{"connectorId":1,"transactionId":"<tx>","meterValue":[{reading}]}}]'
+        )
+    rows = database.execute(
+        "SELECT session_id, now() - sampled_at < interval '1 minute', reported_at FROM meter_values"
+    ).fetchall()
+    assert rows == [(street.transaction, True, datetime(1970, 1, 1, 0, 5, tzinfo=UTC))]
 
 
 def test_a_stop_without_a_register_ends_at_the_last_reading(street, database):

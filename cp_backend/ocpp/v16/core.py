@@ -130,11 +130,13 @@ def _read_status(payload: JsonObject) -> StatusReported:
 
 
 def _read_start(payload: JsonObject) -> SessionStarted:
+    meter_start_wh, reported_meter = _register(payload.get("meterStart"))
     return SessionStarted(
         _evse(payload["connectorId"]),
         token_of(payload["idTag"]),
         read_time(payload["timestamp"]),
-        _register(payload.get("meterStart")),
+        meter_start_wh,
+        reported_meter=reported_meter,
     )
 
 
@@ -146,10 +148,7 @@ def _read_stop(payload: JsonObject) -> SessionEnded:
     reason = payload.get("reason", "Local")  # the standard's own default
     token = payload.get("idTag")
     readings = [_read_reading(value) for value in payload.get("transactionData", ())]
-    meter_stop_wh = _register(payload.get("meterStop"))
-    if meter_stop_wh is None:  # its own last reading is the next best
-        known = [r for r in readings if r.energy_wh is not None]
-        meter_stop_wh = max(known, key=lambda r: r.sampled_at).energy_wh if known else None
+    meter_stop_wh, reported_meter = _register(payload.get("meterStop"))
     return SessionEnded(
         _session(payload["transactionId"]),
         read_time(payload["timestamp"]),
@@ -159,6 +158,7 @@ def _read_stop(payload: JsonObject) -> SessionEnded:
         None if token is None else token_of(token),
         readings,
         Raw("StopTransaction", payload),
+        reported_meter=reported_meter,
     )
 
 
@@ -180,10 +180,15 @@ def _evse(number: int) -> int:
     return number if 0 <= number <= _MAX_INT32 else 0
 
 
-def _register(number: int | None) -> int | None:
-    """Return a register in Wh; None where none came, or one that cannot be."""
+def _register(number: float | None) -> tuple[int | None, float | None]:
+    """Return a register in Wh, and as it came where that is not the same.
+
+    Rounded half to even. None where none came, or one that cannot be.
+    """
     # Some meters start below zero after a reset.
-    return None if number is None or abs(number) > MAX_REGISTER_WH else number
+    if number is None or abs(number) > MAX_REGISTER_WH:
+        return None, number
+    return round(number), None if isinstance(number, int) else number
 
 
 def _read_data_transfer(payload: JsonObject) -> DataTransferred:

@@ -51,11 +51,10 @@ BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 @pytest.mark.parametrize(
     ("action", "base", "change", "expected", "kind"),
     [
-        ("StopTransaction", STOP, {"meterStop": 26008.333}, {"meterStop": 26008}, "type"),
-        ("StopTransaction", STOP, {"meterStop": 26008.5}, {"meterStop": 26008}, "type"),
-        ("StopTransaction", STOP, {"meterStop": 26009.5}, {"meterStop": 26010}, "type"),
+        ("StopTransaction", STOP, {"meterStop": 26008.333}, {"meterStop": 26008.333}, "type"),
+        ("StopTransaction", STOP, {"meterStop": 26008.5}, {"meterStop": 26008.5}, "type"),
         ("StopTransaction", STOP, {"meterStop": "26008"}, {"meterStop": 26008}, "type"),
-        ("StopTransaction", STOP, {"meterStop": "26008,4"}, {"meterStop": 26008}, "type"),
+        ("StopTransaction", STOP, {"meterStop": "26008,4"}, {"meterStop": 26008.4}, "type"),
         ("StopTransaction", STOP, {"meterStop": "26.008 kWh"}, {"meterStop": 26008}, "type"),
         ("StopTransaction", STOP, {"reason": "StoppedByEV"}, {"reason": "StoppedByEV"}, "word"),
         ("StopTransaction", STOP, {"reason": "evDisconnected"}, {"reason": "EVDisconnected"}, "word"),
