@@ -105,7 +105,9 @@ def write_credentials(file: Path, credentials: Iterable[Credential]) -> None:
 
 def logged(program: Program, event: str) -> list[dict[str, Any]]:
     """Return the lines that a program has logged of an event."""
-    lines = [json.loads(line) for line in program.log.read_text().splitlines() if line]
+    # It may be writing the last one just now.
+    *complete, _ = program.log.read_bytes().split(b"\n")
+    lines = [json.loads(line) for line in complete if line]
     return [line for line in lines if line.get("event") == event]
 
 

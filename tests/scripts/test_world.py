@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -75,3 +76,9 @@ def test_a_world_stops_what_it_started(database_url, tmp_path):
     assert [program.process.returncode for program in programs] == [0, 0, 0, 0]
     assert running.failed() == {}
     assert node.logged("stopped") or node.logged("listening")
+
+
+def test_a_line_that_is_being_written_is_no_line_yet(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes('{"event": "a", "n": 1}\n{"event": "b"}\n{"event": "a", "n": "ü'.encode()[:-1])
+    assert world.logged(SimpleNamespace(log=log), "a") == [{"event": "a", "n": 1}]
