@@ -16,9 +16,14 @@ from templates.stacks.services import WEBSOCKET_IDLE_SECONDS
 from tests.load_balancer import NGINX, NO_NGINX, LoadBalancer, issue_certificate
 from tests.waiting import eventually, eventually_async
 
-CHARGING_POINTS, DRAIN_SECONDS, DELAY_SECONDS = 60, 4, 10
+CHARGING_POINTS, DRAIN_SECONDS, DELAY_SECONDS = 60, 2, 6
 ADDRESS = "10.40.0.7"
-ADMITTING = {"admit_unknown": "true", "forwarded_hops": "1", "drain_time": str(DRAIN_SECONDS)}
+ADMITTING = {
+    "admit_unknown": "true",
+    "forwarded_hops": "1",
+    "drain_time": str(DRAIN_SECONDS),
+    "boot_wait": "1",
+}
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason=NO_NGINX)
 
@@ -45,7 +50,7 @@ def in_fargate(account, emulator_url, monkeypatch):
         "ECS_CONTAINER_METADATA_URI_V4": f"{emulator_url}/_task/{ADDRESS}",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{emulator_url}/_credentials/{account.number}",
         "AWS_ENDPOINT_URL": emulator_url,
-        "TARGET_LOOK_SECONDS": "0.5",
+        "TARGET_LOOK_SECONDS": "0.2",
     }.items():
         monkeypatch.setenv(name, value)
 
@@ -74,12 +79,18 @@ def balance(tmp_path):
         balancer.stop()
 
 
+async def receive(charging_point):
+    """Receive for ever: whoever never boots here is asked to, after a while."""
+    while True:
+        await charging_point.recv()
+
+
 async def hold(balancer, identity, ends):
     """Connect, wait for the end, note it, and come back; return the new connection."""
     charging_point = await balancer.connect(identity)
     try:
         with pytest.raises(ConnectionClosed) as closed:
-            await charging_point.recv()
+            await receive(charging_point)
         ends[identity] = (
             closed.value.rcvd.code if closed.value.rcvd else None,
             asyncio.get_running_loop().time(),
