@@ -104,7 +104,7 @@ def _run_container(
     run = subprocess.run(
         [sys.executable, *words],
         # The image's own code: an older image knows no newer migration.
-        cwd=Path(os.environ["IMAGES"], container["image"].replace("/", "_")),
+        cwd=Path(os.environ["IMAGES"], registry.digest_of(container["image"])),
         env={"PATH": os.environ["PATH"], **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

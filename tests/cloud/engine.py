@@ -2,7 +2,7 @@
 
 It builds nothing. It writes down what it was asked to do, and a push puts an image of some bytes
 into the emulated registry, through the registry's API and under the tag that was pushed; what of
-the project a task may run is kept under the image's name in the directory IMAGES.
+the project a task may run is kept under the image's digest in the directory IMAGES.
 """
 
 from __future__ import annotations
@@ -34,18 +34,20 @@ def main(words: list[str]) -> int:
             print(f"{name.rpartition(':')[0]}@sha256:{'0123456789abcdef' * 4}")
         case ["push", name]:
             repository, tag = name.split("/", 1)[1].rsplit(":", 1)
-            kept = Path(os.environ["IMAGES"], name.replace("/", "_"))
+            kept = Path(os.environ["IMAGES"], _push(repository, tag))
             for package in ("charging", "operations"):
-                shutil.copytree(package, kept / package, dirs_exist_ok=True)
-            _push(repository, tag)
+                shutil.copytree(package, kept / package)
     return 0
 
 
-def _push(repository: str, tag: str) -> None:
-    """Push an image as an engine does: blobs, a manifest of them, and a list of that one."""
+def _push(repository: str, tag: str) -> str:
+    """Push an image as an engine does: blobs, a manifest of them, and a list of that one.
+
+    Return its digest.
+    """
     ecr = boto3.Session(profile_name=os.environ["AWS_PROFILE"]).client("ecr")
 
-    def put(manifest: dict[str, object], kind: str, **tagged: str) -> dict[str, object]:
+    def put(manifest: dict[str, object], kind: str, **tagged: str) -> dict[str, Any]:
         text = json.dumps(manifest | {"schemaVersion": 2, "mediaType": kind})
         ecr.put_image(
             repositoryName=repository,
@@ -59,7 +61,8 @@ def _push(repository: str, tag: str) -> None:
     blobs = [json.dumps({"architecture": "arm64"}).encode(), secrets.token_bytes(LAYER_BYTES)]
     config, layer = (_upload(ecr, repository, blob) for blob in blobs)
     one = put({"config": config, "layers": [layer]}, "application/vnd.oci.image.manifest.v1+json")
-    put({"manifests": [one]}, "application/vnd.oci.image.index.v1+json", imageTag=tag)
+    all_ = put({"manifests": [one]}, "application/vnd.oci.image.index.v1+json", imageTag=tag)
+    return str(all_["digest"])
 
 
 def _upload(ecr: Any, repository: str, blob: bytes) -> dict[str, object]:

@@ -85,6 +85,12 @@ def layer(path: str) -> bytes | None:
     return None
 
 
+def digest_of(name: str) -> str:
+    """Return the digest of an image by the name that a container is started with."""
+    repository, tag = name.split("/", 1)[1].rsplit(":", 1)
+    return str(ecr._find_image(repository, {"imageTag": tag})["imageDigest"])
+
+
 def put_image(data: dict[str, Any]) -> Any:
     """Answer PutImage: what a manifest names must be there, and its digest is computed again."""
     text = data["imageManifest"]
