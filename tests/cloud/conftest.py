@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ import pytest
 from psycopg import sql
 
 from scripts.programs import Program, free_port
+from tests.cloud import cli
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 REGION = "eu-central-1"
@@ -59,13 +62,35 @@ def emulator_url(
             server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+@pytest.fixture(scope="session")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The project's virtual environment, but with an AWS CLI that starts quickly."""
+    directory = tmp_path_factory.mktemp("venv")
+    (directory / "bin").mkdir()
+    for name in (".installed", "pyvenv.cfg", "lib", "bin/python"):
+        (directory / name).symlink_to(ROOT / ".venv" / name)
+    # Addresses of sockets are at most 108 bytes long.
+    with tempfile.TemporaryDirectory(prefix="vni-") as short:
+        address = Path(short, "aws")
+        aws = directory / "bin/aws"
+        aws.write_text(cli.client(address))
+        aws.chmod(0o755)
+        with Program(["tests.cloud.cli", str(address)], directory / "cli.log"):
+            eventually(address.exists, 30)
+            yield directory
+
+
 @dataclass
 class Account:
-    """An AWS account that was empty, and a project to deploy into it with `make`."""
+    """An AWS account that was empty, and a project to deploy into it with `make`.
+
+    venv: the virtual environment to do that with.
+    """
 
     number: str
     url: str
     project: Path
+    venv: Path
     variables: dict[str, str]
     journal: Path
     clients: dict[str, Any] = field(default_factory=dict)
@@ -90,7 +115,12 @@ class Account:
         )
 
     def _command(self, words: tuple[str, ...]) -> list[str]:
-        return ["make", f"VENV={ROOT / '.venv'}", *words]
+        return ["make", f"VENV={self.venv}", *words]
+
+    @property
+    def python(self) -> str:
+        """The interpreter of the virtual environment, whose AWS CLI the scripts take."""
+        return str(self.venv / "bin/python")
 
     def _surroundings(self, variables: dict[str, str]) -> dict[str, Any]:
         return {
@@ -151,7 +181,9 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def account(emulator_url: str, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Account:
+def account(
+    emulator_url: str, images: Path, venv: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Account:
     """An empty account for the tests of a module."""
     directory = tmp_path_factory.mktemp("account")
     number = next(_accounts)
@@ -177,6 +209,7 @@ def account(emulator_url: str, images: Path, tmp_path_factory: pytest.TempPathFa
         number,
         emulator_url,
         project,
+        venv,
         {
             **inherited,
             "PATH": f"{programs}:{os.environ['PATH']}",

@@ -9,7 +9,6 @@ import pty
 import re
 import shlex
 import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,7 +53,7 @@ def deploy(account, **more):
 def store(account, text):
     """Pipe a token in; return what was said."""
     run = subprocess.run(
-        ["make", f"VENV={sys.prefix}", "store-github-token"],
+        ["make", f"VENV={account.venv}", "store-github-token"],
         cwd=account.project,
         env={**account.variables, "ENVIRONMENT": "staging"},
         input=text + "\n",
@@ -153,7 +152,7 @@ def test_a_terminal_does_not_echo_it(account, staging):
     """The real thing: a person at a terminal types it."""
     master, slave = pty.openpty()
     program = subprocess.Popen(
-        [sys.executable, "-m", "scripts.cloud", "store-github-token"],
+        [account.python, "-m", "scripts.cloud", "store-github-token"],
         cwd=account.project,
         env={**account.variables, "ENVIRONMENT": "staging", "PYTHONUNBUFFERED": "1"},
         stdin=slave,
@@ -437,7 +436,7 @@ def in_codebuild(account, project, program, environment="staging", **more):
         if v["type"] == "PLAINTEXT"
     }
     return subprocess.run(
-        [sys.executable, "-c", program],
+        [account.python, "-c", program],
         cwd=account.project,
         env={
             **account.variables,
@@ -653,7 +652,7 @@ def test_logs_can_be_followed_for_one_charging_point(account, staging):
         logEvents=[{"timestamp": now + n, "message": line} for n, line in enumerate(lines)],
     )
     program = subprocess.Popen(
-        [sys.executable, "-m", "scripts.cloud", "tail-logs", "charging-point"],
+        [account.python, "-m", "scripts.cloud", "tail-logs", "charging-point"],
         cwd=account.project,
         env={**account.variables, "ENVIRONMENT": "staging", "CHARGING_POINT": "CP1"},
         stdout=subprocess.PIPE,
@@ -771,7 +770,7 @@ def test_the_pipelines_go_with_what_they_left_in_their_bucket(account, pipelines
     bucket = account.outputs("vni-cpo-builds-staging")["Artifacts"]
     account.client("s3").put_object(Bucket=bucket, Key="of/a/run", Body=b"x")
     run = subprocess.run(
-        [sys.executable, "-c", DELETE],
+        [account.python, "-c", DELETE],
         cwd=account.project,
         env={
             **account.variables,

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import urllib.request
 
 import pytest
@@ -26,7 +25,7 @@ def deploy(account):
 
     def run():
         done = subprocess.run(
-            [sys.executable, "-c", DEPLOY],
+            [account.python, "-c", DEPLOY],
             cwd=account.project,
             env={**account.variables, "ENVIRONMENT": "staging"},
             capture_output=True,
