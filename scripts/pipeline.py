@@ -146,8 +146,8 @@ def _read_scan(aws: Aws, repository: str, tag: str) -> None:
     what = ("--repository-name", repository, "--image-id", f"imageTag={tag}")
     found = findings_of(_scanned(aws, what)["imageScanFindings"])
     counts = Counter(finding.severity for finding in found)
-    said = ", ".join(f"{count} {severity.lower()}" for severity, count in sorted(counts.items()))
-    print(f"The scan found: {said or 'nothing'}")
+    listed = ", ".join(f"{count} {severity.lower()}" for severity, count in sorted(counts.items()))
+    print(f"The scan found: {listed or 'nothing'}")
     accepted = read_accepted(datetime.now(UTC).date())
     refused = {f.name for f in found if f.severity in REFUSED_SEVERITIES} - accepted.keys()
     for name in sorted({f.name for f in found} & accepted.keys()):

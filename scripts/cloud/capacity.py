@@ -55,7 +55,7 @@ def _check_quota(aws: Aws, units: int) -> None:
             *("--service-code", "elasticloadbalancing"),
         )["Quotas"]
     except AwsError:
-        return  # whoever may not read quotas is told by the load balancer itself
+        return  # whoever may not read quotas learns it from the load balancer
     for quota in quotas:
         name = quota["QuotaName"]
         if re.search(r"reserved.*application.*capacity units", name, re.IGNORECASE):

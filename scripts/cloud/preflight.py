@@ -1,4 +1,4 @@
-"""What an account must have before the first stack: quotas, zones, rights; told all at once.
+"""What an account must have before the first stack: quotas, zones, rights, in one message.
 
 Quotas and zones are asked of AWS, rights by its policy simulator. What cannot be asked (whoever
 deploys may lack the right to ask) is printed and does not stop the deployment.

@@ -93,11 +93,11 @@ def deploy(aws: Aws, stack: str, parameters: Mapping[str, str] | None = None) ->
     _settle(aws, stack)
     try:
         with template_file(stack) as file:
-            said = aws.text(*_words(aws, stack, file, parameters))
+            printed = aws.text(*_words(aws, stack, file, parameters))
     except AwsError as error:
         _note_change(aws, stack)
         raise StackError(_reasons(aws, stack, error)) from None
-    if "No changes to deploy" in said:
+    if "No changes to deploy" in printed:
         return NO_CHANGES
     _note_change(aws, stack)
     return "deployed"
@@ -156,8 +156,8 @@ def changes(aws: Aws, stack: str, parameters: Mapping[str, str] | None = None) -
     """
     try:
         with template_file(stack) as file:
-            said = aws.text(*_words(aws, stack, file, parameters, "--no-execute-changeset"))
-        found = _CHANGE_SET.search(said)
+            printed = aws.text(*_words(aws, stack, file, parameters, "--no-execute-changeset"))
+        found = _CHANGE_SET.search(printed)
         if found is None:
             _forget_empty(aws, stack)
             return []

@@ -20,8 +20,6 @@ FUNCTION_LINES = 60
 MODULE_LINES = 500
 # Longer than that today, each to be divided; the lists may only become shorter.
 LONG_FUNCTIONS: set[str] = {
-    "scripts/cloud/environment.py:deploy",
-    "tests/templates/test_access.py:cases",
     "third_party_backend/relay/authorizer.py:_open_session",
 }
 LONG_MODULES: set[str] = set()

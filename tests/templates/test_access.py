@@ -63,14 +63,21 @@ def arn(service, resource, region=REGION):
 ROLE = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
 
 
-def cases(env):
-    """What somebody wants → (action, resource, context) that it takes; all of them must do."""
-    tagged = {"aws:ResourceTag/Environment": env}
-    bounded = {"iam:PermissionsBoundary": arn("iam", f"policy/vni-cpo-{env}-boundary", "")}
-    cluster, role = f"vni-cpo-{env}", arn("iam", f"role/vni-cpo-{env}-execution", "")
-    service = arn("ecs", f"service/{cluster}/vni-backend-charging-point-{env}")
-    secret = arn("secretsmanager", f"secret:vni-cpo-{env}-database-application-AbCdEf")
-    stack = "cloudformation", "stack/vni-cpo-{}-" + env + "/0"
+def stack(env, name):
+    return arn("cloudformation", f"stack/vni-cpo-{name}-{env}/0")
+
+
+def role_of(env, name="execution"):
+    return arn("iam", f"role/vni-cpo-{env}-{name}", "")
+
+
+def service_of(env):
+    return arn("ecs", f"service/vni-cpo-{env}/vni-backend-charging-point-{env}")
+
+
+def looking(env):
+    """What somebody wants to see → (action, resource, context) that it takes."""
+    cluster, service = f"vni-cpo-{env}", service_of(env)
     return {
         "see metrics and alarms": [
             ("cloudwatch:GetMetricData", "*", {}),
@@ -83,11 +90,18 @@ def cases(env):
             ("logs:GetQueryResults", "*", {}),
         ],
         "see stacks, network, images and builds": [
-            ("cloudformation:GetTemplate", arn(stack[0], stack[1].format("services")), {}),
+            ("cloudformation:GetTemplate", stack(env, "services"), {}),
             ("ec2:DescribeSecurityGroups", "*", {}),
             ("ecr:DescribeImages", arn("ecr", f"repository/vni-backend-third-party-{env}"), {}),
             ("codebuild:BatchGetBuilds", arn("codebuild", f"project/{cluster}-builds"), {}),
         ],
+    }
+
+
+def delivering(env):
+    """The same of what is done with images and tasks."""
+    cluster, service, role = f"vni-cpo-{env}", service_of(env), role_of(env)
+    return {
         "start a pipeline, approve a release": [
             (
                 "codepipeline:StartPipelineExecution",
@@ -104,7 +118,7 @@ def cases(env):
             ("ecr:PutImage", arn("ecr", f"repository/vni-backend-charging-point-{env}"), {}),
             (
                 "cloudformation:ExecuteChangeSet",
-                arn(stack[0], stack[1].format("services")),
+                stack(env, "services"),
                 {},
             ),
             ("ecs:RegisterTaskDefinition", "*", {}),
@@ -115,7 +129,7 @@ def cases(env):
             ("ecs:RunTask", arn("ecs", f"task-definition/vni-backend-migrations-{env}:7"), {}),
             (
                 "iam:PassRole",
-                arn("iam", f"role/vni-cpo-{env}-migration-execution", ""),
+                role_of(env, "migration-execution"),
                 ROLE,
             ),
             ("ssm:PutParameter", arn("ssm", f"parameter/vni/{env}/migrated"), {}),
@@ -125,8 +139,17 @@ def cases(env):
             ("ecs:ExecuteCommand", arn("ecs", f"task/{cluster}/0123"), {}),
             ("ecs:StopTask", arn("ecs", f"task/{cluster}/0123"), {}),
         ],
+    }
+
+
+def changing(env):
+    """The same of what changes the environment."""
+    tagged = {"aws:ResourceTag/Environment": env}
+    cluster = f"vni-cpo-{env}"
+    secret = arn("secretsmanager", f"secret:{cluster}-database-application-AbCdEf")
+    return {
         "change network, firewall or database": [
-            ("cloudformation:ExecuteChangeSet", arn(stack[0], stack[1].format("network")), {}),
+            ("cloudformation:ExecuteChangeSet", stack(env, "network"), {}),
             ("ec2:CreateSubnet", "*", {}),
             ("ec2:DeleteSubnet", arn("ec2", "subnet/subnet-0"), tagged),
             (
@@ -141,9 +164,18 @@ def cases(env):
             ("rds:CreateDBInstance", arn("rds", "og:default:aurora-postgresql-17"), {}),
         ],
         "delete the environment": [
-            ("cloudformation:DeleteStack", arn(stack[0], stack[1].format("database")), {}),
+            ("cloudformation:DeleteStack", stack(env, "database"), {}),
         ],
         "read a secret": [("secretsmanager:GetSecretValue", secret, {})],
+    }
+
+
+def granting(env):
+    """The same of what makes or takes rights."""
+    limit = arn("iam", f"policy/vni-cpo-{env}-boundary", "")
+    bounded = {"iam:PermissionsBoundary": limit}
+    cluster, role = f"vni-cpo-{env}", role_of(env)
+    return {
         "make a role inside the boundary": [
             ("iam:CreateRole", role, bounded),
             ("iam:PutRolePolicy", role, bounded),
@@ -152,7 +184,7 @@ def cases(env):
         "change the boundary, or take it off a role": [
             (
                 "iam:CreatePolicyVersion",
-                bounded["iam:PermissionsBoundary"],
+                limit,
                 {},
             ),
             ("iam:DeleteRolePermissionsBoundary", role, bounded),
@@ -165,6 +197,11 @@ def cases(env):
             ("iam:PassRole", role, {"iam:PassedToService": "lambda.amazonaws.com"}),
         ],
     }
+
+
+def cases(env):
+    """What somebody wants → (action, resource, context) that it takes; all of them must do."""
+    return {**looking(env), **delivering(env), **changing(env), **granting(env)}
 
 
 READS = (
