@@ -178,10 +178,14 @@ class Start(Intent):
 
 @dataclass(frozen=True, slots=True)
 class Stop(Intent):
-    """End a session. session_id: ours, which 1.6 knows as transactionId."""
+    """End a session. session_id: ours, which 1.6 knows as transactionId.
+
+    station_session: the charging point's own name of it, which the node fills in.
+    """
 
     kind = CommandKind.REMOTE_STOP
     session_id: int
+    station_session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,13 +289,15 @@ class ReadLocalListVersion(Intent):
 class SetProfile(Intent):
     """Set a charging profile at an EVSE, or for the charging point as a whole (0).
 
-    session_id: of the running session that a profile with that purpose is for.
+    session_id: of the running session that a profile with that purpose is for; station_session:
+    the charging point's own name of it, which the node fills in.
     """
 
     kind = CommandKind.SET_PROFILE
     profile: Profile
     evse_number: int = 0
     session_id: int | None = None
+    station_session: str | None = None
 
     def __post_init__(self) -> None:
         of_session = self.profile.purpose is ProfilePurpose.SESSION

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PREFIX = "CP_BACKEND_"
 PRIVATE_NETWORKS = "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7"
 """Of RFC 1918 and RFC 4193: where a load balancer of ours has its addresses."""
-VERSIONS = ("1.6",)
+VERSIONS = ("1.6", "2.0.1", "2.1")
 """The versions of OCPP that can be spoken; `ocpp.dialect` has a dialect for each."""
 # Files a node needs beside charging points' sockets: database, epoll, logs, listener.
 _SPARE_FILES = 100

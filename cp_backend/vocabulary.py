@@ -7,6 +7,7 @@ charging point.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -57,10 +58,10 @@ class TokenPresented:
 
 @dataclass(frozen=True, slots=True)
 class StatusReported:
-    """How an EVSE is.
+    """How an EVSE is, or one of its connectors.
 
     reported, error_code: in the charging point's words. at: by its own clock, None when it sent
-    none.
+    none. connector_number: None for the EVSE as a whole.
     """
 
     evse_number: int
@@ -68,6 +69,7 @@ class StatusReported:
     reported: str
     error_code: str
     at: datetime | None
+    connector_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,77 @@ class SessionEndedAnswer:
     authorization: Authorization | None
 
 
+class SessionPhase(StrEnum):
+    """What a charging point reports of a session that it named itself."""
+
+    STARTED = "started"
+    UPDATED = "updated"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReported:
+    """A session that the charging point named itself began, goes on, or has ended.
+
+    The reports of a session may come in any order, late, more than once, or never.
+
+    session: names none where the charging point's name cannot be read. sequence: its place among
+    the reports of its session, counted from 0; None where none can be read. at: when it happened.
+    evse_number, connector_number: None where this report does not repeat them. token: with which
+    it began, an empty one for a start without; stop_token: that was shown to end it; None for
+    none. command_id: of the remote start that began it. cause, reported_cause: of an end.
+    reported_at: as in SessionStarted. raw: kept whole where nothing can be made of it.
+    """
+
+    session: SessionReference
+    phase: SessionPhase
+    sequence: int | None
+    at: datetime
+    evse_number: int | None
+    connector_number: int | None
+    token: Token | None
+    stop_token: Token | None
+    command_id: int | None
+    cause: StopCause
+    reported_cause: str
+    readings: list[Reading]
+    raw: Raw
+    reported_at: datetime | None = None
+
+    @property
+    def first_register_wh(self) -> int | None:
+        """The energy register at its earliest reading that has one."""
+        return min(self._registers(), default=(None, None), key=_moment)[1]
+
+    @property
+    def last_register_wh(self) -> int | None:
+        """The energy register at its latest reading that has one."""
+        return max(self._registers(), default=(None, None), key=_moment)[1]
+
+    def _registers(self) -> Iterator[tuple[datetime, int]]:
+        return (
+            (reading.sampled_at, reading.energy_wh)
+            for reading in self.readings
+            if reading.energy_wh is not None
+        )
+
+
+def _moment(register: tuple[datetime, int]) -> datetime:
+    return register[0]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReportedAnswer:
+    """session_id: ours, None where none could be told. authorization: None when no token was shown.
+
+    may_ask: whether the hub may know more about the token.
+    """
+
+    session_id: int | None
+    authorization: Authorization | None
+    may_ask: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class MeterRead:
     """Meter readings. session: names none outside a session."""
@@ -180,6 +253,24 @@ class NoticeKind(StrEnum):
     CERTIFICATE_REQUEST = "certificate_request"
     DATA = "data"
     """A registered vendor's own message."""
+    EVENT = "event"
+    """Of a variable that is watched, or that the charging point reports of itself."""
+    VARIABLES = "variables"
+    MONITORS = "monitors"
+    CHARGING_LIMIT = "charging_limit"
+    """A limit from elsewhere than us, set or lifted."""
+    CHARGING_NEEDS = "charging_needs"
+    """What a vehicle or its driver wants, and which schedule it follows."""
+    CHARGING_PROFILES = "charging_profiles"
+    CONTRACT_CERTIFICATE = "contract_certificate"
+    """A vehicle wants a contract's certificate, or the charging point the status of one."""
+    CUSTOMER_INFORMATION = "customer_information"
+    DISPLAY_MESSAGES = "display_messages"
+    RESERVATION = "reservation"
+    BATTERY_SWAP = "battery_swap"
+    GRID = "grid"
+    """Controls and alarms of a distributed energy resource."""
+    PAYMENT = "payment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +293,14 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class EventsReported:
+    """Events of what a charging point consists of. statuses: what they tell of connectors."""
+
+    notice: Notice
+    statuses: list[StatusReported]
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateRequested:
     """It wants its certificate signed. csr: PEM."""
 
@@ -217,4 +316,6 @@ class CertificateRequestAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """The receipt for what needs no other answer."""
+    """The receipt for what is kept. notice: what it was, where its answer repeats some of it."""
+
+    notice: Notice | None = None

@@ -147,7 +147,12 @@ WHERE c.state = 'queued' AND c.deadline > now()
   -- a newer service may ask what this node cannot do yet
   AND c.kind = ANY(%s)
   AND k.charging_point_id = c.charging_point_id AND k.node_id = %s
-RETURNING c.command_id, c.charging_point_id, c.kind, c.arguments,
+RETURNING c.command_id, c.charging_point_id, c.kind,
+          -- a charging point that named a session itself knows it by that name alone
+          c.arguments || coalesce(
+              (SELECT jsonb_strip_nulls(jsonb_build_object('station_session', s.station_session))
+               FROM sessions AS s
+               WHERE s.session_id = (c.arguments ->> 'session_id')::int), '{}'),
           extract(epoch FROM c.deadline - now())::float, c.priority
 """
 

@@ -24,7 +24,7 @@ from cp_backend.ocpp import frames
 from cp_backend.ocpp.actions import AnyIncoming
 from cp_backend.ocpp.dialect import Dialect
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
-from cp_backend.ocpp.frames import Call, FrameError
+from cp_backend.ocpp.frames import Call, CallResultError, FrameError, Send
 from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
 from cp_backend.ocpp.tolerance import TOLERANT, Tolerance
 from cp_backend.vocabulary import JsonObject, Registration
@@ -113,8 +113,40 @@ class Answering:
             payload=text.decode(),
         )
         if error.message_id is not None:
-            code = self.dialect.spell(ErrorCode.FORMATION_VIOLATION)
+            code = self.dialect.spell(ErrorCode.RPC_FRAMEWORK_ERROR)
             self.wire.send_text(frames.call_error(error.message_id, code, error.description))
+
+    def on_send(self, send: Send) -> None:
+        """Take a report that is never answered, not even when it is wrong."""
+        incoming = (self.dialect.unanswered or {}).get(send.action)
+        if (
+            incoming is None
+            or self.registration is not Registration.ACCEPTED
+            or not self.dialect.schemas().accepts_request(send.action, send.payload)
+        ):
+            self.context.metrics.count("FramesIgnored", "send")
+            return
+        self.context.metrics.count("MessagesReceived", send.action)
+        reply: Unanswered = Unanswered(self.wire.charging_point_id, send.action)
+        try:
+            message = incoming.read(send.payload)
+            HANDLERS[type(message)](self.context, self.wire.charging_point_id, message, reply)
+        except Exception as error:  # noqa: BLE001 - there is nobody to tell
+            reply.fail(error)
+
+    def on_call_result_error(self, error: CallResultError) -> None:
+        """Keep what the charging point could not make of an answer of ours, for a person."""
+        self.context.metrics.count("CallResultErrors", error.code[:50])
+        name = self.wire.charging_point_id
+        log.warning("answer refused", extra={"charging_point": name, "code": error.code[:50]})
+        self.context.message_log.note(
+            name,
+            Direction.IN,
+            "error",
+            message_id=error.message_id,
+            outcome=error.code,
+            payload={"code": error.code, "description": error.description},
+        )
 
     def forget_calls(self) -> None:
         """Drop the calls that wait: the connection is gone."""
@@ -315,3 +347,34 @@ class Reply:
             payload=payload,
             secrets=secrets,
         )
+
+
+class Unanswered:
+    """Stands for the answer that nobody waits for; what fails is logged."""
+
+    __slots__ = ("_action", "_charging_point_id")
+
+    def __init__(self, charging_point_id: str, action: str) -> None:
+        self._charging_point_id = charging_point_id
+        self._action = action
+
+    def answer(self, answer: Any) -> None:
+        """Nothing is sent."""
+
+    def refuse(self, refusal: CallRefusedError) -> None:
+        """Log it."""
+        self.fail(refusal)
+
+    def fail(self, error: Exception) -> None:
+        """Log it."""
+        log.warning(
+            "report not kept",
+            extra={
+                "charging_point": self._charging_point_id,
+                "action": self._action,
+                "error": str(error)[:300],
+            },
+        )
+
+    def registered(self, registration: Registration) -> None:
+        """Remember nothing: a boot is never sent so."""

@@ -11,7 +11,16 @@ from cp_backend.conversation.asking import Asking, OnCommandResult, OnDone, igno
 from cp_backend.conversation.wire import Wire
 from cp_backend.ocpp import frames
 from cp_backend.ocpp.dialect import Dialect
-from cp_backend.ocpp.frames import Call, CallError, CallResult, Frame, FrameError, UnreadableAnswer
+from cp_backend.ocpp.frames import (
+    Call,
+    CallError,
+    CallResult,
+    CallResultError,
+    Frame,
+    FrameError,
+    Send,
+    UnreadableAnswer,
+)
 from cp_backend.ocpp.tolerance import TOLERANT, Tolerance
 from cp_backend.vocabulary import JsonObject, Registration
 
@@ -66,6 +75,9 @@ class OcppConversation(Answering):
                 self._asking.on_call(frame.action)
                 self._rest()
             return
+        if isinstance(frame, (Send, CallResultError)):
+            self._take_of_21(frame)
+            return
         asking = self._asking
         if asking is None:
             ignore_result(self.context)
@@ -77,6 +89,15 @@ class OcppConversation(Answering):
         elif isinstance(frame, UnreadableAnswer):
             asking.on_unreadable(frame)
         self._rest()
+
+    def _take_of_21(self, frame: Send | CallResultError) -> None:
+        """Take a frame that only 2.1 has; other versions ignore it. Source: OCPP-J, 4.1.3."""
+        if self.dialect.unanswered is None:
+            self.context.metrics.count("FramesIgnored", "message type")
+        elif isinstance(frame, Send):
+            self.on_send(frame)
+        else:
+            self.on_call_result_error(frame)
 
     def command(
         self,
@@ -131,12 +152,12 @@ class OcppConversation(Answering):
 
     def _log(self, frame: Frame) -> None:
         extra: JsonObject = {"charging_point": self.wire.charging_point_id}
-        if isinstance(frame, Call):
+        if isinstance(frame, (Call, Send)):
             payload = self.dialect.loggable(frame.action, frame.payload)
             extra |= {"action": frame.action[:50], "payload": payload}
         elif isinstance(frame, CallResult):
             extra["payload"] = frame.payload
-        elif isinstance(frame, CallError):
+        elif isinstance(frame, (CallError, CallResultError)):
             extra |= {"code": frame.code, "error": frame.description}
         else:
             extra["text"] = frame.text

@@ -11,6 +11,7 @@ from cp_backend.store.certificates import Signed
 from cp_backend.vocabulary import (
     CertificateRequestAnswer,
     CertificateRequested,
+    EventsReported,
     Noted,
     Notice,
 )
@@ -24,9 +25,30 @@ def on_notice(
     """Keep the report for an operator."""
 
     def noted(_: None) -> Noted:
-        return Noted()
+        return Noted(message)
 
     context.store.notices.received(charging_point_id, message, after_commit(reply, noted))
+
+
+def on_events_reported(
+    context: Context, charging_point_id: str, message: EventsReported, reply: Reply[Noted]
+) -> None:
+    """Keep them; what they tell of connectors is their status."""
+
+    def noted(_: None) -> Noted:
+        return Noted()
+
+    results: list[Exception | None] = []
+    answer = after_commit(reply, noted)
+
+    def on_result(result: Exception | None) -> None:
+        results.append(result)
+        if len(results) == len(message.statuses) + 1:
+            answer(next((each for each in results if each is not None), None))
+
+    for status in message.statuses:
+        context.store.statuses.reported(charging_point_id, status, on_result)
+    context.store.notices.received(charging_point_id, message.notice, on_result)
 
 
 def on_certificate_requested(

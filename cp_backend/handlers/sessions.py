@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from charging.authorization import Authorization
 from charging.clock import judge_time
@@ -19,6 +20,9 @@ from cp_backend.vocabulary import (
     Reading,
     SessionEnded,
     SessionEndedAnswer,
+    SessionPhase,
+    SessionReported,
+    SessionReportedAnswer,
     SessionStarted,
     SessionStartedAnswer,
 )
@@ -68,7 +72,7 @@ def _ask_hub(
     charging_point_id: str,
     token: Token,
     started: SessionStartedAnswer,
-    reply: Reply[SessionStartedAnswer],
+    reply: Reply[Any],
     on_result: Callable[[SessionStartedAnswer | Exception], None],
 ) -> None:
     """Ask the hub about a card that a session began with unasked; the session is kept already."""
@@ -142,6 +146,61 @@ def on_session_ended(
     if readings is not message.readings:
         message = replace(message, readings=readings)
     context.store.sessions.ended(charging_point_id, message, after_commit(reply, answer))
+
+
+def on_session_reported(
+    context: Context,
+    charging_point_id: str,
+    message: SessionReported,
+    reply: Reply[SessionReportedAnswer],
+) -> None:
+    """Begin, meter or end a session that the charging point named itself, as it is reported."""
+
+    def answer(reported: SessionReportedAnswer) -> SessionReportedAnswer:
+        if message.phase is not SessionPhase.UPDATED:
+            started = message.phase is SessionPhase.STARTED
+            context.metrics.count("SessionsStarted" if started else "SessionsEnded")
+            log.info(
+                "session started" if started else "session ended",
+                extra={"charging_point": charging_point_id, "session": reported.session_id},
+            )
+        token = message.token or message.stop_token
+        if token is not None and reported.authorization is not None:
+            shown = Shown.START if message.token is not None else Shown.STOP
+            note_decision(context, charging_point_id, token, shown, reported.authorization)
+        return reported
+
+    judged = judge_time(message.at, datetime.now(UTC))
+    if judged.doubtful:
+        message = replace(message, at=judged.at, reported_at=judged.reported)
+    readings = _judged(message.readings)
+    if readings is not message.readings:
+        message = replace(message, readings=readings)
+    on_result = after_commit(reply, answer)
+
+    def committed(result: SessionReportedAnswer | Exception) -> None:
+        token = message.token
+        if (
+            isinstance(result, Exception)
+            or not result.may_ask
+            or token is None
+            or result.session_id is None
+            or result.authorization is None
+            or not context.hub.may_ask(result.authorization, token)
+        ):
+            on_result(result)
+            return
+
+        def answered(started: SessionStartedAnswer | Exception) -> None:
+            if isinstance(started, Exception):
+                on_result(started)
+            else:
+                on_result(SessionReportedAnswer(started.session_id, started.authorization))
+
+        begun = SessionStartedAnswer(result.session_id, result.authorization)
+        _ask_hub(context, charging_point_id, token, begun, reply, answered)
+
+    context.store.station_sessions.reported(charging_point_id, message, or_fail(reply, committed))
 
 
 _NOTED = Noted()

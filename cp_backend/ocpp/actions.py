@@ -18,11 +18,13 @@ class Incoming(Generic[M, A]):
     """A call of the charging point: what it means, and how its answer is written.
 
     read: a payload that has passed its schema → a message; raises CallRefusedError for a time or
-    a number that makes no sense. write: an answer → the payload of the CALLRESULT.
+    a number that makes no sense. write: an answer → the payload of the CALLRESULT. refuses: why
+    what it asks for is not done, empty where it is.
     """
 
     read: Callable[[JsonObject], M]
     write: Callable[[A], JsonObject]
+    refuses: str = ""
 
 
 AnyIncoming = Incoming[Any, Any]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from charging.command import CommandKind, Outcome
-from cp_backend.ocpp import v16
+from cp_backend.ocpp import v2, v16
 from cp_backend.ocpp.actions import AnyIncoming, Outgoing
 from cp_backend.ocpp.errors import ErrorCode
 from cp_backend.ocpp.redaction import redact
@@ -33,6 +33,8 @@ class Dialect:
     an action's payload that no log may hold, beside those that `redaction` knows of itself.
     compressed: whether compression may be agreed on; charging points of 1.6 that offer it are
     known to break what was agreed.
+    unanswered: what charging points send in frames that are never answered, by action; None for a
+    version without such frames.
     """
 
     version: str
@@ -46,6 +48,7 @@ class Dialect:
     read_error: Callable[[str], Outcome]
     secrets: Mapping[str, frozenset[str]]
     compressed: bool = False
+    unanswered: Mapping[str, AnyIncoming] | None = None
 
     def spell(self, code: ErrorCode) -> str:
         """Return an error code as this version writes it."""
@@ -67,10 +70,33 @@ V16 = Dialect(
     outgoing=v16.OUTGOING,
     before_boot=frozenset({"BootNotification"}),
     always_kept=frozenset({"StopTransaction", "MeterValues"}),
-    spelling={},
+    spelling={ErrorCode.RPC_FRAMEWORK_ERROR: ErrorCode.FORMATION_VIOLATION.value},
     read_error=v16.read_error,
     secrets=v16.SECRETS,
 )
 
-DIALECTS: Mapping[str, Dialect] = {V16.version: V16}
+V201 = Dialect(
+    version="2.0.1",
+    subprotocol="ocpp2.0.1",
+    schemas=partial(schemas, "v201"),
+    incoming=v2.INCOMING,
+    outgoing=v2.OUTGOING,
+    before_boot=frozenset({"BootNotification"}),
+    always_kept=frozenset({"TransactionEvent", "MeterValues"}),
+    spelling=v2.SPELLING,
+    read_error=v2.read_error,
+    secrets=v2.SECRETS,
+    compressed=True,
+)
+
+V21 = replace(
+    V201,
+    version="2.1",
+    subprotocol="ocpp2.1",
+    schemas=partial(schemas, "v21"),
+    incoming=v2.INCOMING_V21,
+    unanswered=v2.UNANSWERED_V21,
+)
+
+DIALECTS: Mapping[str, Dialect] = {each.version: each for each in (V16, V201, V21)}
 """By version: what can be spoken. `CP_BACKEND_OCPP_VERSIONS` says what is."""

@@ -10,6 +10,8 @@ MAX_DESCRIPTION_LENGTH = 255
 class ErrorCode(Enum):
     """CALLERROR codes. The value is the spelling of OCPP 1.6; a dialect has other spellings.
 
+    1.6 has no RpcFrameworkError: there it is a FormationViolation.
+
     Source: OCPP-J 1.6 section 4.2.3 (which does spell "Occurence" with one r).
     """
 
@@ -23,6 +25,8 @@ class ErrorCode(Enum):
     PROPERTY_CONSTRAINT_VIOLATION = "PropertyConstraintViolation"
     OCCURRENCE_CONSTRAINT_VIOLATION = "OccurenceConstraintViolation"
     TYPE_CONSTRAINT_VIOLATION = "TypeConstraintViolation"
+    RPC_FRAMEWORK_ERROR = "RpcFrameworkError"
+    """The frame is no CALL."""
 
 
 class CallRefusedError(Exception):

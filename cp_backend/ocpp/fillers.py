@@ -31,6 +31,10 @@ def _error_code(out: JsonObject, received_at: datetime) -> str:
     return "OtherError" if out.get("status") == "Faulted" else "NoError"
 
 
+def _event_type(out: JsonObject, received_at: datetime) -> str:
+    return "Ended" if "stoppedReason" in out.get("transactionInfo", {}) else "Updated"
+
+
 def _constant(value: object) -> Filler:
     return lambda out, received_at: value
 
@@ -47,6 +51,21 @@ _FILLERS: dict[tuple[str, str], Filler] = {
     ("MeterValues", "meterValue"): lambda out, received_at: [],
     ("StartTransaction", "idTag"): _constant(""),  # free charging: no token
     ("StopTransaction", "transactionId"): _constant(-1),  # as after an offline start
+    ("Authorize", "type"): _constant("Local"),  # of a token
+    ("BootNotification", "chargingStation"): lambda out, received_at: {
+        "vendorName": "",
+        "model": "",
+    },
+    ("BootNotification", "model"): _constant(""),
+    ("BootNotification", "reason"): _constant("Unknown"),
+    ("BootNotification", "vendorName"): _constant(""),
+    ("StatusNotification", "evseId"): _constant(0),
+    ("TransactionEvent", "eventType"): _event_type,
+    ("TransactionEvent", "seqNo"): _constant(-1),  # no place among the others
+    ("TransactionEvent", "transactionId"): _constant(""),
+    ("TransactionEvent", "transactionInfo"): lambda out, received_at: {"transactionId": ""},
+    ("TransactionEvent", "triggerReason"): _constant("Unknown"),
+    ("TransactionEvent", "type"): _constant("Local"),
 }
 
 # In answers to our calls nothing is made up but what changes no meaning.

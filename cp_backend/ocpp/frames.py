@@ -1,7 +1,9 @@
 """The frames of OCPP-J: CALL, CALLRESULT and CALLERROR, between text and tuples.
 
+Version 2.1 has two more: CALLRESULTERROR and SEND.
+
 Read as charging points in the field write them, written as the standard wants them. Source:
-OCPP-J 1.6 section 4.2.
+OCPP-J 1.6 section 4.2; OCPP-J 2.1 part 4 section 4.2.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from cp_backend.vocabulary import JsonObject
 CALL = 2
 CALL_RESULT = 3
 CALL_ERROR = 4
+CALL_RESULT_ERROR = 5
+SEND = 6
 
 MAX_MESSAGE_ID_LENGTH = 36
 MAX_ODD_MESSAGE_ID_LENGTH = 255
@@ -38,9 +42,13 @@ _TYPES: dict[object, int] = {
     CALL: CALL,
     CALL_RESULT: CALL_RESULT,
     CALL_ERROR: CALL_ERROR,
+    CALL_RESULT_ERROR: CALL_RESULT_ERROR,
+    SEND: SEND,
     "2": CALL,
     "3": CALL_RESULT,
     "4": CALL_ERROR,
+    "5": CALL_RESULT_ERROR,
+    "6": SEND,
 }
 # The beginning of a frame whose rest cannot be read.
 _HEAD = re.compile(
@@ -89,7 +97,26 @@ class UnreadableAnswer(NamedTuple):
     text: str
 
 
-Frame = Call | CallResult | CallError | UnreadableAnswer
+class CallResultError(NamedTuple):
+    """What a charging point could not make of an answer of ours; of 2.1 alone."""
+
+    message_id: str
+    code: str
+    description: str
+
+
+class Send(NamedTuple):
+    """A report that is never answered; of 2.1 alone. action: empty for one that is no such frame.
+
+    payload: a JSON object, not yet held against its schema.
+    """
+
+    message_id: str
+    action: str
+    payload: JsonObject
+
+
+Frame = Call | CallResult | CallError | UnreadableAnswer | CallResultError | Send
 
 
 class FrameError(ValueError):
@@ -187,12 +214,20 @@ def _parse_carefully(frame: object, text: bytes, kinds: list[RepairKind]) -> Fra
         kinds.append(RepairKind.ELEMENTS)
     if kind == CALL:
         return _read_call(frame, message_id, text, kinds)
+    if kind == SEND:
+        action, content = (*frame[2:4], "", None)[:2]
+        if not isinstance(action, str) or not isinstance(content, dict):
+            return Send(str(message_id), "", {})
+        return Send(
+            str(message_id), action.replace("\x00", ""), _cleaned(content, text, kinds, None)
+        )
     if not isinstance(message_id, str):
         raise FrameError("the answer to a call of nobody")
-    if kind == CALL_ERROR:
+    if kind in (CALL_ERROR, CALL_RESULT_ERROR):
         # Charging points in the field leave out what they have nothing to say about.
         code, description = (*frame[2:4], None, None)[:2]
-        return CallError(
+        of_kind = CallError if kind == CALL_ERROR else CallResultError
+        return of_kind(
             message_id,
             code.replace("\x00", "") if isinstance(code, str) else "",
             description.replace("\x00", "") if isinstance(description, str) else "",

@@ -23,6 +23,7 @@ NAMES = {
     "model": "chargePointModel",
     "serialnumber": "chargePointSerialNumber",
     "connectorstatus": "status",
+    "unit": "unitOfMeasure",
 }
 
 # Members that hold a token, in any version and spelling, as `letters` has them.
@@ -36,6 +37,9 @@ TOKEN_NAMES = frozenset(
 
 # Members of an object that stands where a text belongs, in which the text is.
 INNER_NAMES = ("idToken", "idTag", "value", "#text")
+
+# Objects of 2.x that stand as what 1.6 has in their place: its one member that matters.
+AS_OBJECTS = {"unitOfMeasure": "unit", "idToken": "idToken", "evse": "id"}
 
 # Spellings of the standard's words that more than letters tell from them, as `letters` has them.
 SPELLINGS = {

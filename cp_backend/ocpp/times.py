@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo
 
+from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
+
 _MAX_LENGTH = 64
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -91,6 +93,24 @@ def read_time(value: object, near: datetime, zone: tzinfo = UTC) -> datetime | N
         if match := pattern.fullmatch(text):
             return build(match, near, zone)
     return None
+
+
+def read_payload_time(text: str) -> datetime:
+    """Read a time of a payload that has passed its schema, as aware UTC.
+
+    Raises CallRefusedError (PropertyConstraintViolation).
+    """
+    try:
+        time = datetime.fromisoformat(text)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    odd = read_time(text, datetime.now(UTC))  # a small z, which the schema allows
+    if odd is None:
+        raise CallRefusedError(
+            ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, "a timestamp is not ISO 8601"
+        )
+    return odd
 
 
 def _to_utc(time: datetime, zone: tzinfo) -> datetime | None:

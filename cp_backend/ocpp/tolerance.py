@@ -28,6 +28,7 @@ from cp_backend.ocpp.lenient_json import MAX_DEPTH, is_deeper
 from cp_backend.ocpp.relaxed_schemas import FRACTIONS, OPTIONAL, relaxed
 from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
 from cp_backend.ocpp.spellings import (
+    AS_OBJECTS,
     INNER_NAMES,
     MAX_KEPT_LENGTH,
     NAMES,
@@ -223,6 +224,9 @@ class _Object(_Node):
         walk.note(self.path, RepairKind.TYPE, value)
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
             return value[0]
+        member = AS_OBJECTS.get(self.path.rpartition("/")[2])
+        if member in self.members and isinstance(value, (str, int)):
+            return {member: value}
         return None
 
     def _take(self, name: str, node: _Node, member: object, out: JsonObject, walk: _Walk) -> None:

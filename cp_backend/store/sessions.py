@@ -86,13 +86,13 @@ class Sessions:
         await decide_without_token(cursor, shown, authorizations)
         new = await _insert_sessions(cursor, starts, authorizations)
         if new:
-            await _settle_with_hub(cursor, [s.session_id for s in new if s.concerns_hub])
-            await _write_events(cursor, EventKind.SESSION_STARTED, new)
+            await settle_with_hub(cursor, [s.session_id for s in new if s.concerns_hub])
+            await write_events(cursor, EventKind.SESSION_STARTED, new)
             await finish_starts(cursor, new)
             await presume_superseded(cursor, [session.session_id for session in new])
         found = await _find_sessions(cursor, starts)
         return [
-            SessionStartedAnswer(each.session_id, _first_answer(each.decision, authorization))
+            SessionStartedAnswer(each.session_id, first_answer(each.decision, authorization))
             for each, authorization in zip(found, authorizations, strict=True)
         ]
 
@@ -120,7 +120,7 @@ class Sessions:
             )
         if new:
             await _end_hub_sessions(cursor, [session.session_id for session in new])
-            await _write_events(cursor, EventKind.SESSION_ENDED, new)
+            await write_events(cursor, EventKind.SESSION_ENDED, new)
             await finish_stops(cursor, new)
         evse_numbers = {place: first.evse_number for place, first in firsts.items()}
         await keep_readings_of_ends(cursor, ends, evse_numbers)
@@ -153,7 +153,7 @@ class Sessions:
         return authorizations
 
 
-class _Session(NamedTuple):
+class ChangedSession(NamedTuple):
     """A session that has begun, or ended, in this transaction; at: when."""
 
     session_id: int
@@ -164,6 +164,7 @@ class _Session(NamedTuple):
 
     @property
     def concerns_hub(self) -> bool:
+        """Whether a session of the hub may have to do with it."""
         return token_of(self.token).concerns_hub
 
 
@@ -180,7 +181,7 @@ class _FirstEnd(NamedTuple):
     evse_number: int
 
 
-def _first_answer(decision: str, now: Authorization) -> Authorization:
+def first_answer(decision: str, now: Authorization) -> Authorization:
     """Return what the first start of a session was answered."""
     first = Decision(decision)
     if first is Decision.UNKNOWN and now.decision is not Decision.UNKNOWN:
@@ -203,7 +204,7 @@ def _answer_end(now: Authorization | None, first: _FirstEnd | None) -> SessionEn
 
 async def _insert_sessions(
     cursor: AsyncCursor, starts: Sequence[Start], authorizations: Sequence[Authorization]
-) -> list[_Session]:
+) -> list[ChangedSession]:
     """Insert sessions that are not there yet; return those, by number.
 
     One without a register begins at the last that is known of its EVSE.
@@ -237,7 +238,7 @@ async def _insert_sessions(
             "reported_meters": [start.message.reported_meter for start in starts],
         },
     )
-    return sorted([_Session(*row) async for row in cursor])
+    return sorted([ChangedSession(*row) async for row in cursor])
 
 
 async def _find_sessions(cursor: AsyncCursor, starts: Sequence[Start]) -> list[_Found]:
@@ -272,7 +273,7 @@ def _start_columns(starts: Sequence[Start]) -> dict[str, Sequence[object]]:
     }
 
 
-async def _settle_with_hub(cursor: AsyncCursor, session_ids: Sequence[int]) -> None:
+async def settle_with_hub(cursor: AsyncCursor, session_ids: Sequence[int]) -> None:
     """Bind sessions to the hub's, end reservations that they use, stop what nobody wants."""
     if not session_ids:
         return
@@ -346,7 +347,7 @@ async def _update_sessions(
     ends: Sequence[End],
     authorizations: Sequence[Authorization | None],
     registers: Sequence[int | None],
-) -> list[_Session]:
+) -> list[ChangedSession]:
     """End sessions that charge; return those, by number.
 
     registers: in Wh, of those whose end brings none.
@@ -387,10 +388,10 @@ async def _update_sessions(
             "decisions": [None if a is None else a.decision.value for a in authorizations],
         },
     )
-    return sorted([_Session(*row) async for row in cursor])
+    return sorted([ChangedSession(*row) async for row in cursor])
 
 
-async def _find_ended(cursor: AsyncCursor, session_ids: Collection[int]) -> list[_Session]:
+async def _find_ended(cursor: AsyncCursor, session_ids: Collection[int]) -> list[ChangedSession]:
     if not session_ids:
         return []
     await cursor.execute(
@@ -398,7 +399,7 @@ async def _find_ended(cursor: AsyncCursor, session_ids: Collection[int]) -> list
         " WHERE session_id = ANY(%s) ORDER BY session_id",
         [list(session_ids)],
     )
-    return [_Session(*row) async for row in cursor]
+    return [ChangedSession(*row) async for row in cursor]
 
 
 async def _find_ends(cursor: AsyncCursor, ends: Sequence[End]) -> dict[int, _FirstEnd]:
@@ -441,7 +442,10 @@ async def _end_hub_sessions(cursor: AsyncCursor, session_ids: Sequence[int]) -> 
 # Both.
 
 
-async def _write_events(cursor: AsyncCursor, kind: EventKind, sessions: Sequence[_Session]) -> None:
+async def write_events(
+    cursor: AsyncCursor, kind: EventKind, sessions: Sequence[ChangedSession]
+) -> None:
+    """Record that sessions have begun, or ended."""
     await events.write_async(
         cursor,
         [

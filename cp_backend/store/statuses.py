@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from charging.database import following
 from charging.database.connection import AsyncCursor
 from charging.database.events import WAKE, WRITTEN
 from charging.event import EventKind
+from charging.evse import EvseState
 from cp_backend.committer import Committer, OnResult
 from cp_backend.store.terms import Submission
 from cp_backend.vocabulary import StatusReported
@@ -35,6 +37,15 @@ async def report_statuses(
     latest = {
         (each.charging_point_id, each.message.evse_number): each.message for each in submissions
     }
+    connectors = {
+        (each.charging_point_id, each.message.evse_number, each.message.connector_number): (
+            each.message
+        )
+        for each in submissions
+        if each.message.connector_number
+    }
+    if connectors:
+        latest |= await _note_connectors(cursor, connectors)
     now = datetime.now(UTC)
     await cursor.execute(
         _REPORT,
@@ -51,6 +62,61 @@ async def report_statuses(
     await following.finish_availability(cursor, sorted({name for name, _ in latest}))
     return [None] * len(submissions)
 
+
+async def _note_connectors(
+    cursor: AsyncCursor, reported: dict[tuple[str, int, int], StatusReported]
+) -> dict[tuple[str, int], StatusReported]:
+    """Note how connectors are; return what that makes of their EVSEs.
+
+    An EVSE serves one vehicle at a time: it is as its busiest connector is, and free or out of
+    service by the best of those that are not busy.
+    """
+    now = datetime.now(UTC)
+    await cursor.execute(
+        """
+        INSERT INTO connectors (charging_point_id, evse_number, connector_number, state, status,
+                                status_at)
+        SELECT * FROM unnest(%s::text[], %s::int[], %s::int[], %s::text[], %s::text[],
+                             %s::timestamptz[])
+        ON CONFLICT (charging_point_id, evse_number, connector_number) DO UPDATE
+        SET state = excluded.state, status = excluded.status, status_at = excluded.status_at
+        """,
+        [
+            *map(list, zip(*reported, strict=True)),
+            [status.state.value for status in reported.values()],
+            [status.reported for status in reported.values()],
+            [status.at or now for status in reported.values()],
+        ],
+    )
+    evses = {(name, number): status for (name, number, _), status in reported.items()}
+    await cursor.execute(
+        """
+        SELECT DISTINCT ON (charging_point_id, evse_number)
+               charging_point_id, evse_number, state, status
+        FROM connectors
+        JOIN unnest(%s::text[], %s::int[]) AS t (charging_point_id, evse_number)
+            USING (charging_point_id, evse_number)
+        ORDER BY charging_point_id, evse_number, array_position(%s::text[], state)
+        """,
+        [*map(list, zip(*evses, strict=True)), _FIRST],
+    )
+    return {
+        (name, number): replace(evses[name, number], state=EvseState(state), reported=status)
+        async for name, number, state, status in cursor
+    }
+
+
+_FIRST = [
+    state.value
+    for state in (
+        EvseState.OCCUPIED,
+        EvseState.RESERVED,
+        EvseState.AVAILABLE,
+        EvseState.UNAVAILABLE,
+        EvseState.FAULTED,
+        EvseState.UNKNOWN,
+    )
+]
 
 _REPORT = f"""
 WITH reported AS (

@@ -20,6 +20,7 @@ from cp_backend.store.presence import Presence, write_heartbeats
 from cp_backend.store.presumed_ends import PresumedEnds
 from cp_backend.store.readings import Readings, keep_readings
 from cp_backend.store.sessions import Sessions
+from cp_backend.store.station_sessions import StationSessions
 from cp_backend.store.statuses import Statuses
 from cp_backend.telemetry import Metrics
 
@@ -49,6 +50,7 @@ class Store:
         self.authorizations = Authorizations(lookups, admit_unknown=tokens)
         self.hub_questions = HubQuestions(lookups)
         self.sessions = Sessions(lookups, facts, admit_unknown=tokens)
+        self.station_sessions = StationSessions(facts, self.sessions, admit_unknown=tokens)
         self.readings = Readings(facts)
         self.presumed_ends = PresumedEnds(
             lookups,
@@ -68,6 +70,7 @@ class Store:
             self.presence.open_connections,
             boot,
             self.sessions.start_sessions,
+            self.station_sessions.report_sessions,
             keep_readings,
             self.sessions.end_sessions,
             answer_commands,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
 from collections.abc import Iterable
@@ -50,16 +51,24 @@ def _incoming_row(version: str, dialect: Dialect | None, action: str) -> Row:
     if dialect is None:
         return Row(action, UP, ABSENT, "")
     row = dialect.incoming.get(action)
+    if row is not None and row.refuses:
+        return Row(
+            action, UP, REFUSED_WORD, f"Kept, and answered that it is not done: {row.refuses}."
+        )
     if row is not None:
         return Row(action, UP, READ, _handler(row))
+    row = (dialect.unanswered or {}).get(action)
+    if row is not None:
+        return Row(action, UP, READ, f"{_handler(row)} Never answered.")
     reason = REFUSED[version].get(action)
     return Row(action, UP, REFUSED_WORD if reason else ABSENT, reason or "")
 
 
 def _handler(row: AnyIncoming) -> str:
     """Return what the handler of an action's message says it does, its first sentence."""
+    read = row.read.func if isinstance(row.read, functools.partial) else row.read
     try:
-        message = typing.get_type_hints(row.read).get("return")
+        message = typing.get_type_hints(read).get("return")
     except (NameError, TypeError):  # a partial, or types that are imported for checking alone
         return ""
     handler = HANDLERS.get(message) if isinstance(message, type) else None
@@ -114,7 +123,7 @@ def text() -> str:
 
 {_summary()}
 
-*Read* is answered after what it reports has been committed, and kept. *Written* has a command of its own on the command line (`python -m operations commands …`), whose answer is read and kept whole; every action of ours can be sent *as raw call* too: `commands call CHARGING_POINT ACTION PAYLOAD`, its payload held against the schema first. *Refused* is answered with an error. An action that only we may call, called by a charging point, is answered NotSupported; one that its version does not have NotImplemented.
+*Read* is answered after what it reports has been committed, and kept. *Written* has a command of its own on the command line (`python -m operations commands …`), whose answer is read and kept whole; every action of ours can be sent *as raw call* too: `commands call CHARGING_POINT ACTION PAYLOAD`, its payload held against the schema first. *Refused* is kept and answered with the refusal that its own answer has, or with an error. An action that only we may call, called by a charging point, is answered NotSupported; one that its version does not have NotImplemented.
 
 What a charging point says is held against the official schema and repaired where it deviates ([decision 60](decisions/0060-repairing-what-charging-points-say.md)). Each action of a version that is spoken is tried in both directions against an independent client, the PyPI package `ocpp`, over a real socket (`tests/contract`). [Conformance](conformance.md) has the Open Charge Alliance's test cases.
 

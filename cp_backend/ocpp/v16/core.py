@@ -6,7 +6,7 @@ registers may be missing. Source: OCPP 1.6 edition 2, sections 6 and 7.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 from charging.authorization import Authorization, Decision
@@ -15,7 +15,6 @@ from charging.session import StopCause, numbered_session
 from charging.token import token_of
 from cp_backend.ocpp import times
 from cp_backend.ocpp.actions import AnyIncoming, Incoming
-from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
 from cp_backend.ocpp.meter import MAX_REGISTER_WH, read_register_wh
 from cp_backend.ocpp.times import write_time
 from cp_backend.vocabulary import (
@@ -83,19 +82,7 @@ _TRANSFERS = {
 }
 
 
-def read_time(text: str) -> datetime:
-    """Read a time of a payload. Raises CallRefusedError (PropertyConstraintViolation)."""
-    try:
-        time = datetime.fromisoformat(text)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    odd = times.read_time(text, datetime.now(UTC))  # a small z, which the schema allows
-    if odd is None:
-        raise CallRefusedError(
-            ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, "a timestamp is not ISO 8601"
-        )
-    return odd
+read_time = times.read_payload_time
 
 
 def _read_boot(payload: JsonObject) -> Booted:
