@@ -43,6 +43,8 @@ class TlsListener:
             self._context.load_verify_locations(settings.tls_client_ca)
             self._context.verify_mode = ssl.CERT_OPTIONAL
         self._handshake_timeout = settings.handshake_timeout
+        self._most_handshakes = settings.max_handshakes
+        self._handshakes = 0
         self._listener = listener
         self._refused = refused
         self._accepting: asyncio.Task[None] | None = None
@@ -74,15 +76,21 @@ class TlsListener:
                 task.add_done_callback(self._serving.discard)
 
     async def _serve(self, accepted: socket.socket, address: str) -> None:
+        if self._handshakes >= self._most_handshakes:
+            accepted.close()
+            self._note(RefusedHandshake.TOO_MANY, address, "before TLS")
+            return
+        self._handshakes += 1
         try:
             reader, writer = await self._shake_hands(accepted)
         except (OSError, ssl.SSLError, TimeoutError) as error:
             accepted.close()
             reason = getattr(error, "reason", None) or str(error) or type(error).__name__
             log.info("tls failed", extra={"remote_address": address, "error": reason})
-            if self._refused is not None:
-                self._refused.note(RefusedHandshake.TLS, "", address, reason)
+            self._note(RefusedHandshake.TLS, address, reason)
             return
+        finally:
+            self._handshakes -= 1
         certificate = of_peer(writer.get_extra_info("peercert"))
         inner, engine_side = socket.socketpair()
         inner.setblocking(False)
@@ -99,6 +107,10 @@ class TlsListener:
                 side.close()
                 with contextlib.suppress(OSError, ssl.SSLError):
                     await side.wait_closed()
+
+    def _note(self, cause: RefusedHandshake, address: str, detail: str) -> None:
+        if self._refused is not None:
+            self._refused.note(cause, "", address, detail)
 
     async def _shake_hands(
         self, accepted: socket.socket

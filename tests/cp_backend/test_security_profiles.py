@@ -6,9 +6,14 @@ import socket
 import ssl
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -175,7 +180,9 @@ def client_certificate(authority, name, organization="VNI"):
 def open_over_tls(node, authority, name="CP1", certificate=None, password=None, **options):
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    if certificate is not None:
+    if isinstance(certificate, Path):
+        context.load_cert_chain(certificate)
+    elif certificate is not None:
         certificate.configure_cert(context)
     headers = {} if password is None else {"Authorization": basic(password, name)}
     return connect(
@@ -250,6 +257,60 @@ def test_a_client_that_does_not_believe_our_certificate_is_listed(
     with pytest.raises(ssl.SSLError):
         open_over_tls(node, trustme.CA())
     eventually(lambda: [r for r in handshakes.list_refused(database) if r.cause == "tls failed"])
+
+
+def test_tls_handshakes_have_a_limit(run_tls_node, database, authority):
+    add_charging_point(database)
+    node = run_tls_node(max_handshakes="2", handshake_timeout="1")
+    silent = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(4)]
+    try:
+        for refused in (silent[2], silent[3]):
+            refused.settimeout(10)
+            assert refused.recv(1) == b""
+        # Those that say nothing are let go, and others come in.
+        eventually(lambda: _causes(database) == {"too many handshakes", "tls failed"})
+        with open_over_tls(node, authority) as socket_:
+            assert boots(socket_)
+    finally:
+        for each in silent:
+            each.close()
+
+
+def _causes(database):
+    return {refused.cause for refused in handshakes.list_refused(database)}
+
+
+def test_a_certificate_that_was_asked_for_opens_with_profile_3(
+    run_tls_node, database, authority, tmp_path
+):
+    charging_points.register(database, "CP1", by=BY, password=PASSWORD)
+    authority.private_key_pem.write_to_path(tmp_path / "ca.key")
+    node = run_tls_node(
+        signing_certificate=str(tmp_path / "ca.pem"), signing_key=str(tmp_path / "ca.key")
+    )
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "CP1")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    csr = request.public_bytes(serialization.Encoding.PEM).decode()
+    with open_over_tls(node, authority, password=PASSWORD) as socket_:
+        assert boots(socket_)
+        socket_.send(json.dumps([2, "2", "SignCertificate", {"csr": csr}]))
+        assert json.loads(socket_.recv(10))[2] == {"status": "Accepted"}
+        _, message_id, action, payload = json.loads(socket_.recv(10))
+        assert action == "CertificateSigned"
+        socket_.send(json.dumps([3, message_id, {"status": "Accepted"}]))
+    charging_points.set_security(database, "CP1", by=BY, profile=3)
+    signed = tmp_path / "cp1.pem"
+    plain = serialization.NoEncryption()
+    pkcs8 = serialization.PrivateFormat.PKCS8
+    signed.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
+        + payload["certificateChain"].encode()
+    )
+    with open_over_tls(node, authority, certificate=signed) as socket_:
+        assert boots(socket_)
+        (listed,) = charging_points.list_all(database)
+        assert listed.security_profile == 3
 
 
 # A load balancer in front.
