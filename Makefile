@@ -150,6 +150,10 @@ SECONDS ?= 300
 capacity: setup ## Hold CHARGING_POINTS= (100000) for SECONDS= (300), storm, drain, write docs/capacity.md
 	@$(PYTHON) -m scripts.capacity --charging-points $(CHARGING_POINTS) --seconds $(SECONDS) $(ARGS)
 
+.PHONY: command-latency
+command-latency: setup ## Measure commands' round trips with 10,000 charging points on 3 nodes
+	@$(PYTHON) -m scripts.capacity.round_trips $(ARGS)
+
 .PHONY: compare-peers
 compare-peers: setup ## Hold a node against PyPI ocpp, websockets, aiohttp and picows; write docs/capacity-peers.md
 	@$(PYTHON) -m scripts.capacity.compare $(ARGS)

@@ -59,11 +59,13 @@ class Station:
     def boot(self) -> Any:
         return self.call("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
 
-    def start(self, id_tag: str = "TAG", meter: int = 1000, at: datetime | None = None) -> Any:
+    def start(
+        self, id_tag: str = "TAG", meter: int = 1000, at: datetime | None = None, number: int = 1
+    ) -> Any:
         return self.call(
             "StartTransaction",
             {
-                "connectorId": 1,
+                "connectorId": number,
                 "idTag": id_tag,
                 "meterStart": meter,
                 "timestamp": iso(at or datetime.now(UTC)),

@@ -230,6 +230,12 @@ class Worker:
         for station in random.sample(self._crowd, len(self._crowd)):
             station.drop()
 
+    def _on_move(self, share: float) -> None:
+        """Drop so large a share of the connections and connect again, to whichever node it is."""
+        count = max(1, round(share * len(self._crowd)))
+        for station in random.sample(self._crowd, count):
+            station.drop()
+
     def _on_heartbeat(self, seconds: float) -> None:
         """Send one heartbeat more from each within so many seconds."""
         for station in self._crowd:

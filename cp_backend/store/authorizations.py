@@ -15,7 +15,7 @@ from charging.authorization import (
     decide,
 )
 from charging.database.connection import AsyncCursor
-from charging.token import Token
+from charging.token import Token, TokenKind
 from cp_backend.committer import Committer, OnResult
 from cp_backend.store.terms import Submission
 
@@ -102,6 +102,37 @@ async def decide_without_token(
             if shown[place].charging_point_id in free
             else Authorization(Decision.REFUSED, rule=Rule.WITHOUT_TOKEN)
         )
+
+
+async def refuse_where_not_offered(
+    cursor: AsyncCursor,
+    shown: Sequence[Submission[Token]],
+    evse_numbers: Sequence[int],
+    authorizations: list[Authorization],
+) -> None:
+    """Refuse cards that the hub authorized at EVSEs that are not offered to it.
+
+    A card can be shown before anybody knows where it charges; a record that names another EVSE
+    than the hub's is nobody's to pay. What a remote start carried names its EVSE itself.
+    authorizations: of all that was shown, in its order; those of such cards are replaced.
+    """
+    places = [
+        place
+        for place, each in enumerate(shown)
+        if authorizations[place].rule is Rule.HUB_SESSION
+        and each.message.kind is not TokenKind.HUB_SESSION
+    ]
+    if not places:
+        return
+    await cursor.execute(
+        "SELECT charging_point_id, evse_number FROM evses"
+        " WHERE roaming AND charging_point_id = ANY(%s)",
+        [[shown[place].charging_point_id for place in places]],
+    )
+    offered = {tuple(row) async for row in cursor}
+    for place in places:
+        if (shown[place].charging_point_id, evse_numbers[place]) not in offered:
+            authorizations[place] = Authorization(Decision.REFUSED, rule=Rule.NOT_ROAMING)
 
 
 class _Grant(NamedTuple):

@@ -91,15 +91,25 @@ async def write_questions(
 ) -> Sequence[int | Authorization | None]:
     """Write questions to the hub; return their ids, None where no relay could answer.
 
-    A charging point without an EVSE that is offered for roaming never asks: refused.
+    A charging point without an EVSE that is offered for roaming never asks, nor does a session at
+    another EVSE than those: refused.
     """
     await cursor.execute(
-        "SELECT DISTINCT charging_point_id FROM evses"
-        " WHERE roaming AND charging_point_id = ANY(%s)",
-        [[question.charging_point_id for question in questions]],
+        """
+        SELECT DISTINCT t.place
+        FROM unnest(%s::text[], %s::int[])
+            WITH ORDINALITY AS t (charging_point_id, session_id, place)
+        LEFT JOIN sessions AS s ON s.session_id = t.session_id
+        JOIN evses AS e ON e.roaming AND e.charging_point_id = t.charging_point_id
+            AND (s.session_id IS NULL OR e.evse_number = s.evse_number)
+        """,
+        [
+            [question.charging_point_id for question in questions],
+            [question.session_id for question in questions],
+        ],
     )
-    roaming = {row[0] async for row in cursor}
-    asked = [question for question in questions if question.charging_point_id in roaming]
+    places = {row[0] - 1 async for row in cursor}
+    asked = [questions[place] for place in sorted(places)]
     if not asked:
         return [_NOT_ROAMING] * len(questions)
     await cursor.execute(
@@ -119,8 +129,7 @@ async def write_questions(
     # All of them or, without a relay, none; numbered in the order of the questions.
     numbers = iter(sorted([row[0] async for row in cursor]))
     return [
-        next(numbers, None) if question.charging_point_id in roaming else _NOT_ROAMING
-        for question in questions
+        next(numbers, None) if place in places else _NOT_ROAMING for place in range(len(questions))
     ]
 
 

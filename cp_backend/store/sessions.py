@@ -14,7 +14,11 @@ from charging.database.events import Event
 from charging.event import EventKind
 from charging.token import token_of
 from cp_backend.committer import Committer, OnResult
-from cp_backend.store.authorizations import decide_over, decide_without_token
+from cp_backend.store.authorizations import (
+    decide_over,
+    decide_without_token,
+    refuse_where_not_offered,
+)
 from cp_backend.store.finished import finish_starts, finish_stops
 from cp_backend.store.nameless_ends import name_sessions
 from cp_backend.store.presumed_ends import correct_presumed, presume_superseded
@@ -84,6 +88,8 @@ class Sessions:
             cursor, shown, begin=True, end=False, admit_unknown=self._admit_unknown
         )
         await decide_without_token(cursor, shown, authorizations)
+        evse_numbers = [start.message.evse_number for start in starts]
+        await refuse_where_not_offered(cursor, shown, evse_numbers, authorizations)
         new = await _insert_sessions(cursor, starts, authorizations)
         if new:
             await settle_with_hub(cursor, [s.session_id for s in new if s.concerns_hub])
@@ -285,6 +291,10 @@ async def settle_with_hub(cursor: AsyncCursor, session_ids: Sequence[int]) -> No
         WHERE s.session_id = ANY(%s) AND h.id_tag = s.id_tag
           AND h.charging_point_id = s.charging_point_id
           AND h.session_id IS NULL AND h.state IN ('asked', 'accepted')
+          AND (h.origin = 'remote' OR EXISTS (
+              SELECT 1 FROM evses AS e
+              WHERE e.charging_point_id = s.charging_point_id
+                AND e.evse_number = s.evse_number AND e.roaming))
         """,
         [list(session_ids)],
     )

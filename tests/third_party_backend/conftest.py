@@ -12,7 +12,8 @@ import pytest
 
 from operations.__main__ import main as operations
 from scripts.world import Relay, Web
-from tests.hub import HubCaller
+from tests.hub import HubCaller, HubSimulator
+from tests.oicp_standard import faults
 from tests.rows import EVSE, add_charging_point, evse_row
 from tests.station import Station
 from tests.waiting import eventually
@@ -83,6 +84,25 @@ def background() -> Iterator[ThreadPoolExecutor]:
     """Threads for requests that wait for a charging point."""
     with ThreadPoolExecutor(8) as pool:
         yield pool
+
+
+@pytest.fixture
+def run_hub_simulator(run_hub_simulator: Any) -> Iterator[Any]:
+    """Start hub simulators. Whatever they were sent is held against the standard in the end."""
+    simulators: list[HubSimulator] = []
+
+    def run(*words: object, **options: Any) -> HubSimulator:
+        simulators.append(run_hub_simulator(*words, **options))
+        return simulators[-1]
+
+    yield run
+    for simulator in simulators:
+        if simulator.program.process.poll() is None:
+            calls = simulator.control.get("/calls")
+            # What it refused is a violation, which each test looks for.
+            taken = [call for call in calls if call["http"] != 400]
+            wrong = [(call, faults(call["operation"], call["body"])) for call in taken]
+            assert [each for each in wrong if each[1]] == []
 
 
 @pytest.fixture

@@ -85,6 +85,20 @@ def test_a_card_that_the_hub_refuses_leaves_no_trace(world, database):
     assert simulator.violations() == []
 
 
+def test_a_card_charges_at_evses_that_are_offered_only(world, database):
+    station, simulator, _ = world(evse_row(1), evse_row(2, roaming=False))
+    # Asked when it starts, and authorized before anybody knew where.
+    assert station.start(CARD, 1000, number=2)["idTagInfo"]["status"] == "Invalid"
+    assert asked(simulator, "authorize-start") == 0
+    assert shown(station, CARD)["status"] == "Accepted"
+    assert station.start(CARD, 2000, number=2)["idTagInfo"]["status"] == "Invalid"
+    assert database.execute("SELECT session_id FROM hub_sessions").fetchall() == [(None,)]
+    started = station.start(CARD, 3000)
+    assert started["idTagInfo"]["status"] == "Accepted"
+    bound = database.execute("SELECT session_id FROM hub_sessions").fetchall()
+    assert bound == [(started["transactionId"],)]
+
+
 def test_a_start_that_nobody_authorized_first_asks_then(world, database):
     station, simulator, _ = world()
     at = ago(minutes=2)
