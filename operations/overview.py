@@ -75,6 +75,7 @@ class Station:
     firmware: str | None
     time_zone: str
     strict: bool
+    free_charging: bool
     last_seen: datetime | None
     connected_at: datetime | None
     ocpp_version: str | None
@@ -159,6 +160,7 @@ FROM sessions AS e WHERE e.ended_at >= %(since)s
 _STATION = f"""
 SELECT p.charging_point_id AS charging_point, p.registration, p.boot_status, p.booted_at,
        p.vendor, p.model, p.serial_number, p.firmware_version AS firmware, p.time_zone, p.strict,
+       p.free_charging,
        p.last_seen_at AS last_seen,
        CASE WHEN n.node_id IS NOT NULL THEN c.connected_at END AS connected_at,
        CASE WHEN n.node_id IS NOT NULL THEN c.ocpp_version END AS ocpp_version,

@@ -11,10 +11,20 @@ from pydantic import AwareDatetime, Field
 from charging.command import CommandKind
 from charging.database.audit import Asker
 from charging.database.connection import Connection
+from charging.database.deviations import Deviation
 from charging.database.messages import LoggedMessage
 from charging.database.states import StateChange
 from charging.registration import Registration
-from operations import charging_points, commands, evse_states, overview, search, settings, timeline
+from operations import (
+    charging_points,
+    commands,
+    deviations,
+    evse_states,
+    overview,
+    search,
+    settings,
+    timeline,
+)
 from operations.api.commands import intent_of
 from operations.api.endpoints import Body, Query, endpoint
 from operations.charging_points import Credential
@@ -212,3 +222,30 @@ def ask_charging_point(
         idempotency_key=key,
     )
     return commands.show(connection, queued.command)
+
+
+class Handling(Body):
+    """How it is taken, from its next connection on; null leaves it."""
+
+    strict: bool | None = None
+    free_charging: bool | None = None
+    time_zone: str | None = Field(None, max_length=60)
+
+
+class DeviationQuery(Query):
+    """Of which charging point; all, where none is named."""
+
+    charging_point: str | None = None
+    limit: int = Field(100, ge=1, le=deviations.MAX_LIMIT)
+
+
+@endpoint("PUT", "/charging-points/{charging_point}/handling", Role.ADMINISTRATOR, status=204)
+def set_handling(connection: Connection, by: Asker, charging_point: str, body: Handling) -> None:
+    """Decide whether what deviates is refused, whether it charges without a card, and its zone."""
+    deviations.set_handling(connection, charging_point, by=by, **body.model_dump())
+
+
+@endpoint("GET", "/deviations")
+def list_deviations(connection: Connection, query: DeviationQuery) -> list[Deviation]:
+    """List what charging points send in other forms than the standard's, by model."""
+    return deviations.list_most(connection, **query.model_dump())

@@ -110,6 +110,28 @@ def test_the_list_shows_presence_and_status(as_json, operate, database):
     assert "CP1" in table
 
 
+def test_deviations_are_listed_and_a_charging_point_taken_strictly(as_json, operate, database):
+    as_json("charging-points", "register", "CP1")
+    assert "nothing has deviated" in operate("deviations", "list")[1]
+    database.execute(
+        "INSERT INTO deviations (charging_point_id, firmware_version, action, path, repair,"
+        " vendor, model, count, sample) VALUES ('CP1', '1.0', 'StopTransaction', 'meterStop',"
+        " 'type', 'V', 'M', 3, '26008.4')"
+    )
+    (row,) = as_json("deviations", "list", "--charging-point", "CP1")
+    assert (row["model"], row["path"], row["count"]) == ("M", "meterStop", 3)
+    words = ("--strict", "--free-charging", "--time-zone", "Europe/Berlin")
+    as_json("deviations", "set", "CP1", *words)
+    as_json("deviations", "set", "CP1", "--no-free-charging")
+    found = database.execute(
+        "SELECT strict, free_charging, time_zone FROM charging_points"
+    ).fetchone()
+    assert found == (True, False, "Europe/Berlin")
+    for wrong in (("CP1",), ("CP1", "--time-zone", "Mars/Base"), ("CP2", "--strict")):
+        code, _, err = operate("deviations", "set", *wrong)
+        assert (code, err.count("\n")) == (1, 1)
+
+
 def test_tokens(as_json, operate):
     as_json("tokens", "add", "secrettoken", "--note", "Ada", "--expires-at", "2030-01-01")
     assert "SECRETTOKEN" not in operate("tokens", "list")[1]

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from charging.database import deviations
 from charging.registration import Registration
 from operations import (
     charging_points,
     commands,
+    deviations,
     evse_states,
     files,
     handshakes,
@@ -124,7 +124,7 @@ def list_settings() -> ResponseReturnValue:
 def list_deviations() -> ResponseReturnValue:
     """Show where it deviates from the standard, and what was made of it."""
     name = request.args.get("id", "")
-    found = deviations.read(connection(), charging_point_id=name)
+    found = deviations.list_most(connection(), charging_point=name)
     return render_template("deviations.html", charging_point=name, deviations=found)
 
 
@@ -161,6 +161,22 @@ def set_registration() -> ResponseReturnValue:
     name = request.form.get("id", "")
     charging_points.set_registration(
         connection(), name, request.form.get("registration", ""), by=asker()
+    )
+    return redirect(url_for(".show", id=name, notice="saved"))
+
+
+@blueprint.post("/charging-point/handling")
+@needs(Role.ADMINISTRATOR)
+def set_handling() -> ResponseReturnValue:
+    """Decide how it is taken, from its next connection on. Raises InvalidError, NotFoundError."""
+    name = request.form.get("id", "")
+    deviations.set_handling(
+        connection(),
+        name,
+        by=asker(),
+        strict=bool(request.form.get("strict")),
+        free_charging=bool(request.form.get("free_charging")),
+        time_zone=request.form.get("time_zone", "").strip() or None,
     )
     return redirect(url_for(".show", id=name, notice="saved"))
 
