@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from scripts.cloud import (
     capacity,
-    containers,
     environment,
     hub_inputs,
     images,
@@ -251,6 +250,8 @@ def _pin_base(_: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from scripts.cloud import containers  # reads the database's driver, which nothing else needs
+
     return containers.run(images.IMAGES[options.service], options.arguments)
 
 

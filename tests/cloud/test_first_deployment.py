@@ -1,12 +1,11 @@
 """What an account lacks is said at once, before the first stack; what AWS wants first is made."""
 
 import json
+import subprocess
 
 import pytest
 
 from scripts.cloud import preflight
-from scripts.cloud.aws import Aws
-from scripts.cloud.inputs import Target
 from templates.environments import sizes
 
 HERE = {"ENVIRONMENT": "staging", "WHITELIST_IP": "203.0.113.7"}
@@ -42,7 +41,30 @@ def test_all_that_lacks_is_one_message_and_nothing_is_made(account, quotas):
     assert account.client("iam").list_roles()["Roles"] == []
 
 
-def test_whoever_lacks_rights_hears_which(account, monkeypatch):
+RIGHTS = """
+import json, os, sys
+from scripts.cloud import preflight
+from scripts.cloud.aws import Aws
+from scripts.cloud.inputs import target
+print(json.dumps(list(preflight.rights(Aws(target(os.environ)), sys.argv[1]))))
+"""
+
+
+def lacking(account, caller):
+    """What whoever deploys lacks the right to."""
+    run = subprocess.run(
+        [account.python, "-c", RIGHTS, f"arn:aws:iam::{account.number}:{caller}"],
+        cwd=account.project,
+        env={**account.variables, "ENVIRONMENT": "staging"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def test_whoever_lacks_rights_hears_which(account):
     iam = account.client("iam")
     iam.create_user(UserName="ada")
     iam.put_user_policy(
@@ -55,18 +77,13 @@ def test_whoever_lacks_rights_hears_which(account, monkeypatch):
             }
         ),
     )
-    for name, value in account.variables.items():
-        if name.startswith("AWS_"):
-            monkeypatch.setenv(name, value)
-    aws = Aws(Target("tests", account.number, "staging"))
-    lacking = list(preflight.rights(aws, f"arn:aws:iam::{account.number}:user/ada"))
-    assert f"your right to ecs:CreateCluster at arn:aws:ecs:eu-central-1:{account.number}" in str(
-        lacking
-    )
-    assert "your right to iam:CreateRole at " in str(lacking)
-    assert "ec2:" not in str(lacking)
+    found = str(lacking(account, "user/ada"))
+    cluster = f"arn:aws:ecs:eu-central-1:{account.number}:cluster/vni-cpo-staging"
+    assert f"your right to ecs:CreateCluster at {cluster}" in found
+    assert "your right to iam:CreateRole at " in found
+    assert "ec2:" not in found
     # The account's owner may do everything, and nobody can ask for them.
-    assert list(preflight.rights(aws, f"arn:aws:iam::{account.number}:root")) == []
+    assert lacking(account, "root") == []
 
 
 def test_the_quotas_that_a_fleet_takes_follow_it():
