@@ -134,7 +134,11 @@ def book(
     Those that were corrected since get entries of the difference. Safe to repeat, and side by side.
     """
     booked, after = Booked(), 0
-    versions = _Versions(tariffs.list_all(connection))
+    found = tariffs.list_all(connection)
+    if not found:
+        # Where there are no tariffs, nobody is billed here.
+        return booked
+    versions = _Versions(found)
     while True:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])

@@ -22,6 +22,8 @@ DATABASE_PORT = 5432
 CHARGING_POINT = "charging-point"
 THIRD_PARTY = "third-party"
 SERVICES = (CHARGING_POINT, THIRD_PARTY)
+# What runs once a day and keeps the books.
+BOOKS = "books"
 
 
 def camel(words: str) -> str:

@@ -24,6 +24,7 @@ from awacs import (
     iam,
     logs,
     rds,
+    scheduler,
     secretsmanager,
     ssm,
 )
@@ -337,6 +338,13 @@ def administer_network() -> aws.PolicyDocument:
             at=[arn("application-autoscaling", "scalable-target/*")],
         ),
         change(logs.DeleteQueryDefinition, logs.PutQueryDefinition, at=["*"]),
+        change(
+            scheduler.CreateSchedule,
+            scheduler.DeleteSchedule,
+            scheduler.GetSchedule,
+            scheduler.UpdateSchedule,
+            at=[arn("scheduler", f"schedule/default/vni-cpo-{_OURS}-*")],
+        ),
     )
 
 
@@ -390,7 +398,7 @@ def administer_roles() -> aws.PolicyDocument:
             at=[arn_of_role()],
         ),
         look(iam.GetPolicy, iam.GetPolicyVersion, iam.ListPolicyVersions, at=[boundary]),
-        _hand_over("codebuild", "codepipeline", "ecs-tasks", "vpc-flow-logs"),
+        _hand_over("codebuild", "codepipeline", "ecs-tasks", "scheduler", "vpc-flow-logs"),
         change(
             iam.CreateServiceLinkedRole,
             at=[Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/*")],

@@ -27,6 +27,8 @@ from awacs import (
 from awacs import logs as logs_actions
 from troposphere import Ref, Sub
 
+from templates.naming import BOOKS
+
 VERSION = "2012-10-17"
 
 _PULL = [ecr.BatchCheckLayerAvailability, ecr.BatchGetImage, ecr.GetDownloadUrlForLayer]
@@ -214,6 +216,29 @@ def update_services(*service_arns: object) -> aws.PolicyDocument:
     )
 
 
+def tasks_of(name: str) -> Sub:
+    """Return the ARN of all revisions of a task definition of this environment."""
+    return arn("ecs", f"task-definition/vni-backend-{name}-${{Environment}}:*")
+
+
+def run_task(definition_arn: object, *role_arns: object) -> aws.PolicyDocument:
+    """Let something run a task in the environment's cluster, with these roles and no other."""
+    return aws.PolicyDocument(
+        Version=VERSION,
+        Statement=[
+            aws.Statement(
+                Effect=aws.Allow,
+                Action=[ecs.RunTask],
+                Resource=[definition_arn],
+                Condition=aws.Condition(
+                    aws.ArnEquals("ecs:cluster", arn("ecs", "cluster/vni-cpo-${Environment}"))
+                ),
+            ),
+            pass_roles("ecs-tasks", *role_arns),
+        ],
+    )
+
+
 def pass_roles(service: str, *role_arns: object) -> aws.Statement:
     """Let somebody hand these roles to a service of AWS, such as `ecs-tasks`."""
     return aws.Statement(
@@ -390,6 +415,7 @@ def boundary() -> aws.PolicyDocument:
                     [secretsmanager.GetSecretValue],
                     [arn("secretsmanager", "secret:vni-cpo-${Environment}-*")],
                 ),
+                ([ecs.RunTask], [tasks_of(BOOKS)]),
                 ([iam.PassRole], [arn_of_role()]),
             ).Statement,
             aws.Statement(

@@ -18,10 +18,12 @@ DAY = 86_400
 
 CHARGING_POINT_METRICS = "VNI/ChargingPointBackend"
 THIRD_PARTY_METRICS = "VNI/ThirdPartyBackend"
+OPERATIONS_METRICS = "VNI/Operations"
 # What each program calls itself in its metrics.
 PROGRAMS = {
     CHARGING_POINT_METRICS: "charging-point-backend",
     THIRD_PARTY_METRICS: "third-party-backend",
+    OPERATIONS_METRICS: "operations",
 }
 
 

@@ -26,6 +26,7 @@ from templates.parts.alarms import (
     CHARGING_POINT_METRICS,
     DAY,
     FIVE_MINUTES,
+    OPERATIONS_METRICS,
     THIRD_PARTY_METRICS,
     Metric,
     add_runbook,
@@ -114,6 +115,7 @@ def build() -> Template:
     _add_service_alarms(template)
     _add_charging_alarms(template)
     _add_hub_alarms(template)
+    _add_books_alarms(template)
     _add_database_alarms(template)
     text(template, "CertificateArn", "Certificate of the load balancers, in ACM")
     alarm(
@@ -236,6 +238,32 @@ def _add_hub_alarms(template: Template) -> None:
         50,
         period=FIVE_MINUTES,
         periods=1,
+    )
+
+
+def _add_books_alarms(template: Template) -> None:
+    limit = number(
+        template, "EnergyWithoutHomeLimitWh", 1_000, "Wh of a day without a bill that alarm", 0
+    )
+    alarm(
+        template,
+        "energy-without-home",
+        "Meters counted energy that is on no bill, and that nobody has explained",
+        own(OPERATIONS_METRICS, "EnergyWithoutHome", "Maximum"),
+        limit,
+        period=DAY,
+        periods=1,
+    )
+    alarm(
+        template,
+        "energy-not-audited",
+        "The energy of no day has been audited for two days",
+        own(OPERATIONS_METRICS, "EnergyAudits"),
+        1,
+        comparison="LessThanThreshold",
+        period=DAY,
+        periods=2,
+        missing="breaching",
     )
 
 
@@ -398,6 +426,11 @@ def _draw(board: Board) -> None:
         ("remote stops", own(hub, "RemoteStops")),
         ("cards asked about", own(hub, "AuthorizationsAsked")),
         ("remote start, 99%, ms", own(hub, "RemoteStartLatency", "p99")),
+    )
+    board.graph(
+        "Energy without a bill, a day",
+        ("Wh", own(OPERATIONS_METRICS, "EnergyWithoutHome", "Maximum")),
+        ("lines to look at", own(OPERATIONS_METRICS, "EnergyAuditAlarms", "Maximum")),
     )
     for service in SERVICES:
         board.graph(

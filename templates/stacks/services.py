@@ -43,6 +43,7 @@ from templates.parts.alarms import (
     own,
 )
 from templates.parts.containers import Only, database_environment, database_secrets
+from templates.parts.daily import add_daily_tasks
 from templates.parts.service import (
     PROGRAMS,
     Program,
@@ -133,6 +134,7 @@ def build() -> Template:
     for live in (_charging_points(template), _hub()):
         _add_service(template, live)
     _add_scaling_by_connections(template)
+    add_daily_tasks(template)
     return template
 
 

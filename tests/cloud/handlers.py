@@ -472,6 +472,7 @@ HANDLERS: dict[str, dict[str, Any]] = {
             "AWS::GlobalAccelerator::EndpointGroup": _endpoint_group,
             "AWS::CodePipeline::Pipeline": lambda _, p: (p["Name"], {"Version": "1"}),
             "AWS::CodePipeline::Webhook": lambda name, _: (name, {"Url": f"https://hooks/{name}"}),
+            "AWS::Scheduler::Schedule": lambda _, p: (p["Name"], {}),
             "AWS::Logs::QueryDefinition": lambda name, _: (name, {"QueryDefinitionId": name}),
         }.items()
     },
