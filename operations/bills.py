@@ -380,25 +380,18 @@ def _write(
             """
             INSERT INTO bill_entries (session_id, month, kind, id_tag, parent_id_tag, tariff_id,
                                       energy_wh, currency, net, tax, steps, reason, correction_id)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+                    coalesce(%s, (SELECT reason FROM session_corrections
+                                  WHERE correction_id = %s), ''), %s)
             """,
             [
                 *(subject.session.session, month),
                 "correction" if subject.standing else "charge",
                 *(subject.card, subject.group, version.tariff_id),
                 *(difference[0], currency, difference[1], difference[2]),
-                *(Jsonb(steps), reason or _reason(connection, correction_id), correction_id),
+                *(Jsonb(steps), reason or None, correction_id, correction_id),
             ],
         )
-
-
-def _reason(connection: Connection, correction_id: int | None) -> str:
-    found = rows(
-        connection,
-        "SELECT reason FROM session_corrections WHERE correction_id = %s",
-        [correction_id],
-    )
-    return str(found[0]["reason"]) if found else ""
 
 
 def _subject(connection: Connection, session_id: int) -> _Subject:
