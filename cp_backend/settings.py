@@ -100,7 +100,9 @@ class Settings:
         "seconds until a charging point that has never booted here is asked to, once a day; 0:"
         " never",
     )
-    lost_stop_interval: float = setting(60, "seconds between looks for sessions without a stop", 1)
+    lost_stop_interval: float = setting(
+        60, "seconds between looks for sessions without a stop", 0.1
+    )
     lost_stop_quiet: float = setting(
         600, "seconds that a charging point that is back has to send what it has queued"
     )

@@ -54,13 +54,13 @@ def lost(station, *, start=10_000, last=15_000):
 
 @pytest.fixture
 def backend(run_node):
-    """Nodes that look every second, with as much patience as a test gives them."""
+    """Nodes that look ten times a second, with as much patience as a test gives them."""
 
     def run(*, quiet: str = "3600", hold: str = "3600"):
         return run_node(
             admit_unknown="true",
             admit_unknown_tokens="true",
-            lost_stop_interval="1",
+            lost_stop_interval="0.1",
             lost_stop_quiet=quiet,
             presumed_end_hold=hold,
         )

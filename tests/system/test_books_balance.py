@@ -14,13 +14,13 @@ from scripts.world import Node
 from tests.rows import add_token
 from tests.waiting import eventually
 
-KILLS = 6
+KILLS = 4
 EACH = 5
 """Charging points of each kind."""
 SESSIONS = 3
 SETTINGS = {
     "admit_unknown": "true",
-    "lost_stop_interval": "1",
+    "lost_stop_interval": "0.2",
     "lost_stop_quiet": "3600",
     "presumed_end_hold": "1",
 }
@@ -43,13 +43,13 @@ class Fleets:
         self._simulate = simulate
         self._words = (
             *("--plain", "--port", port, "--id-tag", "TAG", "--state-directory", directory),
-            *("--charging-points", EACH, "--duration", 300, "--meter-values-interval", 30),
+            *("--duration", 200, "--meter-values-interval", 30),
             *("--time-compression", 100),
         )
         self._meters = defaultdict(list)
 
-    def start(self, kind, *words):
-        return self._simulate(*self._words, "--first", 1 + EACH * kind, *words)
+    def start(self, first, count, *words):
+        return self._simulate(*self._words, "--first", first, "--charging-points", count, *words)
 
     def note(self, report):
         """Note the registers of a run's sessions."""
@@ -75,7 +75,8 @@ def test_nodes_killed_while_stops_are_lost_and_clocks_are_wrong(
     node = run_node(**SETTINGS)
     fleets = Fleets(simulate, node.port, tmp_path / "registers")
     running = [
-        fleets.start(kind, "--sessions", SESSIONS, *words) for kind, words in enumerate(KINDS)
+        fleets.start(1 + EACH * kind, EACH, "--sessions", SESSIONS, *words)
+        for kind, words in enumerate(KINDS)
     ]
     with ExitStack() as stack:
         for _ in range(KILLS):
@@ -88,9 +89,8 @@ def test_nodes_killed_while_stops_are_lost_and_clocks_are_wrong(
         for simulator in running:
             fleets.note(simulator.report(seconds=120))
         # What the last session of each lost shows in the next.
-        closing = [fleets.start(kind, "--sessions", 1) for kind in range(len(KINDS))]
-        for simulator in closing:
-            fleets.note(simulator.report(seconds=120))
+        closing = fleets.start(1, EACH * len(KINDS), "--sessions", 1)
+        fleets.note(closing.report(seconds=120))
         eventually(lambda: not rows(database, "SELECT 1 FROM sessions WHERE state = 'charging'"))
         eventually(
             lambda: (
