@@ -62,6 +62,7 @@ class Dispatcher:
         self._on_authorized = on_authorized
         self._files_url = files_url
         self._wake = asyncio.Event()
+        self._wake.set()  # what waited for a node to start is taken at once
 
     async def dispatch(self) -> None:
         """Claim and send commands until cancelled: when woken, and every poll interval.

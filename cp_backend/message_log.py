@@ -55,6 +55,8 @@ class MessageLog:
         self._most_waiting = most_waiting
         self._waiting: deque[LoggedMessage] = deque()
         self._key: bytes | None = None
+        self.begun = False
+        """Whether it takes messages, or could not begin to."""
         self._lenses: set[str] = set()
 
     @property
@@ -123,8 +125,10 @@ class MessageLog:
                 ) as connection:
                     await self._keep_partitions(connection)
                     self._key = await messages.token_key(connection)
+                    self.begun = True
                     await self._write(connection, backoff)
             except (psycopg.Error, OSError) as error:
+                self.begun = True
                 log.warning("messages not logged", extra={"error": str(error)[:300]})
             await asyncio.sleep(backoff.seconds())
 

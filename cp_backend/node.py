@@ -142,7 +142,8 @@ class Node:
     @property
     def ready(self) -> bool:
         """Whether new charging points should be sent here."""
-        return self.store.healthy and not self.draining
+        # The log of messages is waited for at the start only: later it is no reason to be away.
+        return self.store.healthy and self.message_log.begun and not self.draining
 
     def on_target_draining(self, draining: bool) -> None:
         """Close all connections within the deregistration delay, or take new ones again."""

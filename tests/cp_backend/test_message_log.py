@@ -158,6 +158,7 @@ def test_what_a_charging_point_and_a_node_exchange_is_kept(node, database):
         ("in", "call", "BootNotification"),
         ("out", "result", "BootNotification"),
         ("in", "call", "Authorize"),
+        ("node", "decision", "asking"),
         ("out", "result", "Authorize"),
         ("in", "call", "NoSuchThing"),
         ("out", "error", "NoSuchThing"),
