@@ -9,7 +9,7 @@ import asyncio
 import signal
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from scripts.cloud.certificates import own_names
 from templates.stacks.services import WEBSOCKET_IDLE_SECONDS
@@ -97,7 +97,16 @@ async def hold(balancer, identity, ends):
         )
     finally:
         await charging_point.close()
-    return await balancer.connect(identity)
+    return await come_back(balancer, identity)
+
+
+async def come_back(balancer, identity):
+    """Connect, again and again while the node is too busy for newcomers."""
+    while True:
+        try:
+            return await balancer.connect(identity)
+        except InvalidStatus as refused:
+            assert refused.response.status_code == 503
 
 
 async def drained(account, group, run_node, balance, ask):
