@@ -172,11 +172,11 @@ class Answering:
         try:
             if self.registration is not Registration.ACCEPTED:
                 self._check_registration(action)
-            as_written = action == call.action and not call.repairs
-            if as_written and schemas.accepts_request(action, call.payload):
+            fits = schemas.accepts_request(action, call.payload)
+            if fits and action == call.action and not call.repairs:
                 message = self._read(action, incoming, call.payload)
             else:
-                message = self._read_deviating(action, incoming, call)
+                message = self._read_deviating(action, incoming, call, fits=fits)
             HANDLERS[type(message)](self.context, self.wire.charging_point_id, message, reply)
         except CallRefusedError as refusal:
             reply.refuse(refusal)
@@ -206,8 +206,13 @@ class Answering:
             raise CallRefusedError(ErrorCode.NOT_SUPPORTED, f"{action} is not supported")
         return incoming.read(payload)
 
-    def _read_deviating(self, action: str, incoming: AnyIncoming | None, call: Call) -> Any:
-        """Read a call that is not as the standard wants it: repaired, or refused."""
+    def _read_deviating(
+        self, action: str, incoming: AnyIncoming | None, call: Call, *, fits: bool
+    ) -> Any:
+        """Read a call that is not as the standard wants it: repaired, or refused.
+
+        fits: whether its payload is as its schema wants it.
+        """
         schemas = self.dialect.schemas()
         strict, zone = self.tolerance
         if strict:
@@ -217,7 +222,7 @@ class Answering:
         payload, repairs = call.payload, list(call.repairs)
         if action != call.action:
             repairs.append(Repair(action, "", RepairKind.ACTION, sample_of("", call.action)))
-        if not schemas.accepts_request(action, payload):
+        if not fits:
             cut_off = any(repair.kind is RepairKind.CUT for repair in repairs)
             form = schemas.request_form(action)
             payload, more = form.repair(payload, datetime.now(UTC), zone, complete=not cut_off)
