@@ -78,7 +78,7 @@ def test_the_callers_certificate_is_the_hubs(run_third_party, authority):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"ALLOWED_CIDRS": "192.0.2.0/33"}, "ALLOWED_CIDRS"),
         ({"CLIENT_CERTIFICATE": "CN=hub"}, "FORWARDED_HOPS must be at least 1"),
@@ -100,8 +100,8 @@ def test_the_callers_certificate_is_the_hubs(run_third_party, authority):
         ({"WORKERS": "0"}, "at least 1"),
     ],
 )
-def test_settings_that_cannot_be_are_named(settings, said):
-    with pytest.raises(SettingError, match=said):
+def test_settings_that_cannot_be_are_named(settings, message):
+    with pytest.raises(SettingError, match=message):
         from_environment({f"THIRD_PARTY_{name}": value for name, value in settings.items()})
 
 

@@ -68,13 +68,13 @@ def test_requests_come_in_bit_by_bit_and_several_at_once(hub):
         # The rest, two whole requests, and the beginning of a last.
         last = WHOLE + b"Connection: close\r\n\r\n" + BODY
         client.sendall(BODY[-1:] + 2 * (WHOLE + b"\r\n" + BODY) + last[:100])
-        said = b""
-        while said.count(b'"603"') < 3:
-            said += client.recv(10_000)
+        received = b""
+        while received.count(b'"603"') < 3:
+            received += client.recv(10_000)
         client.sendall(last[100:])
-        said += answers(client)
-    assert said.count(b"HTTP/1.1 200 OK") == 4
-    assert said.count(b'"603"') == 4
+        received += answers(client)
+    assert received.count(b"HTTP/1.1 200 OK") == 4
+    assert received.count(b'"603"') == 4
 
 
 def test_who_waits_for_consent_gets_it(hub):

@@ -1,4 +1,4 @@
-"""What the hub is told of a session: notifications while it goes on, one record at its end.
+"""What the hub receives of a session: notifications while it goes on, one record at its end.
 
 Strict: what would be wrong to send raises RecordError, whose text an operator reads. Energy
 comes as integer Wh and goes as kWh in Decimal.
@@ -59,7 +59,7 @@ class HubSession:
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """What was charged, as the charging point said it. readings_wh: between, in order of time.
+    """What was charged, as the charging point reported it. readings_wh: between, in order of time.
 
     signed: `signed_values`. verification: `catalogue.verification`, for whoever verifies them.
     """

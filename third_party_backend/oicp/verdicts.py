@@ -50,8 +50,8 @@ class Answer:
     body: Json | None = None
 
     @property
-    def says_known(self) -> bool:
-        """Whether it says that the session has its record, or that there is no such session."""
+    def is_known(self) -> bool:
+        """Whether the session has its record there, or the hub knows no such session."""
         return self.verdict is Verdict.REFUSED and self.code == StatusCode.SESSION_INVALID
 
 
@@ -68,14 +68,14 @@ def judge(http: int, text: bytes, retry_after: str | None, process_id: str | Non
         if body.get("Result") is True or "AuthorizationStatus" in body:
             return Answer(Verdict.DONE, **common)
         if code in _AGAIN:
-            return Answer(Verdict.AGAIN, reason=_say(http, body, code), uncertain=True, **common)
+            return Answer(Verdict.AGAIN, reason=_reason(http, body, code), uncertain=True, **common)
         return Answer(
-            Verdict.REFUSED, reason=_say(http, body, code), whole=_refuses_us(code), **common
+            Verdict.REFUSED, reason=_reason(http, body, code), whole=_refuses_us(code), **common
         )
     if http in (408, 429) or http >= 500:
         return Answer(
             Verdict.AGAIN,
-            reason=_say(http, body, code),
+            reason=_reason(http, body, code),
             uncertain=http not in _NOT_PROCESSED,
             busy=http != 500,
             retry_after=_seconds(retry_after),
@@ -83,7 +83,7 @@ def judge(http: int, text: bytes, retry_after: str | None, process_id: str | Non
         )
     return Answer(
         Verdict.REFUSED,
-        reason=_say(http, body, code, text),
+        reason=_reason(http, body, code, text),
         whole=http in (401, 403) or _refuses_us(code),
         **common,
     )
@@ -112,8 +112,8 @@ def _code(body: Json | None) -> str:
     return "" if code is None else str(code).zfill(3)
 
 
-def _say(http: int, body: Json | None, code: str, text: bytes = b"") -> str:
-    """Say in one line what the hub said."""
+def _reason(http: int, body: Json | None, code: str, text: bytes = b"") -> str:
+    """Return the hub's reason in one line."""
     parts = [] if http == 200 else [f"HTTP {http}"]
     if code:
         known = DESCRIPTIONS.get(StatusCode(code), "") if code in set(StatusCode) else ""
@@ -121,9 +121,9 @@ def _say(http: int, body: Json | None, code: str, text: bytes = b"") -> str:
     if body is not None:
         status = body.get("StatusCode")
         if isinstance(status, dict):
-            told = status.get("AdditionalInfo") or status.get("Description") or ""
-            if told and str(told) not in " ".join(parts):
-                parts.append(str(told))
+            detail = status.get("AdditionalInfo") or status.get("Description") or ""
+            if detail and str(detail) not in " ".join(parts):
+                parts.append(str(detail))
         if not code and body.get("message"):
             parts.append(str(body["message"]))
         parts.extend(

@@ -59,6 +59,31 @@ POLL_SECONDS = 1.0
 AT_ONCE = 8
 """Questions on their way at the same time."""
 
+_OPEN_SESSION = b"""
+INSERT INTO hub_sessions (
+    hub_session_id, hub_spelling, provider_id, evse_id, charging_point_id, evse_number,
+    identification, id_tag, cpo_partner_session_id, emp_partner_session_id, state, origin,
+    stop_id_tags, session_id)
+SELECT %(session)s, %(spelling)s, %(provider)s, %(evse)s, %(charging_point)s,
+       (SELECT evse_number FROM sessions WHERE session_id = %(ours)s), %(who)s,
+       %(id_tag)s, %(partner)s, %(their_partner)s,
+       -- one of a start from afar with the same card is there, or the transaction that
+       -- asked is somebody's by now: then it is closed below
+       CASE WHEN %(in_time)s AND (%(ours)s::int IS NULL OR free.session_id IS NOT NULL)
+                 AND (%(ours)s::int IS NOT NULL OR NOT EXISTS (
+                     SELECT 1 FROM hub_sessions AS o
+                     WHERE o.charging_point_id = %(charging_point)s
+                       AND o.id_tag = %(id_tag)s AND o.session_id IS NULL
+                       AND o.state IN ('asked', 'accepted')))
+            THEN 'accepted' ELSE 'refused' END,
+       'local', %(stops)s, CASE WHEN %(in_time)s THEN free.session_id END
+FROM (SELECT (SELECT session_id FROM sessions AS s
+              WHERE session_id = %(ours)s AND NOT EXISTS (
+                  SELECT 1 FROM hub_sessions AS h WHERE h.session_id = s.session_id))
+      AS session_id) AS free
+RETURNING session_id, state
+"""
+
 log = logging.getLogger(__name__)
 
 
@@ -349,30 +374,7 @@ def _open_session(
             NothingCharged.STOPPED,
         )
     bound = connection.execute(
-        """
-        INSERT INTO hub_sessions (
-            hub_session_id, hub_spelling, provider_id, evse_id, charging_point_id, evse_number,
-            identification, id_tag, cpo_partner_session_id, emp_partner_session_id, state, origin,
-            stop_id_tags, session_id)
-        SELECT %(session)s, %(spelling)s, %(provider)s, %(evse)s, %(charging_point)s,
-               (SELECT evse_number FROM sessions WHERE session_id = %(ours)s), %(who)s,
-               %(id_tag)s, %(partner)s, %(their_partner)s,
-               -- one of a start from afar with the same card is there, or the transaction that
-               -- asked is somebody's by now: then it is closed below
-               CASE WHEN %(in_time)s AND (%(ours)s::int IS NULL OR free.session_id IS NOT NULL)
-                         AND (%(ours)s::int IS NOT NULL OR NOT EXISTS (
-                             SELECT 1 FROM hub_sessions AS o
-                             WHERE o.charging_point_id = %(charging_point)s
-                               AND o.id_tag = %(id_tag)s AND o.session_id IS NULL
-                               AND o.state IN ('asked', 'accepted')))
-                    THEN 'accepted' ELSE 'refused' END,
-               'local', %(stops)s, CASE WHEN %(in_time)s THEN free.session_id END
-        FROM (SELECT (SELECT session_id FROM sessions AS s
-                      WHERE session_id = %(ours)s AND NOT EXISTS (
-                          SELECT 1 FROM hub_sessions AS h WHERE h.session_id = s.session_id))
-              AS session_id) AS free
-        RETURNING session_id, state
-        """,
+        _OPEN_SESSION,
         {
             "session": granted.hub_session_id,
             "spelling": granted.hub_spelling,

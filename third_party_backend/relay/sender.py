@@ -197,7 +197,7 @@ class Sender(threading.Thread):
         self._backoff.reset()
         first = batch[0]
         queue = self._queue
-        if queue is Queue.CHARGE_DETAIL_RECORD and answer.says_known and first.uncertain:
+        if queue is Queue.CHARGE_DETAIL_RECORD and answer.is_known and first.uncertain:
             # Sent before without an answer: that it is refused now means that it arrived, or that
             # the hub knows no such session (any more).
             log.warning("delivered, it seems", extra={"hub_session": first.hub_session_id})
@@ -210,7 +210,7 @@ class Sender(threading.Thread):
             return
         state = DeliveryState.PARKED
         if queue is Queue.NOTIFICATION and (
-            first.uncertain or (answer.says_known and self._is_closed(connection, first))
+            first.uncertain or (answer.is_known and self._is_closed(connection, first))
         ):
             # It may well be there, or it comes after its session's record: nothing to mend.
             state = DeliveryState.DROPPED

@@ -37,7 +37,7 @@ def test_energy_is_exactly_the_difference_of_the_meter(start, energy):
 
 
 @pytest.mark.parametrize(
-    ("what", "said"),
+    ("what", "message"),
     [
         (charged(2000, 1000), "backwards"),
         (charged(-5, 1000), "below zero"),
@@ -45,8 +45,8 @@ def test_energy_is_exactly_the_difference_of_the_meter(start, energy):
         (charged(minutes=-1), "before it began"),
     ],
 )
-def test_what_would_be_wrong_is_not_written(what, said):
-    with pytest.raises(RecordError, match=said):
+def test_what_would_be_wrong_is_not_written(what, message):
+    with pytest.raises(RecordError, match=message):
         records.charge_detail_record(SESSION, what)
 
 
@@ -82,7 +82,7 @@ def test_progress_counts_milliseconds():
     assert word["ConsumedEnergyProgress"] == Decimal("0.500")
 
 
-def test_a_fault_is_told_as_an_error():
+def test_a_fault_is_sent_as_an_error():
     word = records.error_notification(SESSION, "DE*VNI", "x" * 300, critical=True)
     assert word["ErrorType"] == "CriticalError"
     assert len(word["ErrorAdditionalInfo"]) == 250

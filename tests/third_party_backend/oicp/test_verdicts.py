@@ -61,8 +61,8 @@ def test_the_reason_says_what_an_operator_needs():
     )
     assert answer(403, b"<html>no</html>").reason == "HTTP 403; the hub does not admit our address"
     assert answer(200, acknowledgment("022")).reason == "022 Data error"
-    told = {"Result": False, "StatusCode": {"Code": 17, "AdditionalInfo": "not you"}}
-    assert answer(401, told).reason == "HTTP 401; 017 Not authorized to do this; not you"
+    body = {"Result": False, "StatusCode": {"Code": 17, "AdditionalInfo": "not you"}}
+    assert answer(401, body).reason == "HTTP 401; 017 Not authorized to do this; not you"
     assert len(answer(404, b"x" * 100_000).reason) <= 1000
 
 
@@ -85,9 +85,9 @@ def test_whether_it_is_us_or_the_message():
 
 
 def test_a_session_that_the_hub_knows_or_does_not():
-    assert answer(404, acknowledgment("400")).says_known
-    assert answer(200, acknowledgment("400")).says_known
-    assert not answer(404, acknowledgment("300")).says_known
+    assert answer(404, acknowledgment("400")).is_known
+    assert answer(200, acknowledgment("400")).is_known
+    assert not answer(404, acknowledgment("300")).is_known
 
 
 def test_numbers_are_exact_and_waiting_times_are_read():
