@@ -62,6 +62,7 @@ class Finding(StrEnum):
     BILL_DIFFERS = "bill_differs"
     SECOND_RECORD = "second_record"
     CORRECTED = "corrected"
+    REPORTS_MISSING = "reports_missing"
     UNASSIGNED = "unassigned"
 
 
@@ -75,6 +76,7 @@ QUIET = frozenset(
         Finding.RECORD_WAITS,
         Finding.RECORD_DROPPED,
         Finding.CORRECTED,
+        Finding.REPORTS_MISSING,
     }
 )
 """Listed without an alarm: expected, decided by a person, or settled by waiting."""
@@ -121,7 +123,8 @@ class Session:
     final: it has ended and that counts. readings: its registers, where they are needed. corrected:
     how often it was changed after it counted. power_margin: times its EVSE's power up to which its
     energy is believed. booked_wh: what of it is on a bill of our own card, None where it is on
-    none yet. has_tariff: whether it can be, or no bills are made at all.
+    none yet. has_tariff: whether it can be, or no bills are made at all. missing: the places of
+    reports that have not come, such as ``[1,4)``; empty where none is known to be missing.
     """
 
     session: int
@@ -144,6 +147,7 @@ class Session:
     power_margin: float = POWER_MARGIN
     booked_wh: int | None = None
     has_tariff: bool = True
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,8 +305,9 @@ def _findings(session: Session, energy_wh: int, billed_wh: int, now: datetime) -
     """Return what there is to say of a session."""
     if session.ended_at is None:
         endless = now - session.started_at > ENDLESS
-        return [Finding.ENDLESS if endless else Finding.IN_PROGRESS]
-    found = []
+        found = [Finding.ENDLESS if endless else Finding.IN_PROGRESS]
+        return found + ([Finding.REPORTS_MISSING] if session.missing else [])
+    found = [Finding.REPORTS_MISSING] if session.missing else []
     if session.presumed is not None:
         found.append(Finding.PRESUMED if session.final else Finding.NOT_FINAL)
     if session.corrected:
@@ -369,6 +374,8 @@ def _facts_of(session: Session) -> str:
         facts.append(f"its end presumed by {session.presumed}")
     if session.doubts:
         facts.append(f"doubts: {', '.join(session.doubts)}")
+    if session.missing:
+        facts.append(f"its reports {session.missing} have not come")
     if (why := why_implausible(session)) is not None:
         facts.append(why)
     if session.provider is not None:

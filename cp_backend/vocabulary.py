@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from charging.authorization import Authorization
-from charging.command import Done
+from charging.command import Done, Setting
 from charging.evse import EvseState
 from charging.intents import LogKind
 from charging.registration import Registration as Registration
@@ -280,6 +280,7 @@ class Notice:
     request_id: of the command that it belongs to; occurred_at: its own clock; None where it told
     none. detail: what else it told. idle: it says only that nothing goes on. ended: how the work
     ended; None while it goes on. log: which one is uploaded, where only the action says it.
+    settings: of the charging point, that it tells.
     """
 
     kind: NoticeKind
@@ -290,6 +291,7 @@ class Notice:
     idle: bool = False
     ended: Done | None = None
     log: LogKind | None = None
+    settings: tuple[Setting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

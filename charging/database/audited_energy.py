@@ -46,7 +46,11 @@ SELECT s.session_id, s.charging_point_id, s.evse_number, s.started_at, s.meter_s
        booked.wh,
        NOT EXISTS (SELECT 1 FROM tariffs) OR EXISTS (
            SELECT 1 FROM tariffs AS f
-           WHERE f.name = coalesce(card.tariff, 'default') AND f.valid_from <= s.started_at)
+           WHERE f.name = coalesce(card.tariff, 'default') AND f.valid_from <= s.started_at),
+       -- before the first that came nothing is missing where that is the start
+       CASE WHEN s.sequences <> '{{}}' THEN trim('{{}}' FROM (int4multirange(int4range(
+           CASE WHEN 'start' = ANY (s.doubts) THEN 0 ELSE lower(s.sequences) END,
+           upper(s.sequences))) - s.sequences)::text) ELSE '' END
 FROM sessions AS s
 LEFT JOIN tokens AS card ON card.id_tag = s.id_tag
 LEFT JOIN LATERAL (
@@ -155,7 +159,7 @@ def _sessions(
 
 def _session(*row: Any) -> Session:
     delivery, state, energy_wh, doubtful, reason, besides = row[13:19]
-    power_kw, corrected, booked_wh, has_tariff = row[19:]
+    power_kw, corrected, booked_wh, has_tariff, missing = row[19:]
     record = None
     if delivery is not None:
         record = Record(delivery, state, energy_wh, doubtful, reason, besides)
@@ -180,6 +184,7 @@ def _session(*row: Any) -> Session:
         corrected,
         booked_wh=booked_wh,
         has_tariff=has_tariff,
+        missing=missing,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from charging.command import CommandKind
-from charging.database import following
+from charging.database import following, variables
 from charging.database.connection import AsyncCursor
 from charging.database.following import Progress
 from cp_backend.committer import Committer, OnResult
@@ -47,6 +47,9 @@ async def keep_notices(
             [notice.occurred_at for notice in notices],
         ],
     )
+    told = [(each.charging_point_id, s) for each in submissions for s in each.message.settings]
+    if told:
+        await variables.note(cursor, told)
     now = datetime.now(UTC)
     await following.progress(
         cursor,

@@ -134,6 +134,31 @@ def test_a_session_that_is_not_simply_billed_is_a_line(database, columns, line):
     assert lines(audit(database)) == [line]
 
 
+def test_reports_that_have_not_come_are_a_line_until_they_have(database):
+    number = add(database, 0, 1000, station_session="tx", sequences="{[1,3),[5,7)}")
+    (line,) = audit(database).lines
+    assert (line.findings, line.alarm) == (("reports_missing",), False)
+    assert "its reports [3,5) have not come" in line.facts
+    database.execute("UPDATE sessions SET doubts = '{start}' WHERE session_id = %s", [number])
+    (line,) = audit(database).lines
+    assert "its reports [0,1),[3,5) have not come" in line.facts
+    database.execute("UPDATE sessions SET doubts = '{}', sequences = '{[0,7)}'")
+    assert audit(database).lines == ()
+
+
+def test_the_register_of_an_event_that_names_no_session_is_read(database):
+    def register(*samples):
+        payload = json.dumps({"meterValue": [{"sampledValue": [each]} for each in samples]})
+        return database.execute("SELECT register_of_fact(%s::jsonb)", [payload]).fetchone()[0]
+
+    kwh = {"unit": "kWh", "multiplier": 0}
+    assert register({"value": 1000}, {"value": 2.5, "unitOfMeasure": kwh}) == 2500
+    assert register({"value": 25, "unitOfMeasure": {"unit": "Wh", "multiplier": 2}}) == 2500
+    assert register({"value": 7, "phase": "L1"}, {"value": 7, "measurand": "Voltage"}) is None
+    assert register({"value": "text"}, {"value": 1e300}) is None
+    assert register() is None
+
+
 @pytest.mark.parametrize(
     ("record", "line"),
     [

@@ -5,12 +5,11 @@ Source: OCPP 2.0.1 part 2 edition 3; all that is asked here stands in 2.1 unchan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from charging import intents
-from charging.command import CommandKind, Outcome
-from charging.intent_json import InvalidIntentError
+from charging.command import CommandKind, Outcome, Setting
 from charging.intents import (
     Availability,
     CertificateUse,
@@ -19,22 +18,22 @@ from charging.intents import (
     LogKind,
     Trigger,
 )
-from cp_backend.ocpp.actions import Outgoing, OutgoingCall
+from cp_backend.ocpp.actions import Exchange, Outgoing, OutgoingCall
 from cp_backend.ocpp.errors import ErrorCode
 from cp_backend.ocpp.times import write_time
+from cp_backend.ocpp.v2 import variables
 from cp_backend.ocpp.v2.profiles import PURPOSES, write_profile
 from cp_backend.ocpp.v2.tokens import write_token
+from cp_backend.ocpp.v2.variables import read_variable, settings_told
 from cp_backend.vocabulary import JsonObject
 
 MAX_LIST_PART = 500
 """Entries of a local list in one call: about 64 KB. The rest follows as differences."""
-MAX_VARIABLES = 20
-"""Variables in one call, where a charging point has not told its own ItemsPerMessage."""
-MAX_VARIABLES_BYTES = 4096
-"""… and bytes, where it has not told BytesPerMessage. Source: DeviceDataCtrlr."""
 
 I = TypeVar("I", bound=Intent)  # noqa: E741
+A = TypeVar("A")
 Plan = Callable[[I], Sequence[OutgoingCall]]
+Resume = Callable[[A, Sequence[Exchange]], Sequence[OutgoingCall] | None]
 
 _OUTCOMES = {
     "Accepted": Outcome.ACCEPTED,
@@ -150,74 +149,6 @@ def _set_availability(intent: intents.SetAvailability) -> list[OutgoingCall]:
             evse={"id": intent.evse_number} if intent.evse_number else None,
         )
     ]
-
-
-def read_variable(name: str) -> JsonObject:
-    """Read ``Component.Variable`` as a call names a variable.
-
-    The component, and the variable, may have an instance in brackets, the component an EVSE and
-    a connector behind ``@``: ``SmartChargingCtrlr.LimitChangeSignificance``,
-    ``Connector@1.2.AvailabilityState``, ``OCPPCommCtrlr.MessageTimeout[Default]``.
-    Raises InvalidIntentError.
-    """
-    place, dot, variable = name.rpartition(".")
-    if not dot:
-        raise InvalidIntentError("names", f"{name}: must be Component.Variable")
-    component, _, evse = place.partition("@")
-    written: JsonObject = {
-        "component": _with_instance(component),
-        "variable": _with_instance(variable),
-    }
-    if evse:
-        parts = evse.split(".")
-        if not all(part.isdecimal() for part in parts) or len(parts) > 2:
-            raise InvalidIntentError("names", f"{name}: an EVSE is @1, a connector of it @1.2")
-        names = ("id", "connectorId")
-        written["component"]["evse"] = {
-            member: int(part) for member, part in zip(names, parts, strict=False)
-        }
-    return written
-
-
-def _with_instance(text: str) -> JsonObject:
-    name, bracket, instance = text.partition("[")
-    return {"name": name, "instance": instance.removesuffix("]")} if bracket else {"name": name}
-
-
-def _read_settings(intent: intents.ReadSettings, request_id: int) -> list[OutgoingCall]:
-    """Read variables; none named: let the charging point report all that can be set."""
-    if not intent.names:
-        return [_call("GetBaseReport", requestId=request_id, reportBase="ConfigurationInventory")]
-    return [
-        _call("GetVariables", getVariableData=part)
-        for part in _parts(read_variable(name) for name in intent.names)
-    ]
-
-
-def _write_settings(intent: intents.WriteSettings) -> list[OutgoingCall]:
-    if any(name.lower().endswith(".basicauthpassword") for name in intent.values):
-        raise ValueError("values.BasicAuthPassword: is a password, which set-password changes")
-    return [
-        _call("SetVariables", setVariableData=part)
-        for part in _parts(
-            {"attributeValue": value, **read_variable(name)}
-            for name, value in intent.values.items()
-        )
-    ]
-
-
-def _parts(variables: Iterable[JsonObject]) -> list[list[JsonObject]]:
-    """Return variables in parts that a charging point takes at once, by number and by bytes."""
-    parts: list[list[JsonObject]] = []
-    room = 0
-    for variable in variables:
-        size = len(str(variable))
-        if not parts or len(parts[-1]) == MAX_VARIABLES or size > room:
-            parts.append([])
-            room = MAX_VARIABLES_BYTES
-        parts[-1].append(variable)
-        room -= size
-    return parts
 
 
 def _clear_cache(intent: intents.ClearCache) -> list[OutgoingCall]:
@@ -443,26 +374,40 @@ def _row(
     plan: Plan[I],
     read: Callable[[JsonObject], Outcome] = _read_status,
     shown_by: Callable[[JsonObject], str] | None = None,
+    resume: Resume[I] | None = None,
+    settings: Callable[[Sequence[Exchange]], Sequence[Setting]] | None = None,
 ) -> tuple[CommandKind, Outgoing]:
     def of_arguments(arguments: JsonObject) -> Sequence[OutgoingCall]:
-        intent = intents.read_intent(kind.kind, arguments)
-        assert isinstance(intent, kind)
-        return plan(intent)
+        return plan(_intent(kind, arguments))
 
-    return kind.kind, Outgoing(of_arguments, read, shown_by)
+    return kind.kind, Outgoing(of_arguments, read, shown_by, _resumed(kind, resume), settings)
+
+
+def _intent(kind: type[I], arguments: JsonObject) -> I:
+    intent = intents.read_intent(kind.kind, arguments)
+    assert isinstance(intent, kind)
+    return intent
+
+
+def _resumed(kind: type[I], resume: Resume[I] | None) -> Resume[JsonObject] | None:
+    if resume is None:
+        return None
+    return lambda arguments, exchanges: resume(_intent(kind, arguments), exchanges)
 
 
 def _followed(
-    kind: type[I], plan: Callable[[I, int], Sequence[OutgoingCall]]
+    kind: type[I],
+    plan: Callable[[I, int], Sequence[OutgoingCall]],
+    resume: Resume[I] | None = None,
+    settings: Callable[[Sequence[Exchange]], Sequence[Setting]] | None = None,
 ) -> tuple[CommandKind, Outgoing]:
     """Return the row of what is reported on later: the command's id is OCPP's request id."""
 
     def of_arguments(arguments: JsonObject) -> Sequence[OutgoingCall]:
-        intent = intents.read_intent(kind.kind, arguments)
-        assert isinstance(intent, kind)
-        return plan(intent, int(arguments.get("command_id", 0)) % 2**31)
+        return plan(_intent(kind, arguments), int(arguments.get("command_id", 0)) % 2**31)
 
-    return kind.kind, Outgoing(of_arguments, _read_status)
+    resumed = _resumed(kind, resume)
+    return kind.kind, Outgoing(of_arguments, _read_status, resume=resumed, settings=settings)
 
 
 OUTGOING: dict[CommandKind, Outgoing] = dict(
@@ -474,8 +419,15 @@ OUTGOING: dict[CommandKind, Outgoing] = dict(
         _row(intents.Unlock, _unlock),
         _row(intents.Reset, _reset),
         _row(intents.SetAvailability, _set_availability),
-        _followed(intents.ReadSettings, _read_settings),
-        _row(intents.WriteSettings, _write_settings),
+        _followed(
+            intents.ReadSettings, variables.read_settings, variables.go_on_reading, settings_told
+        ),
+        _row(
+            intents.WriteSettings,
+            variables.write_settings,
+            resume=variables.go_on_writing,
+            settings=settings_told,
+        ),
         _row(intents.ClearCache, _clear_cache),
         _row(intents.SendLocalList, _send_local_list),
         _row(intents.ReadLocalListVersion, _read_local_list_version),

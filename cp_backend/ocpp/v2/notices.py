@@ -7,12 +7,14 @@ the charging point. Source: OCPP 2.0.1 part 2 edition 3, and 2.1 part 2.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from charging.command import Done
 from cp_backend.ocpp.actions import AnyIncoming, Incoming
 from cp_backend.ocpp.times import read_payload_time
 from cp_backend.ocpp.v2.core import read_connector_status, write_noted
+from cp_backend.ocpp.v2.variables import settings_reported
 from cp_backend.vocabulary import (
     CertificateRequestAnswer,
     CertificateRequested,
@@ -75,6 +77,12 @@ def _row(
 
 def _constant(**payload: object) -> Write:
     return lambda answer: dict(payload)
+
+
+def _read_report(payload: JsonObject) -> Notice:
+    """Read a part of a report of the device model, whose actual values are settings."""
+    notice = _read(NoticeKind.VARIABLES, "", payload)
+    return replace(notice, settings=settings_reported(payload))
 
 
 def _read_events(payload: JsonObject) -> EventsReported:
@@ -158,7 +166,7 @@ INCOMING: dict[str, AnyIncoming] = {
     "NotifyEVChargingSchedule": _row(NoticeKind.CHARGING_NEEDS, "", _constant(status="Accepted")),
     "NotifyEvent": Incoming(_read_events, write_noted),
     "NotifyMonitoringReport": _row(NoticeKind.MONITORS),
-    "NotifyReport": _row(NoticeKind.VARIABLES),
+    "NotifyReport": Incoming(_read_report, write_noted),
     "PublishFirmwareStatusNotification": _row(NoticeKind.FIRMWARE, "status"),
     "ReportChargingProfiles": _row(NoticeKind.CHARGING_PROFILES, "chargingLimitSource"),
     "ReservationStatusUpdate": _row(NoticeKind.RESERVATION, "reservationUpdateStatus"),
