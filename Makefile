@@ -194,7 +194,7 @@ migrate-database: setup ## Bring DATABASE_URL's schema (or the local one) up to 
 
 ##@ Deploy: AWS_PROFILE=… ACCOUNT_ID=… ENVIRONMENT=… make …; docs/deploying.md
 
-# Which service's logs, or whose task's shell: charging-point or third-party.
+# Which service's logs: charging-point, third-party, migrations, operations, …
 SERVICE ?= charging-point
 CLOUD = $(PYTHON) -m scripts.cloud
 
@@ -274,9 +274,9 @@ environment-status: setup ## Show stacks, services, tasks, addresses and alarms
 tail-logs: setup ## Follow a service's log (SERVICE=third-party, CHARGING_POINT=, MINUTES=)
 	@$(CLOUD) tail-logs $(SERVICE)
 
-.PHONY: open-shell
-open-shell: setup ## Open a shell in a running task (SERVICE=third-party)
-	@$(CLOUD) open-shell $(SERVICE)
+.PHONY: operations
+operations: setup ## Run an operator's command in ENVIRONMENT=: ARGS="charging-points list" (FILE= a file that it reads)
+	@$(CLOUD) operations
 
 .PHONY: delete-environment
 delete-environment: setup ## Take an environment away; asks first, and twice for production

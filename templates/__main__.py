@@ -20,6 +20,7 @@ from templates.stacks import (
     observability,
     registry,
     services,
+    storage,
     test_services,
 )
 
@@ -34,6 +35,7 @@ STACKS = {
         firewall,
         registry,
         alerts,
+        storage,
         database,
         cluster,
         services,

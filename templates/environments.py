@@ -76,8 +76,6 @@ class Sizes:
     third_party_memory: int = 1024
     third_party_min_tasks: int = 2
     third_party_max_tasks: int = 4
-    allow_exec: bool = True
-    """Whether a person may open a shell in a task."""
     developers_deploy: bool = True
     """Whether developers may deploy and debug, or only look."""
     container_insights: bool = False
@@ -140,7 +138,6 @@ PRODUCTION = replace(
     protected=True,
     charging_point_min_tasks=3,
     third_party_max_tasks=8,
-    allow_exec=False,
     developers_deploy=False,
     container_insights=True,
 )

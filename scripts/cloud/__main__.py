@@ -13,6 +13,7 @@ from scripts.cloud import (
     hub_inputs,
     images,
     inputs,
+    operations,
     pipelines,
     promotion,
     watching,
@@ -24,6 +25,7 @@ from scripts.cloud.stacks import StackError
 from scripts.cloud.tasks import TaskError
 from templates.environments import sizes
 from templates.naming import CHARGING_POINT, SERVICES
+from templates.parts.operations import OPERATIONS
 from templates.parts.service import PROGRAMS
 from templates.stacks.builds import BUILDS
 from templates.stacks.cluster import MIGRATIONS
@@ -79,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     command("delete", _delete, "take the environment away")
     command("status", _status, "stacks, services, tasks, addresses, alarms")
     command("tail-logs", _tail_logs, "a service's log, as it is written")
-    command("open-shell", _open_shell, "a shell in a running task")
+    command("operations", _operations, "the operator's commands, in a task of their own (ARGS)")
     command("deploy-delivery-pipeline", _deploy_pipelines, "from commits to production")
     command("store-github-token", _store_token, "ask for the token that pipelines use")
     command("deploy-access", _deploy_access, "groups of users and what they may do")
@@ -92,8 +94,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 # What writes logs besides the services: the tests and builds of the delivery pipeline too.
-LOGS = (*SERVICES, MIGRATIONS, *(program.tested_name for program in PROGRAMS.values()), BUILDS)
-_OF_A_SERVICE = ("deploy-service", "tail-logs", "open-shell", "build", "run")
+LOGS = (
+    *SERVICES,
+    MIGRATIONS,
+    OPERATIONS,
+    *(program.tested_name for program in PROGRAMS.values()),
+    BUILDS,
+)
+_OF_A_SERVICE = ("deploy-service", "tail-logs", "build", "run")
 
 
 def _target() -> Target:
@@ -233,8 +241,10 @@ def _tail_logs(options: argparse.Namespace) -> int:
     return 0
 
 
-def _open_shell(options: argparse.Namespace) -> int:
-    return watching.open_shell(_connect(_target()), options.service)
+def _operations(_: argparse.Namespace) -> int:
+    aws = Aws(_target())
+    aws.check_account()
+    return operations.run(aws, os.environ.get("ARGS", ""), os.environ.get("FILE", "").strip())
 
 
 def _build(options: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ from scripts.cloud.steps import NO_CHANGES, Work, run
 from templates.__main__ import OPTIONAL, STACKS
 from templates.environments import sizes
 from templates.naming import CHARGING_POINT, camel, named, service_name
-from templates.stacks import builds, network
+from templates.stacks import builds, network, storage
 from templates.stacks.firewall import MAX_HUB_ADDRESSES
 
 
@@ -121,6 +121,7 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
             **stack("alerts"),
             **{f"image {s}": _image(aws, s, tags[s], s in lacking) for s in IMAGES},
             "certificate": lambda: certificates.create(wanted.more_names),
+            **stack("storage"),
             **stack("database"),
             **stack("cluster"),
             "certificate at the hub": lambda: keep(aws, wanted.hub),
@@ -313,6 +314,8 @@ def _take_back_protection(aws: Aws, present: list[str]) -> str:
 def _delete(aws: Aws, stack: str) -> str:
     if stack == builds.STACK:
         pipelines.make_room(aws)
+    if stack == storage.STACK:
+        aws("s3", "rm", f"s3://{stacks.outputs(aws, stack)['Operations']}", "--recursive")
     if stack == network.STACK:
         _free_vpc(aws)
     stacks.delete(aws, stack)

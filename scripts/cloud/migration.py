@@ -40,6 +40,8 @@ def migrate(aws: Aws, tag: str) -> str:
     group = outputs(aws, "firewall")["ChargingPointTasks"]
     definition = outputs(aws, "cluster")["MigrationTask"]
     tasks.run_to_its_end(aws, "migration", definition, group, MIGRATIONS)
+    access = outputs(aws, "cluster")["OperationsAccessTask"]
+    tasks.run_to_its_end(aws, "access of operations", access, group, MIGRATIONS)
     notes.write(aws, _NOTE, f"{_access(aws)} {','.join(sorted(_migrations(tag)))}")
     return "schema brought up to date"
 
@@ -50,14 +52,14 @@ def forget(aws: Aws) -> None:
 
 
 def _access(aws: Aws) -> str:
-    """Return what the services reach the database by; what is new must be granted its rights."""
+    """Return what the database is reached by; what is new must be granted its rights."""
     database = outputs(aws, "database")
-    secret = aws(
-        *("secretsmanager", "describe-secret", "--secret-id", database["ApplicationSecret"]),
-    )
-    versions: dict[str, list[str]] = secret["VersionIdsToStages"]
-    current = next(version for version, names in versions.items() if "AWSCURRENT" in names)
-    return f"{database['Endpoint']}/{current}"
+    parts = [database["Endpoint"]]
+    for name in ("ApplicationSecret", "OperationsSecret"):
+        secret = aws("secretsmanager", "describe-secret", "--secret-id", database[name])
+        versions: dict[str, list[str]] = secret["VersionIdsToStages"]
+        parts += [version for version, names in versions.items() if "AWSCURRENT" in names]
+    return "/".join(parts)
 
 
 def _migrations(tag: str) -> set[str]:

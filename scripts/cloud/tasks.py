@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.cloud.aws import Aws, AwsError
+from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.stacks import outputs
 from templates.naming import CHARGING_POINT, log_group_name
 
@@ -23,17 +23,40 @@ class TaskError(RuntimeError):
 
 
 def run_to_its_end(aws: Aws, what: str, definition: str, group: str, log: str) -> None:
-    """Run a task and wait for it. Raises TaskError.
+    """Run a task, wait for it, and see that it succeeded. Raises TaskError.
 
     what: such as `migration`, for the message. group: its security group. log: what its log
     group is called within the environment.
     """
+    task, ended = _run(aws, what, definition, group)
+    container = ended["containers"][0]
+    if container.get("exitCode") != 0:
+        why = container.get("reason") or ended.get("stoppedReason") or "it failed"
+        raise TaskError(f"the {what} failed ({why}):\n{_end_of_log(aws, log, task)}")
+
+
+def run_once(aws: Aws, definition: str, group: str, overrides: str) -> int | None:
+    """Run a task with another command, wait for it, and return its exit code, if it has one.
+
+    overrides: JSON, which may hold secrets. Raises TaskError where it does not start.
+    """
+    with temporary_files(overrides=overrides.encode()) as files:
+        more = ("--overrides", f"file://{files['overrides']}")
+        _, ended = _run(aws, "task", definition, group, more)
+    code: int | None = ended["containers"][0].get("exitCode")
+    return code
+
+
+def _run(
+    aws: Aws, what: str, definition: str, group: str, more: tuple[str, ...] = ()
+) -> tuple[str, dict[str, Any]]:
+    """Run a task; return its ARN and its description once it has stopped. Raises TaskError."""
     cluster = outputs(aws, "cluster")["Name"]
     network = outputs(aws, "network")
     subnets = [network[name] for name in sorted(network) if name.startswith("PrivateSubnet")]
     answer = aws(
         *("ecs", "run-task", "--cluster", cluster, "--launch-type", "FARGATE"),
-        *("--task-definition", definition, "--started-by", "deploy"),
+        *("--task-definition", definition, "--started-by", "deploy", *more),
         "--network-configuration",
         f"awsvpcConfiguration={{subnets=[{','.join(subnets)}],securityGroups=[{group}],"
         "assignPublicIp=DISABLED}",
@@ -41,12 +64,7 @@ def run_to_its_end(aws: Aws, what: str, definition: str, group: str, log: str) -
     if answer["failures"]:
         raise TaskError(f"the {what} did not start: {answer['failures'][0]['reason']}")
     task = answer["tasks"][0]["taskArn"]
-    where = ("--cluster", cluster, "--tasks", task)
-    ended = _wait_for_its_end(aws, what, where)
-    container = ended["containers"][0]
-    if container.get("exitCode") != 0:
-        why = container.get("reason") or ended.get("stoppedReason") or "it failed"
-        raise TaskError(f"the {what} failed ({why}):\n{_end_of_log(aws, log, task)}")
+    return task, _wait_for_its_end(aws, what, ("--cluster", cluster, "--tasks", task))
 
 
 def _wait_for_its_end(aws: Aws, what: str, where: tuple[str, ...]) -> dict[str, Any]:

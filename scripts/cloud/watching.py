@@ -1,17 +1,14 @@
-"""The state of an environment, its logs, a shell in a task."""
+"""The state of an environment, its logs."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from datetime import UTC, datetime
 
 from scripts.cloud import stacks
 from scripts.cloud.aws import Aws
 from scripts.cloud.environment import print_addresses
-from scripts.cloud.inputs import InputError
 from templates.__main__ import OPTIONAL, STACKS
-from templates.environments import sizes
 from templates.naming import SERVICES, camel, log_group_name, named
 
 _LOOK_SECONDS = 3
@@ -99,26 +96,3 @@ def tail_logs(aws: Aws, service: str, charging_point: str, minutes: int) -> None
             # Several events may share the last millisecond; the next look finds them again.
             seen = {e["eventId"] for e in answer["events"] if e["timestamp"] == since}
         time.sleep(_LOOK_SECONDS)
-
-
-def open_shell(aws: Aws, service: str) -> int:
-    """Open a shell in a running task; return the shell's exit code. Raises InputError."""
-    if not sizes(aws.target.environment).allow_exec:
-        raise InputError(
-            f"{aws.target.environment} lets nobody into its tasks; "
-            "allow_exec in templates/environments.py says so"
-        )
-    if not shutil.which("session-manager-plugin"):
-        raise InputError(
-            "the AWS CLI needs its session-manager-plugin for this; AWS's documentation of "
-            "Session Manager says how to install it"
-        )
-    cluster = stacks.outputs(aws, "cluster")["Name"]
-    name = stacks.outputs(aws, "services")[f"{camel(service)}ServiceName"]
-    tasks = aws("ecs", "list-tasks", "--cluster", cluster, "--service-name", name)["taskArns"]
-    if not tasks:
-        raise InputError(f"{name} runs no task at the moment")
-    return aws.interactive(
-        *("ecs", "execute-command", "--cluster", cluster, "--task", tasks[0]),
-        *("--container", service, "--interactive", "--command", "/bin/sh"),
-    )

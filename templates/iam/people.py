@@ -231,16 +231,9 @@ def deploy_services() -> aws.PolicyDocument:
 
 
 def debug_services() -> aws.PolicyDocument:
-    """Let people enter, stop and replace tasks."""
+    """Let people stop and replace tasks, and follow their logs live."""
     return policy(
-        change(
-            ecs.ExecuteCommand,
-            ecs.StopTask,
-            at=[
-                arn("ecs", f"cluster/vni-cpo-{_OURS}"),
-                arn("ecs", f"task/vni-cpo-{_OURS}/*"),
-            ],
-        ),
+        change(ecs.StopTask, at=[arn("ecs", f"task/vni-cpo-{_OURS}/*")]),
         change(ecs.UpdateService, at=[_services()]),
         change(logs.StartLiveTail, at=[_logs()]),
     )
@@ -451,7 +444,16 @@ _CHANGERS = {
         *("AddTags", "CreateListener", "CreateRule", "Delete*", "Modify*", "RemoveTags", "Set*"),
     ),
     "globalaccelerator": ("DeleteAccelerator", "TagResource", "UpdateAccelerator*"),
-    "kms": ("Disable*", "Enable*", "Put*", "ScheduleKeyDeletion", "TagResource", "Update*"),
+    "kms": (
+        "Decrypt",
+        "GenerateDataKey",
+        "Disable*",
+        "Enable*",
+        "Put*",
+        "ScheduleKeyDeletion",
+        "TagResource",
+        "Update*",
+    ),
 }
 
 

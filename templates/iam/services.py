@@ -21,7 +21,6 @@ from awacs import (
     s3,
     secretsmanager,
     sns,
-    ssmmessages,
     sts,
 )
 from awacs import logs as logs_actions
@@ -38,12 +37,6 @@ _WRITE_LOGS = [
     logs_actions.CreateLogStream,
     logs_actions.PutLogEvents,
     logs_actions.DescribeLogStreams,
-]
-_ENTER = [
-    ssmmessages.CreateControlChannel,
-    ssmmessages.CreateDataChannel,
-    ssmmessages.OpenControlChannel,
-    ssmmessages.OpenDataChannel,
 ]
 _INTERFACES = [ec2.CreateNetworkInterface, ec2.DeleteNetworkInterface]
 _SEE_NETWORK = [
@@ -153,11 +146,6 @@ def read_secrets(*secret_arns: object) -> aws.PolicyDocument:
 def ask_about_own_target() -> aws.PolicyDocument:
     """Let a task see whether its load balancer drains it; AWS knows no resource for it."""
     return allow(([elasticloadbalancing.DescribeTargetHealth], ["*"]))
-
-
-def be_entered() -> aws.PolicyDocument:
-    """Let a task open the channels of ECS Exec; AWS knows no resource for them."""
-    return allow((_ENTER, ["*"]))
 
 
 def use_artifacts(bucket_arn: object, key_arn: object) -> aws.PolicyDocument:
@@ -358,6 +346,22 @@ def only_encrypted_transport(bucket_arn: object) -> aws.PolicyDocument:
     )
 
 
+def only_own_folder(bucket_arn: object) -> aws.PolicyDocument:
+    """Return the policy of a bucket whose callers reach the objects under their own id only."""
+    return aws.PolicyDocument(
+        Version=VERSION,
+        Statement=[
+            *only_encrypted_transport(bucket_arn).Statement,
+            aws.Statement(
+                Effect=aws.Deny,
+                Principal=aws.Principal("*"),
+                Action=[s3.GetObject, s3.PutObject],
+                NotResource=[Sub("${Bucket}/${!aws:userid}/*", Bucket=bucket_arn)],
+            ),
+        ],
+    )
+
+
 def boundary() -> aws.PolicyDocument:
     """Return the most that any role of an environment may do: run services and deliver them.
 
@@ -373,7 +377,7 @@ def boundary() -> aws.PolicyDocument:
                 # AWS knows no resource for these, or they have no names before they are made.
                 (
                     [
-                        *(ecr.GetAuthorizationToken, *_ENTER, *_SEE_NETWORK, *_INTERFACES),
+                        *(ecr.GetAuthorizationToken, *_SEE_NETWORK, *_INTERFACES),
                         *(ec2.CreateNetworkInterfacePermission, *_DEFINE_TASKS, ecs.ListTasks),
                         *(elasticloadbalancing.DescribeTargetHealth, *_USE_CONNECTION),
                     ],

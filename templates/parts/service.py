@@ -296,14 +296,13 @@ def add_task_role(
     title: str,
     tag: str,
     policies: Mapping[str, object],
-    optional: Mapping[str, tuple[str, object]] | None = None,
 ) -> object:
     """Add the role of a service's tasks, and return its ARN.
 
-    policies: name → what the program itself may do at AWS. optional: name → (condition, policy).
+    policies: name → what the program itself may do at AWS.
     """
     return GetAtt(
-        role(template, f"{title}TaskRole", "ecs-tasks", policies, optional=optional, tag=tag),
+        role(template, f"{title}TaskRole", "ecs-tasks", policies, tag=tag),
         "Arn",
     )
 

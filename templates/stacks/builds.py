@@ -26,8 +26,6 @@ from templates.iam.roles import role
 from templates.iam.services import (
     arn,
     build_in_network,
-    keep_key,
-    only_encrypted_transport,
     push_images,
     read_certificate,
     read_secrets,
@@ -47,6 +45,7 @@ from templates.parameters import (
     new_template,
     text,
 )
+from templates.parts.buckets import add_bucket, add_bucket_policy, add_key, expiry
 from templates.parts.checks import skips
 from templates.parts.containers import arn_of_log_group, database_environment, secret_key
 from templates.parts.service import PROGRAMS, Program
@@ -88,65 +87,20 @@ def build() -> Template:
 
 
 def _add_artifacts(template: Template) -> tuple[kms.Key, s3.Bucket]:
-    key = template.add_resource(
-        kms.Key(
-            "Key",
-            Description="Encrypts what the pipelines' steps hand to each other",
-            EnableKeyRotation=True,
-            KeyPolicy=keep_key(),
-            Tags=tags("artifacts"),
-        )
+    key = add_key(template, "Encrypts what the pipelines' steps hand to each other", "artifacts")
+    bucket = add_bucket(
+        template,
+        "Artifacts",
+        "artifacts",
+        key,
+        [expiry("artifacts-are-of-the-day", ARTIFACT_DAYS)],
+        Metadata=skips(
+            "artifacts are made again from their commit, and only the pipelines read them",
+            "CKV_AWS_18",
+            "CKV_AWS_21",
+        ),
     )
-    bucket = template.add_resource(
-        s3.Bucket(
-            "Artifacts",
-            BucketName=Sub("vni-cpo-${Environment}-artifacts-${AWS::AccountId}"),
-            BucketEncryption=s3.BucketEncryption(
-                ServerSideEncryptionConfiguration=[
-                    s3.ServerSideEncryptionRule(
-                        BucketKeyEnabled=True,
-                        ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(
-                            SSEAlgorithm="aws:kms", KMSMasterKeyID=GetAtt(key, "Arn")
-                        ),
-                    )
-                ]
-            ),
-            PublicAccessBlockConfiguration=s3.PublicAccessBlockConfiguration(
-                BlockPublicAcls=True,
-                BlockPublicPolicy=True,
-                IgnorePublicAcls=True,
-                RestrictPublicBuckets=True,
-            ),
-            OwnershipControls=s3.OwnershipControls(
-                Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]
-            ),
-            LifecycleConfiguration=s3.LifecycleConfiguration(
-                Rules=[
-                    s3.LifecycleRule(
-                        Id="artifacts-are-of-the-day",
-                        Status="Enabled",
-                        ExpirationInDays=ARTIFACT_DAYS,
-                        AbortIncompleteMultipartUpload=s3.AbortIncompleteMultipartUpload(
-                            DaysAfterInitiation=1
-                        ),
-                    )
-                ]
-            ),
-            Tags=tags("artifacts"),
-            Metadata=skips(
-                "artifacts are made again from their commit, and only the pipelines read them",
-                "CKV_AWS_18",
-                "CKV_AWS_21",
-            ),
-        )
-    )
-    template.add_resource(
-        s3.BucketPolicy(
-            "ArtifactsPolicy",
-            Bucket=Ref(bucket),
-            PolicyDocument=only_encrypted_transport(GetAtt(bucket, "Arn")),
-        )
-    )
+    add_bucket_policy(template, bucket)
     return key, bucket
 
 

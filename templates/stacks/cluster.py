@@ -29,9 +29,12 @@ from templates.parts.containers import (
     runtime,
     secret_key,
 )
+from templates.parts.operations import OPERATIONS
 
 STACK = "cluster"
 MIGRATIONS = "migrations"
+# Lets the operations' user read and write rows.
+OPERATIONS_ACCESS = "operations-access"
 
 
 def build() -> Template:
@@ -59,7 +62,7 @@ def build() -> Template:
                 f"{camel(part)}Logs", LogGroupName=log_group_name(part), RetentionInDays=days
             )
         )
-        for part in (*SERVICES, MIGRATIONS)
+        for part in (*SERVICES, MIGRATIONS, OPERATIONS)
     }
     secret = hub.add_secret(template)
     starter = role(
@@ -76,7 +79,7 @@ def build() -> Template:
             ),
         },
     )
-    _add_migrations(template, architecture, Ref(groups[MIGRATIONS]))
+    _add_owners_tasks(template, architecture, Ref(groups[MIGRATIONS]))
     offer(template, STACK, "Name", Ref(cluster), "Name of the cluster")
     offer(template, STACK, "Arn", GetAtt(cluster, "Arn"), "ARN of the cluster")
     offer(
@@ -86,8 +89,17 @@ def build() -> Template:
     return template
 
 
-def _add_migrations(template: Template, architecture: Ref, group: Ref) -> None:
-    # Only this task may read the secret of the schema's owner.
+def _add_owners_tasks(template: Template, architecture: Ref, group: Ref) -> None:
+    """Add the tasks that know the schema's owner: migrations, and the operations' user.
+
+    Both bring the schema up to date, the second finds it so, and let a user read and write rows.
+    """
+    master = imported("database", "MasterSecret")
+    secrets = {
+        MIGRATIONS: imported("database", "ApplicationSecret"),
+        OPERATIONS_ACCESS: imported("database", "OperationsSecret"),
+    }
+    # Only these tasks may read the secret of the schema's owner.
     starter = role(
         template,
         "MigrationExecutionRole",
@@ -97,37 +109,35 @@ def _add_migrations(template: Template, architecture: Ref, group: Ref) -> None:
                 imported("registry", f"{camel(CHARGING_POINT)}RepositoryArn")
             ),
             "write-logs": write_logs(arn_of_log_group(MIGRATIONS)),
-            "read-secrets": read_secrets(
-                imported("database", "MasterSecret"), imported("database", "ApplicationSecret")
-            ),
+            "read-secrets": read_secrets(master, *secrets.values()),
         },
     )
-    master = imported("database", "MasterSecret")
-    application = imported("database", "ApplicationSecret")
-    definition = template.add_resource(
-        ecs.TaskDefinition(
-            "MigrationTask",
-            Family=service_name(MIGRATIONS),
-            Cpu="256",
-            Memory="512",
-            RuntimePlatform=runtime(architecture),
-            ExecutionRoleArn=GetAtt(starter, "Arn"),
-            ContainerDefinitions=[
-                container(
-                    CHARGING_POINT,
-                    command=["python", "-m", "charging.database", "upgrade", "--grant"],
-                    environment=database_environment(),
-                    secrets={
-                        "DATABASE_USER": secret_key(master, "username"),
-                        "DATABASE_PASSWORD": secret_key(master, "password"),
-                        "APPLICATION_USER": secret_key(application, "username"),
-                        "APPLICATION_PASSWORD": secret_key(application, "password"),
-                    },
-                    log_group=group,
-                )
-            ],
-            Tags=tags(MIGRATIONS),
-            **WITHOUT_COMPUTE_SPECIFICS,
+    for name, secret in secrets.items():
+        title = "Migration" if name == MIGRATIONS else camel(name)
+        definition = template.add_resource(
+            ecs.TaskDefinition(
+                f"{title}Task",
+                Family=service_name(name),
+                Cpu="256",
+                Memory="512",
+                RuntimePlatform=runtime(architecture),
+                ExecutionRoleArn=GetAtt(starter, "Arn"),
+                ContainerDefinitions=[
+                    container(
+                        CHARGING_POINT,
+                        command=["python", "-m", "charging.database", "upgrade", "--grant"],
+                        environment=database_environment(),
+                        secrets={
+                            "DATABASE_USER": secret_key(master, "username"),
+                            "DATABASE_PASSWORD": secret_key(master, "password"),
+                            "APPLICATION_USER": secret_key(secret, "username"),
+                            "APPLICATION_PASSWORD": secret_key(secret, "password"),
+                        },
+                        log_group=group,
+                    )
+                ],
+                Tags=tags(name),
+                **WITHOUT_COMPUTE_SPECIFICS,
+            )
         )
-    )
-    offer(template, STACK, "MigrationTask", Ref(definition), "Task that migrates the database")
+        offer(template, STACK, f"{title}Task", Ref(definition), f"Task of the {name}")

@@ -17,6 +17,7 @@ from templates.parts.containers import DATABASE_NAME
 STACK = "database"
 MASTER_USER = "vni_owner"
 APPLICATION_USER = "vni_application"
+OPERATIONS_USER = "vni_operations"
 ENGINE = "aurora-postgresql"
 ENGINE_VERSION = "17.7"
 _FAMILY = "aurora-postgresql17"
@@ -99,19 +100,11 @@ def build() -> Template:
                 **more,
             )
         )
-    application = template.add_resource(
-        secretsmanager.Secret(
-            "ApplicationSecret",
-            Name=named("database-application"),
-            Description="The services' user of the database",
-            GenerateSecretString=secretsmanager.GenerateSecretString(
-                SecretStringTemplate=f'{{"username": "{APPLICATION_USER}"}}',
-                GenerateStringKey="password",
-                PasswordLength=40,
-                ExcludePunctuation=True,
-            ),
-            Tags=tags(),
-        )
+    application = _add_user(
+        template, "ApplicationSecret", "database-application", APPLICATION_USER, "The services'"
+    )
+    operations = _add_user(
+        template, "OperationsSecret", "database-operations", OPERATIONS_USER, "The operations'"
     )
     offer(template, STACK, "Endpoint", GetAtt(cluster, "Endpoint.Address"), "Host of the writer")
     offer(
@@ -128,5 +121,32 @@ def build() -> Template:
         GetAtt(application, "Id"),
         "Secret of the services' user",
     )
+    offer(
+        template,
+        STACK,
+        "OperationsSecret",
+        GetAtt(operations, "Id"),
+        "Secret of the operations' user",
+    )
     offer(template, STACK, "ClusterIdentifier", Ref(cluster), "Name of the database cluster")
     return template
+
+
+def _add_user(
+    template: Template, title: str, name: str, user: str, whose: str
+) -> secretsmanager.Secret:
+    """Add the secret of a user of the database; the migration's task makes the user."""
+    return template.add_resource(
+        secretsmanager.Secret(
+            title,
+            Name=named(name),
+            Description=f"{whose} user of the database",
+            GenerateSecretString=secretsmanager.GenerateSecretString(
+                SecretStringTemplate=f'{{"username": "{user}"}}',
+                GenerateStringKey="password",
+                PasswordLength=40,
+                ExcludePunctuation=True,
+            ),
+            Tags=tags(),
+        )
+    )

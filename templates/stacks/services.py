@@ -21,7 +21,6 @@ from troposphere import applicationautoscaling as scaling
 from troposphere import elasticloadbalancingv2 as elb
 
 from templates.exports import imported, offer
-from templates.iam.services import be_entered
 from templates.naming import CHARGING_POINT, THIRD_PARTY, service_name
 from templates.parameters import (
     add_architecture,
@@ -29,7 +28,6 @@ from templates.parameters import (
     add_zones,
     new_template,
     number,
-    switch,
     text,
     yes_or_no,
 )
@@ -44,6 +42,7 @@ from templates.parts.alarms import (
 )
 from templates.parts.containers import Only, database_environment, database_secrets
 from templates.parts.daily import add_daily_tasks
+from templates.parts.operations import add_operations
 from templates.parts.service import (
     PROGRAMS,
     Program,
@@ -135,6 +134,13 @@ def build() -> Template:
         _add_service(template, live)
     _add_scaling_by_connections(template)
     add_daily_tasks(template)
+    offer(
+        template,
+        STACK,
+        "OperationsTask",
+        Ref(add_operations(template)),
+        "Task of the operator's commands",
+    )
     return template
 
 
@@ -146,7 +152,6 @@ def _add_parameters(template: Template) -> None:
     add_runbook(template)
     hub.add_parameters(template)
     text(template, "CertificateArn", "Certificate of both load balancers, in ACM")
-    switch(template, "AllowExec", False, "Let people open a shell in a task")
     yes_or_no(template, "Protected", False, "Refuse to delete load balancers")
     number(template, "ConnectionsPerNode", 15_000, "Connections above which it grows", 100)
     # A node is one process, which one processor keeps busy.
@@ -233,7 +238,6 @@ def _add_service(template: Template, live: Live) -> None:
             title,
             program.name,
             policies_of_tasks(program),
-            {"be-entered": ("IsAllowExec", be_entered())},
         ),
         task_group=imported("firewall", f"{title}Tasks"),
         settings=live.settings | database_environment(),
@@ -265,7 +269,6 @@ def _add_service(template: Template, live: Live) -> None:
         # No DesiredCount: it belongs to the autoscaling, and a deployment must not reset it.
         # Moving a task for symmetry's sake would disconnect its charging points.
         AvailabilityZoneRebalancing="DISABLED",
-        EnableExecuteCommand=If("IsAllowExec", True, False),
     )
     _add_scaling(template, live, running)
     offer(template, STACK, f"{title}ServiceName", GetAtt(running, "Name"), "Name of the service")

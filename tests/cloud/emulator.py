@@ -30,6 +30,8 @@ os.environ |= {
     "IOT_MTLS_ENABLED": "0",
     "SFTP_ENABLED": "0",
     "LOG_LEVEL": "WARNING",
+    # Of every key here; the signature of an address that was signed ahead is really compared.
+    "AWS_SECRET_ACCESS_KEY": "none",
 }
 
 import psycopg
@@ -92,7 +94,10 @@ def _run_container(
     server: psycopg.Connection[Any], task: dict[str, Any], container: dict[str, Any]
 ) -> int:
     """Run a container's command with its environment and secrets; log what it says."""
-    variables = {e["name"]: e["value"] for e in container.get("environment", [])}
+    overrides = (task.get("overrides") or {}).get("containerOverrides") or [{}]
+    container = container | {"command": overrides[0].get("command", container["command"])}
+    given = [*container.get("environment", []), *overrides[0].get("environment", [])]
+    variables = {e["name"]: e["value"] for e in given}
     variables |= ecs._resolve_container_secrets(container)
     cluster = task["clusterArn"].rsplit("/", 1)[-1]
     variables["DATABASE_URL"] = _database(server, f"{get_account_id()}_{cluster}", variables)

@@ -279,10 +279,12 @@ def test_the_migration_really_migrated(server_url, account, staging):
         ).fetchone()
     assert owner == "vni_owner"
     assert allowed
-    (stream,) = account.client("logs").describe_log_streams(logGroupName="/vni/staging/migrations")[
+    streams = account.client("logs").describe_log_streams(logGroupName="/vni/staging/migrations")[
         "logStreams"
     ]
-    assert stream["logStreamName"].startswith("charging-point/")
+    assert all(stream["logStreamName"].startswith("charging-point/") for stream in streams)
+    # The schema, and the rights of the operations' user.
+    assert len(streams) == 2
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
@@ -299,7 +301,8 @@ def test_a_service(account, staging, production, environment, service):
     breaker = found["deploymentConfiguration"]["deploymentCircuitBreaker"]
     assert breaker == {"enable": True, "rollback": True}
     assert found["launchType"] == "FARGATE"
-    assert found["enableExecuteCommand"] is (environment == "staging")
+    # Roots are read-only, so that nobody could enter a task: `make operations` is the way.
+    assert not found.get("enableExecuteCommand")
     least = 3 if (environment, service) == ("production", "charging-point") else 2
     assert found["desiredCount"] == found["runningCount"] == least
 
@@ -457,7 +460,10 @@ def test_who_may_read_which_secret(account, staging):
                     may[role["RoleName"].removeprefix("vni-cpo-staging-")] = set(
                         statement["Resource"]
                     )
-    assert may["migration-execution"] == {outputs["MasterSecret"], outputs["ApplicationSecret"]}
+    assert may["migration-execution"] == {
+        outputs[f"{name}Secret"] for name in ("Master", "Application", "Operations")
+    }
+    assert may["operations-execution"] == {outputs["OperationsSecret"]}
     assert outputs["MasterSecret"] not in may["execution"]
     assert not {name for name in may if "task" in name}
 
@@ -543,17 +549,62 @@ def test_logs_are_followed_as_they_are_written(account, staging):
         process.wait(60)
 
 
-def test_a_shell_opens_where_it_is_allowed(account, staging):
-    """The plugin of the AWS CLI that speaks to the task is played."""
-    plugin = account.journal.parent / "bin/session-manager-plugin"
-    plugin.write_text('#!/bin/sh\necho plugin got "$1"\n')
-    plugin.chmod(0o755)
-    run = account.make("open-shell", ENVIRONMENT="staging", SERVICE="third-party")
+def operations(account, arguments, **more):
+    return account.make("operations", ENVIRONMENT="staging", ARGS=arguments, **more)
+
+
+def test_operations_run_as_a_task_and_leave_no_secret_in_a_log(account, staging, tmp_path):
+    run = operations(account, "charging-points register CP00001 --json")
     assert run.returncode == 0, run.stderr
-    assert "plugin got {" in run.stdout
-    run = account.make("open-shell", ENVIRONMENT="production")
+    password = json.loads(run.stdout)["password"]
+    listed = operations(account, "charging-points list --json")
+    assert [row["charging_point_id"] for row in json.loads(listed.stdout)] == ["CP00001"]
+    assert password not in listed.stdout
+    logs = account.client("logs")
+    for group in logs.describe_log_groups()["logGroups"]:
+        events = logs.filter_log_events(logGroupName=group["logGroupName"])["events"]
+        assert not [e for e in events if password in e["message"]], group["logGroupName"]
+    bucket = account.outputs("vni-cpo-storage-staging")["Operations"]
+    assert account.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_a_command_that_fails_says_so_and_what_is_wrong_runs_nothing(account, staging):
+    run = operations(account, "charging-points register CP00001")
     assert run.returncode == 2
-    assert "production lets nobody into its tasks" in run.stderr
+    assert "CP00001" in run.stdout
+    for arguments, more, word in (
+        ("", {}, "ARGS is not set: give the command"),
+        ("evses import FILE", {"FILE": "/no/such"}, "which is no file"),
+        ("evses import x.csv", {"FILE": "/no/such"}, "put the word FILE into ARGS"),
+    ):
+        run = operations(account, arguments, **more)
+        assert run.returncode == 2
+        assert word in run.stderr
+
+
+def test_a_command_reads_a_file_that_was_given(account, staging, tmp_path):
+    file = tmp_path / "prices.csv"
+    file.write_text("no,such,columns\n1,2,3\n")
+    run = operations(account, "prices import FILE", FILE=str(file))
+    assert run.returncode != 0
+    # It was read, in the task, and refused for what is in it.
+    assert "columns" in run.stdout or "column" in run.stdout, run.stdout + run.stderr
+
+
+def test_operations_have_a_user_of_their_own_at_the_database(server_url, account, staging):
+    url = with_database(server_url, f"{account.number}_vni-cpo-staging")
+    with psycopg.connect(url) as connection:
+        rights = connection.execute(
+            "SELECT has_table_privilege('vni_operations', 'charging_points', 'INSERT'),"
+            " pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'charging_points'"
+        ).fetchone()
+    assert rights == (True, "vni_owner")
+    task = account.client("ecs").describe_task_definition(
+        taskDefinition=account.outputs("vni-cpo-services-staging")["OperationsTask"]
+    )["taskDefinition"]
+    (container,) = task["containerDefinitions"]
+    assert all("database-operations" in secret["valueFrom"] for secret in container["secrets"])
+    assert "taskRoleArn" not in task or not task["taskRoleArn"]
 
 
 # --- again, and changed -------------------------------------------------------------------

@@ -72,7 +72,8 @@ def test_without_an_engine_nothing_is_half_done(account):
         "delete-environment",
         "environment-status",
         "tail-logs",
-        "open-shell",
+        "operations",
+        "reserve-capacity",
     ],
 )
 def test_every_target_checks_its_inputs(account, name):

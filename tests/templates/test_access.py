@@ -134,10 +134,13 @@ def delivering(env):
             ),
             ("ssm:PutParameter", arn("ssm", f"parameter/vni/{env}/migrated"), {}),
         ],
-        "enter or stop a task": [
-            ("ecs:ExecuteCommand", arn("ecs", f"cluster/{cluster}"), {}),
-            ("ecs:ExecuteCommand", arn("ecs", f"task/{cluster}/0123"), {}),
-            ("ecs:StopTask", arn("ecs", f"task/{cluster}/0123"), {}),
+        "stop a task": [("ecs:StopTask", arn("ecs", f"task/{cluster}/0123"), {})],
+        "run the operator's commands": [
+            ("ecs:RunTask", arn("ecs", f"task-definition/vni-backend-operations-{env}:7"), {}),
+            ("iam:PassRole", arn("iam", f"role/vni-cpo-{env}-operations-execution", ""), ROLE),
+            ("s3:PutObject", f"arn:aws:s3:::vni-cpo-{env}-operations-{ACCOUNT}/me/0/output", {}),
+            ("s3:GetObject", f"arn:aws:s3:::vni-cpo-{env}-operations-{ACCOUNT}/me/0/output", {}),
+            ("kms:Decrypt", arn("kms", "key/0"), tagged),
         ],
     }
 
@@ -223,7 +226,8 @@ TABLE = {
     "start a pipeline, approve a release": "-M-M",
     "deploy an image": "-M-M",
     "run a migration, with the password of the schema's owner": "---M",
-    "enter or stop a task": "-M-M",
+    "stop a task": "-M-M",
+    "run the operator's commands": "---M",
     "change network, firewall or database": "---M",
     "delete the environment": "---M",
     "read a secret": "---M",

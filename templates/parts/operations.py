@@ -1,0 +1,64 @@
+"""The operator's commands as a task that runs once: `make operations`.
+
+Its image is that of the hub's service, which has the commands in it. It has a user of its own at
+the database, nothing calls it, and what it prints goes to the caller's object and to no log.
+"""
+
+from __future__ import annotations
+
+from troposphere import GetAtt, Ref, Template, ecs
+
+from templates.exports import imported
+from templates.iam.roles import role
+from templates.iam.services import pull_images, read_secrets, write_logs
+from templates.naming import THIRD_PARTY, camel, log_group_name, service_name, tags
+from templates.parts.containers import (
+    WITHOUT_COMPUTE_SPECIFICS,
+    arn_of_log_group,
+    container,
+    database_environment,
+    runtime,
+    secret_key,
+)
+
+OPERATIONS = "operations"
+
+
+def add_operations(template: Template) -> ecs.TaskDefinition:
+    """Add the task, for a template with `Architecture` and the image's tag."""
+    secret = imported("database", "OperationsSecret")
+    starter = role(
+        template,
+        "OperationsExecutionRole",
+        "ecs-tasks",
+        {
+            "pull-images": pull_images(imported("registry", f"{camel(THIRD_PARTY)}RepositoryArn")),
+            "write-logs": write_logs(arn_of_log_group(OPERATIONS)),
+            "read-secrets": read_secrets(secret),
+        },
+    )
+    return template.add_resource(
+        ecs.TaskDefinition(
+            "OperationsTask",
+            Family=service_name(OPERATIONS),
+            Cpu="256",
+            Memory="512",
+            RuntimePlatform=runtime(Ref("Architecture")),
+            ExecutionRoleArn=GetAtt(starter, "Arn"),
+            ContainerDefinitions=[
+                container(
+                    THIRD_PARTY,
+                    name=OPERATIONS,
+                    command=["python", "-m", "operations", "--help"],
+                    environment=database_environment(),
+                    secrets={
+                        "DATABASE_USER": secret_key(secret, "username"),
+                        "DATABASE_PASSWORD": secret_key(secret, "password"),
+                    },
+                    log_group=log_group_name(OPERATIONS),
+                )
+            ],
+            Tags=tags(OPERATIONS),
+            **WITHOUT_COMPUTE_SPECIFICS,
+        )
+    )
