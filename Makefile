@@ -102,16 +102,17 @@ CONSOLE_PORT ?= 9300
 ARGS ?=
 # docker or podman: the service's image, built and run; empty: the program itself.
 CONTAINER ?=
+says_what_runs = $(if $(CONTAINER),,echo "Running the program itself; CONTAINER=docker make $@ builds its image and runs that." >&2;)
 
 .PHONY: run-cp-backend-locally
 run-cp-backend-locally: setup ## Run charging-point-backend on ws://127.0.0.1:9000 (PORT=, ARGS=; CONTAINER=podman: its image)
-	@CP_BACKEND_ADMIT_UNKNOWN=$${CP_BACKEND_ADMIT_UNKNOWN:-true} \
+	@$(says_what_runs) CP_BACKEND_ADMIT_UNKNOWN=$${CP_BACKEND_ADMIT_UNKNOWN:-true} \
 		CP_BACKEND_ADMIT_UNKNOWN_TOKENS=$${CP_BACKEND_ADMIT_UNKNOWN_TOKENS:-true} \
 		exec $(if $(CONTAINER),$(CLOUD) run charging-point,$(PYTHON) -m cp_backend) --host $(HOST) --port $(PORT) $(ARGS)
 
 .PHONY: run-third-party-backend-locally
 run-third-party-backend-locally: setup ## Run the hub's REST service on http://127.0.0.1:9100 (THIRD_PARTY_PORT=, CONTAINER=)
-	@exec $(if $(CONTAINER),$(CLOUD) run third-party,$(PYTHON) -m third_party_backend) --host $(HOST) --port $(THIRD_PARTY_PORT) $(ARGS)
+	@$(says_what_runs) exec $(if $(CONTAINER),$(CLOUD) run third-party,$(PYTHON) -m third_party_backend) --host $(HOST) --port $(THIRD_PARTY_PORT) $(ARGS)
 
 .PHONY: run-console-locally
 run-console-locally: setup ## Run the operators' console on http://127.0.0.1:9300; the first account is printed once (CONSOLE_PORT=)
@@ -126,11 +127,13 @@ run-relay-locally: setup ## Run the relay to the hub simulator's address, or to 
 
 # wss:// to a named backend; ws:// to the local one, which has no certificate.
 BACKEND_HOSTNAME ?=
+# A deployed environment, whose authority, name and test charging point are then used.
+ENVIRONMENT ?=
 
 .PHONY: run-charging-point-simulator
-run-charging-point-simulator: setup ## Send "Hello" every 5 s to BACKEND_HOSTNAME (default: local); ARGS="station --identity X", "charge", "--help"
-	@exec $(PYTHON) -m charging_point_simulator $(ARGS) \
-		$(if $(BACKEND_HOSTNAME),--host $(BACKEND_HOSTNAME),--host $(HOST) --port $(PORT) --plain)
+run-charging-point-simulator: setup ## Send "Hello" every 5 s to BACKEND_HOSTNAME of ENVIRONMENT= (default: local); ARGS="station", "charge", "--help"
+	@exec $(if $(ENVIRONMENT),$(CLOUD) simulate --,$(PYTHON) -m charging_point_simulator) $(ARGS) \
+		$(if $(ENVIRONMENT),,$(if $(BACKEND_HOSTNAME),--host $(BACKEND_HOSTNAME),--host $(HOST) --port $(PORT) --plain))
 
 # The hub: where it listens for us, and where it listens for you.
 HUB_PORT ?= 9200

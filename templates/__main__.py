@@ -1,4 +1,4 @@
-"""`python -m templates`: write generated/*.yml, or say whether it is up to date."""
+"""`python -m templates`: write generated/*.yml and docs/cloud.md, or say what is stale."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from templates import picture
 from templates.stacks import (
     accelerator,
     access,
@@ -25,6 +26,7 @@ from templates.stacks import (
 )
 
 GENERATED = Path(__file__).parent.parent / "generated"
+PICTURE = Path(__file__).parent.parent / "docs/cloud.md"
 
 STACKS = {
     module.STACK: module
@@ -67,9 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--check", action="store_true", help="write nothing; exit 1 if something is stale"
     )
     check = parser.parse_args(arguments).check
-    wanted = {
-        GENERATED / f"{name}.yml": module.build().to_yaml() for name, module in STACKS.items()
-    }
+    built = {name: module.build() for name, module in STACKS.items()}
+    wanted = {GENERATED / f"{name}.yml": template.to_yaml() for name, template in built.items()}
+    wanted[PICTURE] = picture.page(built)
     stale = [file for file, text in wanted.items() if not file.exists() or file.read_text() != text]
     leftover = sorted(set(GENERATED.glob("*.yml")) - set(wanted))
     if check:

@@ -16,6 +16,8 @@ from scripts.cloud import (
     operations,
     pipelines,
     promotion,
+    simulator,
+    stacks,
     watching,
 )
 from scripts.cloud.aws import Aws, AwsError
@@ -68,8 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(work=work)
         if name in _OF_A_SERVICE:
             added.add_argument("service", choices=LOGS if name == "tail-logs" else SERVICES)
-        if name == "run":
-            added.add_argument("arguments", nargs=argparse.REMAINDER, help="for the program in it")
+        if name in ("run", "simulate"):
+            added.add_argument("arguments", nargs=argparse.REMAINDER, help="for the program")
 
     command("deploy", _deploy, "everything, from an empty account if need be (WHITELIST_IP)")
     command("plan", _plan, "what a deployment would change; nothing is changed (WHITELIST_IP)")
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "pin-base-image", _pin_base, "write the digest of the images' base into the Dockerfiles"
     )
     command("run", _run, "build an image and run it on this machine")
+    command("simulate", _simulate, "the simulator against the environment (BACKEND_HOSTNAME)")
     return parser
 
 
@@ -263,6 +266,22 @@ def _run(options: argparse.Namespace) -> int:
     from scripts.cloud import containers  # reads the database's driver, which nothing else needs
 
     return containers.run(images.IMAGES[options.service], options.arguments)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    name = inputs.environment(os.environ)
+    aws = Aws(_target()) if {"AWS_PROFILE", "ACCOUNT_ID"} <= set(os.environ) else None
+    hostname = os.environ.get("BACKEND_HOSTNAME", "").strip()
+    if not hostname:
+        if aws is None:
+            raise InputError(
+                "BACKEND_HOSTNAME is not set: give an address of the environment, or AWS_PROFILE "
+                "and ACCOUNT_ID, by which it is looked up"
+            )
+        hostname = stacks.outputs(aws, "services")["ChargingPointHost"]
+    given = options.arguments[options.arguments[:1] == ["--"] :]
+    words, variables = simulator.command(name, given, hostname, aws)
+    os.execve(words[0], words, {**os.environ, **variables})  # noqa: S606 - our own program
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from scripts.cloud import (
     plan,
     preflight,
     promotion,
+    simulator,
     stacks,
     tasks,
 )
@@ -70,6 +71,7 @@ class Wanted:
             "firewall": lambda: hub_parameters(self.hub.cidrs),
             "registry": dict,
             "alerts": lambda: self.alarm_parameters,
+            "storage": dict,
             "database": dict,
             "cluster": lambda: images,
             "services": services,
@@ -110,6 +112,7 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
         return {name: lambda: stacks.deploy(aws, name, parameters[name]())}
 
     protection = {"protection": lambda: _protect(aws)}
+    test_point = {"test charging point": lambda: simulator.register(aws)}
     run(
         {
             "fleet": lambda: fleet.keep(aws, fleet.charging_points(aws)),
@@ -131,7 +134,7 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
             **stack("observability"),
             # Only now are the names and addresses known that clients will ask for.
             "names in certificate": lambda: certificates.create(public_names(aws)),
-            **(protection if size.protected else {}),
+            **(protection if size.protected else test_point),
         },
         f"{aws.target.environment} is deployed",
     )
@@ -336,6 +339,7 @@ def _free_vpc(aws: Aws) -> None:
 def _remove_certificates(aws: Aws) -> str:
     Certificates(aws).remove()
     migration.forget(aws)
+    simulator.forget(aws)
     fleet.forget(aws)
     pipelines.forget(aws)
     return "deleted"

@@ -47,15 +47,20 @@ def target(variables: Mapping[str, str]) -> Target:
     """Read AWS_PROFILE, ACCOUNT_ID and ENVIRONMENT. Raises InputError."""
     profile = _given(variables, "AWS_PROFILE", "the profile of your AWS CLI that may deploy")
     account = _given(variables, "ACCOUNT_ID", "the twelve digits of the AWS account")
-    environment = _given(variables, "ENVIRONMENT", "the environment's name, such as staging")
+    name = environment(variables)
     if not _ACCOUNT.fullmatch(account):
         raise InputError(f"ACCOUNT_ID is {account!r}, but an account has twelve digits")
-    if not _ENVIRONMENT.fullmatch(environment):
+    return Target(profile, account, name, _fleet(variables), variables.get("CONFIRM"))
+
+
+def environment(variables: Mapping[str, str]) -> str:
+    """Read ENVIRONMENT. Raises InputError."""
+    name = _given(variables, "ENVIRONMENT", "the environment's name, such as staging")
+    if not _ENVIRONMENT.fullmatch(name):
         raise InputError(
-            f"ENVIRONMENT is {environment!r}; use 2 to 20 lower-case letters and digits, a letter "
-            "first"
+            f"ENVIRONMENT is {name!r}; use 2 to 20 lower-case letters and digits, a letter first"
         )
-    return Target(profile, account, environment, _fleet(variables), variables.get("CONFIRM"))
+    return name
 
 
 def _fleet(variables: Mapping[str, str]) -> int | None:

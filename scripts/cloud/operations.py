@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 import uuid
 from pathlib import Path
@@ -50,14 +51,28 @@ def run(aws: Aws, arguments: str, file: str = "") -> int:
         raise InputError('ARGS is not set: give the command, as ARGS="charging-points list"')
     if file and "FILE" not in words:
         raise InputError("FILE is given, but ARGS does not name it: put the word FILE into ARGS")
+    if file and not Path(file).is_file():
+        raise InputError(f"FILE is {file!r}, which is no file")
+    code, output = ask(aws, words, file)
+    sys.stdout.write(output)
+    sys.stdout.flush()
+    return code
+
+
+def ask(aws: Aws, words: list[str], file: str = "") -> tuple[int, str]:
+    """Run `operations` with these words in a task; return its exit code and its output.
+
+    file: what the word FILE stands for, or empty. Raises TaskError where the task does not come
+    so far as to run it.
+    """
     words = [FILE_IN_TASK if file and word == "FILE" else word for word in words]
     folder = f"{aws('sts', 'get-caller-identity')['UserId']}/{uuid.uuid4()}"
     bucket = outputs(aws, "storage")["Operations"]
-    output = f"s3://{bucket}/{folder}/output"
-    environment = {"OUTPUT_URL": _url(aws, "put_object", bucket, f"{folder}/output")}
+    environment = {
+        "OUTPUT_URL": _url(aws, "put_object", bucket, f"{folder}/output"),
+        "COLUMNS": str(shutil.get_terminal_size().columns),
+    }
     if file:
-        if not Path(file).is_file():
-            raise InputError(f"FILE is {file!r}, which is no file")
         aws.text("s3", "cp", file, f"s3://{bucket}/{folder}/file")
         environment["INPUT_URL"] = _url(aws, "get_object", bucket, f"{folder}/file")
     try:
@@ -67,7 +82,8 @@ def run(aws: Aws, arguments: str, file: str = "") -> int:
             outputs(aws, "firewall")["ThirdPartyTasks"],
             _overrides(words, environment),
         )
-        return _show(aws, output, code)
+        output = _fetch(aws, f"s3://{bucket}/{folder}/output", code)
+        return 1 if code is None else code, output
     finally:
         aws.text("s3", "rm", f"s3://{bucket}/{folder}/", "--recursive")
 
@@ -81,8 +97,8 @@ def _overrides(words: list[str], environment: dict[str, str]) -> str:
     return json.dumps({"containerOverrides": [container]})
 
 
-def _show(aws: Aws, output: str, code: int | None) -> int:
-    """Print what the command printed. Raises TaskError where the task did not come so far."""
+def _fetch(aws: Aws, output: str, code: int | None) -> str:
+    """Return what the command printed. Raises TaskError where the task did not come so far."""
     with temporary_files(output=b"") as files:
         try:
             aws.text("s3", "cp", output, str(files["output"]))
@@ -91,9 +107,7 @@ def _show(aws: Aws, output: str, code: int | None) -> int:
                 f"the command did not run (exit code {code}); `make tail-logs "
                 f"SERVICE={OPERATIONS}` says why"
             ) from None
-        sys.stdout.write(files["output"].read_text())
-        sys.stdout.flush()
-    return 1 if code is None else code
+        return files["output"].read_text()
 
 
 def _url(aws: Aws, action: str, bucket: str, key: str) -> str:

@@ -1,4 +1,4 @@
-"""The state of an environment, its logs."""
+"""The state of an environment, with links to AWS's pages of it; its logs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from scripts.cloud import stacks
 from scripts.cloud.aws import Aws
 from scripts.cloud.environment import print_addresses
+from scripts.cloud.links import links
 from templates.__main__ import OPTIONAL, STACKS
 from templates.naming import SERVICES, camel, log_group_name, named
 
@@ -44,6 +45,9 @@ def status(aws: Aws) -> bool:
     print(f"Alarms: {len(alarms)}, of which {len(ringing)} ring")
     for alarm in ringing:
         print(f"  {alarm['AlarmName']}: {alarm.get('StateReason', '')}")
+    print("Links")
+    for what, address in links(aws).items():
+        print(f"  {what:<36} {address}")
     return well and not ringing
 
 

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 # Read by ministack when it is imported.
 os.environ |= {
@@ -148,7 +149,7 @@ def _database(server: psycopg.Connection[Any], name: str, variables: dict[str, s
         )
     )
     host, port = parts["host"], parts.get("port", 5432)
-    return f"postgresql://{user}:{password}@/{name}?host={host}&port={port}"
+    return f"postgresql://{user}:{quote(password, safe='')}@/{name}?host={host}&port={port}"
 
 
 # --- services -----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ The tests are a story and run in order: both are built, looked at, repeated, cha
 import json
 import os
 import re
+import shutil
 import signal
 import threading
 from datetime import UTC, datetime
@@ -16,9 +17,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from scripts.cloud.certificates import Authority
+from scripts.cloud.certificates import Authority, own_names
+from scripts.cloud.simulator import TEST_CHARGING_POINT
+from scripts.programs import Program, free_port
 from templates.__main__ import OPTIONAL, STACKS
+from tests.cloud.conftest import REGION
 from tests.databases import with_database
+from tests.load_balancer import NGINX, NO_NGINX, LoadBalancer
 
 HUB = ["198.51.100.0/24", "203.0.113.7/32"]
 ENVIRONMENTS = ("staging", "production")
@@ -512,6 +517,15 @@ def test_status(account, staging):
         r" RUNNING +vni-backend-third-party-staging +image [0-9a-f]{12}$", run.stdout, re.MULTILINE
     )
     assert "of which 0 ring" in run.stdout
+    home, here = f"https://{REGION}.console.aws.amazon.com", f"?region={REGION}"
+    group = "$252Fvni$252Fstaging$252Fcharging-point"
+    service = "clusters/vni-cpo-staging/services/vni-backend-third-party-staging/health"
+    for address in (
+        f"{home}/cloudwatch/home{here}#dashboards/dashboard/vni-cpo-staging",
+        f"{home}/cloudwatch/home{here}#logsV2:log-groups/log-group/{group}",
+        f"{home}/ecs/v2/{service}{here}",
+    ):
+        assert re.search(rf" {re.escape(address)}$", run.stdout, re.MULTILINE), address
 
 
 def test_alarms_tell_the_topic_and_lead_to_the_runbook(account, staging):
@@ -558,7 +572,8 @@ def test_operations_run_as_a_task_and_leave_no_secret_in_a_log(account, staging,
     assert run.returncode == 0, run.stderr
     password = json.loads(run.stdout)["password"]
     listed = operations(account, "charging-points list --json")
-    assert [row["charging_point_id"] for row in json.loads(listed.stdout)] == ["CP00001"]
+    found = {row["charging_point"] for row in json.loads(listed.stdout)}
+    assert found == {"CP00001", TEST_CHARGING_POINT}
     assert password not in listed.stdout
     logs = account.client("logs")
     for group in logs.describe_log_groups()["logGroups"]:
@@ -605,6 +620,49 @@ def test_operations_have_a_user_of_their_own_at_the_database(server_url, account
     (container,) = task["containerDefinitions"]
     assert all("database-operations" in secret["valueFrom"] for secret in container["secrets"])
     assert "taskRoleArn" not in task or not task["taskRoleArn"]
+
+
+@pytest.mark.skipif(NGINX is None, reason=NO_NGINX)
+def test_the_simulator_runs_against_the_environment_as_it_stands(
+    server_url, account, staging, tmp_path
+):
+    """A node on the environment's database, behind TLS by the environment's authority."""
+    secret = account.client("secretsmanager").get_secret_value(
+        SecretId="vni-cpo-staging-certificate-authority"
+    )
+    authority = Authority.from_json(secret["SecretString"])
+    for file, content in zip(
+        ("chain.pem", "key.pem"), authority.issue(own_names("staging")), strict=True
+    ):
+        (tmp_path / file).write_bytes(content)
+    url = with_database(server_url, f"{account.number}_vni-cpo-staging")
+    port = free_port()
+    words = ["cp_backend", "--host", "127.0.0.1", "--port", str(port)]
+    with Program(words, tmp_path / "node.log", {"DATABASE_URL": url}) as node:
+        node.wait_until_ready(f"http://127.0.0.1:{port}/health/ready")
+        balancer = LoadBalancer(
+            tmp_path, tmp_path, port, idle_seconds=60, name=own_names("staging")[0]
+        )
+        try:
+            simulated = {"ENVIRONMENT": "staging", "BACKEND_HOSTNAME": "127.0.0.1"}
+            arguments = f"hello --port {balancer.port} --count 1"
+            run = account.make("run-charging-point-simulator", ARGS=arguments, **simulated)
+            assert run.returncode == 0, run.stdout + run.stderr
+            assert f"connected to wss://127.0.0.1:{balancer.port}/SIM00001" in run.stdout
+            # The password counts, and another machine fetches what the first one has in files.
+            run = account.make(
+                "run-charging-point-simulator",
+                ARGS=arguments,
+                CHARGING_POINT_PASSWORD="wrong",
+                **simulated,
+            )
+            assert "401" in run.stderr
+            shutil.rmtree(account.project / "var/simulator")
+            shutil.rmtree(account.project / "var/certificates/staging")
+            run = account.make("run-charging-point-simulator", ARGS=arguments, **simulated)
+            assert run.returncode == 0, run.stdout + run.stderr
+        finally:
+            balancer.stop()
 
 
 # --- again, and changed -------------------------------------------------------------------
