@@ -280,7 +280,7 @@ def _simulate(options: argparse.Namespace) -> int:
             )
         hostname = stacks.outputs(aws, "services")["ChargingPointHost"]
     given = options.arguments[options.arguments[:1] == ["--"] :]
-    words, variables = simulator.command(name, given, hostname, aws)
+    words, variables = simulator.command(name, given, os.environ, hostname, aws)
     os.execve(words[0], words, {**os.environ, **variables})  # noqa: S606 - our own program
 
 

@@ -7,8 +7,8 @@ in Secrets Manager and, on the machine that deployed, in a file.
 from __future__ import annotations
 
 import json
-import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from charging.database.address import state_directory
@@ -57,12 +57,13 @@ def forget(aws: Aws) -> None:
 
 
 def command(
-    environment: str, words: list[str], hostname: str, aws: Aws | None
+    environment: str, words: list[str], given: Mapping[str, str], hostname: str, aws: Aws | None
 ) -> tuple[list[str], dict[str, str]]:
     """Return the simulator's command line, and variables for it.
 
-    words: as given to it; what they say counts. aws: where to ask for what this machine does not
-    have, or None. Raises InputError where something is missing and nobody can be asked.
+    words: as given to it; what they say counts. given: the variables it has already. aws: where
+    to ask for what this machine does not have, or None. Raises InputError where something is
+    missing and nobody can be asked.
     """
     mode = next((word for word in words if word in _MODES), "hello")
     rest = [word for word in words if word != mode]
@@ -73,7 +74,7 @@ def command(
     if mode in _OWN_IDENTITY:
         ours += ["--identity", TEST_CHARGING_POINT]
     variables = {}
-    if _PASSWORD not in os.environ and not sizes(environment).protected:
+    if _PASSWORD not in given and not sizes(environment).protected:
         variables[_PASSWORD] = _password(environment, aws)
     return [sys.executable, "-m", "charging_point_simulator", mode, *ours, *rest], variables
 

@@ -21,7 +21,6 @@ from scripts.cloud.certificates import Authority, own_names
 from scripts.cloud.simulator import TEST_CHARGING_POINT
 from scripts.programs import Program, free_port
 from templates.__main__ import OPTIONAL, STACKS
-from tests.cloud.conftest import REGION
 from tests.databases import with_database
 from tests.load_balancer import NGINX, NO_NGINX, LoadBalancer
 
@@ -517,7 +516,8 @@ def test_status(account, staging):
         r" RUNNING +vni-backend-third-party-staging +image [0-9a-f]{12}$", run.stdout, re.MULTILINE
     )
     assert "of which 0 ring" in run.stdout
-    home, here = f"https://{REGION}.console.aws.amazon.com", f"?region={REGION}"
+    region = account.variables["AWS_DEFAULT_REGION"]
+    home, here = f"https://{region}.console.aws.amazon.com", f"?region={region}"
     group = "$252Fvni$252Fstaging$252Fcharging-point"
     service = "clusters/vni-cpo-staging/services/vni-backend-third-party-staging/health"
     for address in (

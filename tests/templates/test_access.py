@@ -137,10 +137,10 @@ def delivering(env):
         "stop a task": [("ecs:StopTask", arn("ecs", f"task/{cluster}/0123"), {})],
         "run the operator's commands": [
             ("ecs:RunTask", arn("ecs", f"task-definition/vni-backend-operations-{env}:7"), {}),
-            ("iam:PassRole", arn("iam", f"role/vni-cpo-{env}-operations-execution", ""), ROLE),
+            ("iam:PassRole", role_of(env, "operations-execution"), ROLE),
             ("s3:PutObject", f"arn:aws:s3:::vni-cpo-{env}-operations-{ACCOUNT}/me/0/output", {}),
             ("s3:GetObject", f"arn:aws:s3:::vni-cpo-{env}-operations-{ACCOUNT}/me/0/output", {}),
-            ("kms:Decrypt", arn("kms", "key/0"), tagged),
+            ("kms:Decrypt", arn("kms", "key/0"), {"aws:ResourceTag/Environment": env}),
         ],
     }
 
