@@ -157,6 +157,10 @@ capacity: setup ## Hold CHARGING_POINTS= (100000) for SECONDS= (300), storm, dra
 command-latency: setup ## Measure commands' round trips with 10,000 charging points on 3 nodes
 	@$(PYTHON) -m scripts.capacity.round_trips $(ARGS)
 
+.PHONY: flood
+flood: setup ## Measure what a charging point waits for while 64 others flood its node
+	@$(PYTHON) -m scripts.capacity.flood $(ARGS)
+
 .PHONY: compare-peers
 compare-peers: setup ## Hold a node against PyPI ocpp, websockets, aiohttp and picows; write docs/capacity-peers.md
 	@$(PYTHON) -m scripts.capacity.compare $(ARGS)

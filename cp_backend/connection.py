@@ -16,16 +16,16 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from websockets.extensions.permessage_deflate import PerMessageDeflate
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import Protocol as WebSocketProtocol
-from websockets.protocol import Side, State
+from websockets.frames import CloseCode
 from websockets.speedups import apply_mask
 
+from cp_backend.full_protocol import FullProtocol
 from cp_backend.keepalive import TimerWheel
 from cp_backend.poller import READ, WRITE, Poller
 
 READ_BYTES = 64 * 1024
+FRAMES_A_TURN = 16
+"""How many frames of one connection are handled before the others get their turn."""
 
 _FIN_TEXT = 0x81
 _FIN_CLOSE = 0x88
@@ -119,6 +119,7 @@ class Connection:
         "_fd",
         "_inbox",
         "_last_read",
+        "_later",
         "_outbox",
         "_paused",
         "_pinged",
@@ -142,8 +143,9 @@ class Connection:
         self._deflate = deflate
         self._inbox: bytes | None = None
         self._outbox: bytearray | None = None
-        self._unusual: _FullProtocol | None = None
+        self._unusual: FullProtocol | None = None
         self._paused = False
+        self._later = False
         self._pinged = False
         self._ponged = False
         self._stalled = False
@@ -216,10 +218,18 @@ class Connection:
         if not self._paused or self._fd < 0:
             return
         self._paused = False
-        self._watch()
-        if self._inbox is not None:
-            data, self._inbox = self._inbox, None
-            self._read_frames(data)
+        if not self._later:
+            self._watch()
+            self._read_inbox()
+
+    def go_on(self) -> None:
+        """Handle more of what has been read, now that the others have had their turn."""
+        self._later = False
+        if self._fd < 0 or self._paused:
+            return  # resume goes on
+        self._read_inbox()
+        if not self._later:
+            self._watch()
 
     def on_due(self, now: int) -> float | None:
         """Ping after silence; drop after a silent ping or a message it never read.
@@ -240,7 +250,7 @@ class Connection:
                 return self._unusual.deadline - now
             self.abort("close timed out")
             return None
-        if self._paused:
+        if self._paused or self._later:
             return limits.ping_interval  # it sent more than was read: it lives
         silence = now - self._last_read
         # Silent since before the ping: that is a tick more than the wait for the pong at least.
@@ -260,8 +270,8 @@ class Connection:
 
     def on_readable(self) -> None:
         """Read what came."""
-        if self._paused:
-            self.abort("reset")  # nothing else is reported for a paused descriptor
+        if self._paused or self._later:
+            self.abort("reset")  # nothing else is reported while nothing is to be read
             return
         try:
             data = os.read(self._fd, READ_BYTES)
@@ -302,13 +312,23 @@ class Connection:
         if self._unusual is not None and self._unusual.ended:
             self._half_close()
 
+    def _read_inbox(self) -> None:
+        if self._inbox is not None:
+            data, self._inbox = self._inbox, None
+            self._read_frames(data)
+
     # Frames. Source: RFC 6455 section 5.2.
 
     def _read_frames(self, data: bytes) -> None:
         start, end = 0, len(data)
+        left = FRAMES_A_TURN
         while start < end and self._fd >= 0:
             if self._paused:
                 break
+            if left == 0:
+                self._leave_for_later()
+                break
+            left -= 1
             if end - start < 2:
                 break
             first, second = data[start], data[start + 1]
@@ -342,6 +362,13 @@ class Connection:
         if start < end and self._fd >= 0:
             self._inbox = data[start:] if start else data
 
+    def _leave_for_later(self) -> None:
+        """Read no more before what has been read is handled, a share a turn."""
+        if not self._later:
+            self._later = True
+            self._watch()
+            self._engine.poller.go_on_later(self)
+
     def _read_unusual(self, frame: bytes) -> None:
         """Give a frame, or the header that is already one too many, to `websockets`."""
         if frame[0] == _FIN_CLOSE and self._unusual is not None and not self._unusual.closing:
@@ -356,9 +383,9 @@ class Connection:
             return
         self._flush_unusual("")
 
-    def _as_unusual(self) -> _FullProtocol:
+    def _as_unusual(self) -> FullProtocol:
         if self._unusual is None:
-            self._unusual = _FullProtocol(self._engine.max_message_bytes, deflate=self._deflate)
+            self._unusual = FullProtocol(self._engine.max_message_bytes, deflate=self._deflate)
         return self._unusual
 
     def _flush_unusual(self, cause: str) -> None:
@@ -412,53 +439,9 @@ class Connection:
         if self._fd >= 0:
             self._engine.poller.watch(
                 self._fd,
-                (0 if self._paused else READ) | (0 if self._outbox is None else WRITE),
+                (0 if self._paused or self._later else READ)
+                | (0 if self._outbox is None else WRITE),
             )
-
-
-class _FullProtocol:
-    """The whole of RFC 6455, for frames that the fast path does not read, and for closing."""
-
-    __slots__ = ("_chunks", "cause", "deadline", "ended", "protocol")
-
-    def __init__(self, max_message_bytes: int, *, deflate: bool) -> None:
-        self.protocol = WebSocketProtocol(Side.SERVER, max_size=max_message_bytes)
-        if deflate:
-            # No context takeover: each message stands alone, so a fresh object can read it.
-            self.protocol.extensions = [PerMessageDeflate(True, True, 15, 15)]
-        self._chunks: list[bytes] = []
-        self.cause = ""
-        """Why the connection is closing, once it is."""
-        self.deadline = 0.0
-        """When, in the wheel's seconds, a closing connection is let go."""
-        self.ended = False
-        """Whether the protocol wants the stream to end."""
-
-    @property
-    def closing(self) -> bool:
-        return self.protocol.state is not State.OPEN
-
-    def close_cause(self) -> str:
-        """Return in a word or two why the protocol closes."""
-        if self.protocol.parser_exc is not None:
-            return "violated protocol"
-        code = self.protocol.close_rcvd.code if self.protocol.close_rcvd else None
-        return "closed by the charging point" if code is not None else "closed"
-
-    def next_message(self) -> bytes | None:
-        """Return a message that is complete by now, None while it is not."""
-        for frame in self.protocol.events_received():
-            if not isinstance(frame, Frame):
-                continue
-            if frame.opcode is Opcode.BINARY:
-                self.protocol.fail(CloseCode.UNSUPPORTED_DATA, "OCPP is text")
-                return None
-            if frame.opcode in (Opcode.TEXT, Opcode.CONT):
-                self._chunks.append(bytes(frame.data))
-                if frame.fin:
-                    message, self._chunks = b"".join(self._chunks), []
-                    return message
-        return None
 
 
 class _Deadline:

@@ -7,6 +7,7 @@ import secrets
 
 from cp_backend.deviations import DeviationCounter
 from cp_backend.hub_authorization import HubAuthorization
+from cp_backend.log_limit import LogLimit
 from cp_backend.message_log import MessageLog
 from cp_backend.refused_tokens import RefusedTokens
 from cp_backend.settings import Settings
@@ -21,6 +22,7 @@ class Context:
         "_message_ids",
         "deviations",
         "hub",
+        "log_limit",
         "message_log",
         "metrics",
         "refused_tokens",
@@ -38,6 +40,7 @@ class Context:
     ) -> None:
         self.store = store
         self.hub = hub
+        self.log_limit = LogLimit()
         self.message_log = message_log
         self.settings = settings
         self.metrics = metrics

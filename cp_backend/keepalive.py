@@ -31,6 +31,8 @@ class TimerWheel:
     def __init__(self) -> None:
         self.now = 0
         """Seconds since the wheel began; one int object that all connections share."""
+        self.lost = 0
+        """Seconds since then that are not in `now`: the process stood still."""
         self._slots: list[list[tuple[int, Due] | Due]] = [[] for _ in range(SLOTS)]
 
     def schedule(self, due: Due, seconds: float) -> None:

@@ -26,6 +26,8 @@ from cp_backend.ocpp.redaction import QUIET, redact_text, redacted_json
 from cp_backend.telemetry import Metrics
 
 MAX_WAITING = 20_000
+MAX_OF_ONE = 1_000
+"""Of one charging point between two writes: one that floods leaves room for the others."""
 FLUSH_SECONDS = 0.25
 LENSES_SECONDS = 5.0
 """How long it takes at most until a lens that an operator sets is seen."""
@@ -54,6 +56,7 @@ class MessageLog:
         self._keep_days = keep_days
         self._most_waiting = most_waiting
         self._waiting: deque[LoggedMessage] = deque()
+        self._of_each: dict[str, int] = {}
         self._key: bytes | None = None
         self.begun = False
         """Whether it takes messages, or could not begin to."""
@@ -89,6 +92,11 @@ class MessageLog:
         """
         if self._key is None:
             return  # it has not been ready yet, or the database is away since the start
+        of_it = self._of_each.get(charging_point_id, 0) + 1
+        if of_it > MAX_OF_ONE:
+            self._metrics.count("MessagesNotLogged")
+            return
+        self._of_each[charging_point_id] = of_it
         if len(self._waiting) >= self._most_waiting:
             self._waiting.popleft()
             self._metrics.count("MessagesNotLogged")
@@ -158,6 +166,7 @@ class MessageLog:
         await states.keep_partitions(connection)
 
     async def _flush(self, connection: AsyncConnection) -> None:
+        self._of_each.clear()
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             try:

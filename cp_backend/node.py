@@ -50,6 +50,8 @@ from cp_backend.tls import TlsListener
 # Ctrl-C on a terminal: nobody wants to watch a drain that is paced for a load balancer.
 QUICK_DRAIN_SECONDS = 1.0
 _GC_THRESHOLD = 50_000
+# A turn of the wheel that comes later than this: the machine or the process stood still.
+_PAUSE_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -275,8 +277,9 @@ class Node:
     def _make_conversation(self, accepted: Accepted) -> Conversation | None:
         connection = accepted.connection
         if accepted.subprotocol == HELLO:
-            self.registry.add_guest(connection)
-            return HelloConversation(connection)
+            connection.conversation = HelloConversation(connection)
+            self._add_guest(connection)
+            return connection.conversation
         for dialect in self._dialects:
             if dialect.subprotocol == accepted.subprotocol:
                 admitted = accepted.admitted
@@ -296,8 +299,13 @@ class Node:
                     )
                 self.presence.opened(connection, accepted.remote_address)
                 return conversation
-        self.registry.add_guest(connection)
+        self._add_guest(connection)
         return None
+
+    def _add_guest(self, connection: Connection) -> None:
+        one_too_many = self.registry.add_guest(connection)
+        if one_too_many is not None:
+            one_too_many.close(1000, "replaced by newer connections")
 
     def _on_closed(self, connection: Connection, cause: str) -> None:
         guest = not self.registry.remove(connection)
@@ -317,7 +325,11 @@ class Node:
             self.stop(self.settings.drain_time)
 
     async def _tick(self) -> None:
-        """Turn the timer wheel each second; what a turn comes late is the loop's lag."""
+        """Turn the timer wheel each second; what a turn comes late is the loop's lag.
+
+        Seconds in which the process was stopped are not made up for: nothing was read in them, so
+        nobody was silent in them.
+        """
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
@@ -325,6 +337,11 @@ class Node:
             await asyncio.sleep(max(0, due - loop.time()))
             lag = loop.time() - due
             self.metrics.sample("EventLoopLag", lag * 1000)
+            if lag > _PAUSE_SECONDS:
+                log.warning("paused", extra={"seconds": round(lag, 1)})
+                self.wheel.lost += int(lag)
+                due += int(lag)
+            self.context.log_limit.turn(loop.time())
             self.wheel.tick()
             try:
                 self._share_port()

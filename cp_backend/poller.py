@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import select
+from collections import deque
 from typing import Protocol
 
 READ = select.EPOLLIN
@@ -20,6 +21,8 @@ _TROUBLE = select.EPOLLERR | select.EPOLLHUP
 # What one turn of the loop handles before timers and the database get theirs. A transaction takes
 # several turns: were they long, a storm would starve what it waits for.
 _EVENTS_A_TURN = 64
+# Of those that have more to read than their share of a turn: a share each.
+_LATER_A_TURN = 16
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,16 @@ class Endpoint(Protocol):
         """Close the descriptor now, with nothing more to say."""
 
 
+class Reader(Protocol):
+    """What has read more than it may handle in one turn of the loop."""
+
+    def go_on(self) -> None:
+        """Handle a turn's share of what has been read."""
+
+    def abort(self, cause: str) -> None:
+        """Close the descriptor now, with nothing more to say."""
+
+
 class Poller:
     """Calls the owner of each file descriptor that is ready."""
 
@@ -45,6 +58,7 @@ class Poller:
         self._epoll = select.epoll()
         # By file descriptor: a list is a third of a dict, and descriptors are small and dense.
         self._endpoints: list[Endpoint | None] = []
+        self._later: deque[Reader] = deque()
         loop.add_reader(self._epoll.fileno(), self._turn)
 
     def register(self, fd: int, endpoint: Endpoint, events: int = READ) -> None:
@@ -62,6 +76,12 @@ class Poller:
     def watch(self, fd: int, events: int) -> None:
         """Watch for something else; 0 for nothing but trouble."""
         self._epoll.modify(fd, events)
+
+    def go_on_later(self, reader: Reader) -> None:
+        """Call a reader's `go_on` in a turn to come, after the others have had theirs."""
+        if not self._later:
+            self._loop.call_soon(self._go_on)
+        self._later.append(reader)
 
     def release(self, fd: int) -> None:
         """Forget a descriptor, which stays open."""
@@ -95,3 +115,14 @@ class Poller:
                 log.exception("endpoint failed", extra={"fd": fd})
                 if self._endpoints[fd] is endpoint:
                     endpoint.abort("defect")
+
+    def _go_on(self) -> None:
+        for _ in range(min(_LATER_A_TURN, len(self._later))):
+            reader = self._later.popleft()
+            try:
+                reader.go_on()
+            except Exception:
+                log.exception("reader failed")
+                reader.abort("defect")
+        if self._later:
+            self._loop.call_soon(self._go_on)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import psycopg
@@ -88,7 +88,7 @@ class Presence:
                 "ocpp_version": connection.conversation.version,
             },
         )
-        self._write(connection, remote_address, datetime.now(UTC))
+        self._write(connection, remote_address, time.monotonic())
 
     def closed(self, connection: Connection, cause: str) -> None:
         """Give up a charging point's connection that has ended."""
@@ -135,7 +135,7 @@ class Presence:
             self._node_id, self.address, os.getpid(), self._draining(), self._metrics.figures()
         )
 
-    def _write(self, connection: Connection, remote_address: str, at: datetime) -> None:
+    def _write(self, connection: Connection, remote_address: str, opened_at: float) -> None:
         def on_result(result: Exception | None) -> None:
             if isinstance(result, Exception) and connection.open:
                 self._unwritten[connection] = remote_address
@@ -146,7 +146,7 @@ class Presence:
             connection.connection_id,
             connection.conversation.version,
             remote_address,
-            at,
+            opened_at,
             connection.security_profile,
         )
         self._store.presence.opened(opened, on_result)
@@ -163,11 +163,11 @@ class Presence:
         unwritten, self._unwritten = self._unwritten, {}
         if unwritten:
             log.warning("writing presence again", extra={"connections": len(unwritten)})
-        now = datetime.now(UTC)
+        now = time.monotonic()
         for connection, remote_address in unwritten.items():
             if self._registry.get(connection.charging_point_id) is connection:
                 # When it was opened, rather too early: a newer one elsewhere must win.
-                age = timedelta(seconds=self._wheel.now - connection.opened + 1)
+                age = self._wheel.now - connection.opened + self._wheel.lost + 1
                 self._write(connection, remote_address, now - age)
         ends, self._unwritten_ends = self._unwritten_ends, set()
         for closed in ends:

@@ -98,12 +98,11 @@ class Answering:
             return
         count = self.context.metrics.count
         count("FramesIgnored" if error.message_id is None else "CallErrorsSent")
-        log.warning(
+        self.context.log_limit.log(
+            log,
+            logging.WARNING,
             "bad frame",
-            extra={
-                "charging_point": self.wire.charging_point_id,
-                "error": error.description[:200],
-            },
+            {"charging_point": self.wire.charging_point_id, "error": error.description[:200]},
         )
         self.context.message_log.note(
             self.wire.charging_point_id,
@@ -138,7 +137,8 @@ class Answering:
         """Keep what the charging point could not make of an answer of ours, for a person."""
         self.context.metrics.count("CallResultErrors", error.code[:50])
         name = self.wire.charging_point_id
-        log.warning("answer refused", extra={"charging_point": name, "code": error.code[:50]})
+        extra = {"charging_point": name, "code": error.code[:50]}
+        self.context.log_limit.log(log, logging.WARNING, "answer refused", extra)
         self.context.message_log.note(
             name,
             Direction.IN,
@@ -280,9 +280,11 @@ class Reply:
         answering = self._answering
         assert answering is not None
         answering.context.metrics.count("CallErrorsSent", refusal.code.value)
-        log.warning(
+        answering.context.log_limit.log(
+            log,
+            logging.WARNING,
             "call refused",
-            extra={
+            {
                 "charging_point": answering.wire.charging_point_id,
                 "action": self._call.action[:50],
                 "code": refusal.code.value,

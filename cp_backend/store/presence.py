@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -22,13 +22,17 @@ that have moved to another node, one a line."""
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A connection as its row shows it."""
+    """A connection as its row shows it.
+
+    opened_at: by `time.monotonic`. Its row has the database's time: the clocks of nodes differ, and
+    may jump.
+    """
 
     charging_point_id: str
     connection_id: int
     ocpp_version: str
     remote_address: str
-    connected_at: datetime
+    opened_at: float
     security_profile: int
 
 
@@ -96,6 +100,7 @@ class Presence:
         """Take over charging points for this node; the newest connection of each wins."""
         # Two sockets of one charging point in a batch: the later one is the newer one.
         latest = {each.charging_point_id: each for each in opened}
+        now = time.monotonic()
         await cursor.execute(
             _OPEN,
             {
@@ -105,7 +110,7 @@ class Presence:
                 "connections": [each.connection_id for each in latest.values()],
                 "versions": [each.ocpp_version for each in latest.values()],
                 "addresses": [each.remote_address for each in latest.values()],
-                "times": [each.connected_at for each in latest.values()],
+                "ages": [now - each.opened_at for each in latest.values()],
                 "profiles": [each.security_profile for each in latest.values()],
             },
         )
@@ -120,8 +125,8 @@ _OPEN = b"""
 WITH opened AS (
     SELECT * FROM unnest(
         %(ids)s::text[], %(connections)s::bigint[], %(versions)s::text[], %(addresses)s::text[],
-        %(times)s::timestamptz[], %(profiles)s::smallint[]
-    ) AS t (charging_point_id, connection_id, ocpp_version, remote_address, connected_at,
+        %(ages)s::float8[], %(profiles)s::smallint[]
+    ) AS t (charging_point_id, connection_id, ocpp_version, remote_address, age_seconds,
             security_profile)
 ), losers AS (
     SELECT charging_point_id, node_id FROM connections
@@ -129,8 +134,8 @@ WITH opened AS (
 ), taken AS (
     INSERT INTO connections (charging_point_id, node_id, connection_id, ocpp_version,
                              remote_address, connected_at, security_profile)
-    SELECT charging_point_id, node_id, connection_id, ocpp_version, remote_address, connected_at,
-           security_profile
+    SELECT charging_point_id, node_id, connection_id, ocpp_version, remote_address,
+           clock_timestamp() - make_interval(secs => age_seconds), security_profile
     -- a node whose row was cleared away writes all its presence with the next heartbeat
     FROM opened JOIN nodes ON node_id = %(node)s ORDER BY charging_point_id
     ON CONFLICT (charging_point_id) DO UPDATE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import socket
 import zlib
@@ -13,88 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cp_backend.full_protocol import MAX_FRAGMENTS
 from cp_backend.ocpp.frames import MAX_FRAME_BYTES
+from tests.raw_client import BINARY, CLOSE, CONT, PING, PONG, TEXT, Raw, frame
 from tests.waiting import eventually
 
-TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 BOOT = b'[2,"1","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]'
 HEARTBEAT = b'[2,"7","Heartbeat",{}]'
-
-
-def frame(opcode, payload=b"", *, fin=True, masked=True, rsv=0):
-    head = bytes([(0x80 if fin else 0) | rsv | opcode])
-    bit = 0x80 if masked else 0
-    if len(payload) < 126:
-        head += bytes([bit | len(payload)])
-    elif len(payload) < 65536:
-        head += bytes([bit | 126]) + len(payload).to_bytes(2, "big")
-    else:
-        head += bytes([bit | 127]) + len(payload).to_bytes(8, "big")
-    if not masked:
-        return head + payload
-    mask = os.urandom(4)
-    return head + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
-
-
-class Raw:
-    """A client that sends bytes, and reads frames without judging them."""
-
-    def __init__(self, port, extra="", subprotocol="ocpp1.6", path="/RAW"):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
-        self.socket.sendall(
-            (
-                f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
-                f"Sec-WebSocket-Protocol: {subprotocol}\r\n{extra}\r\n"
-            ).encode()
-        )
-        self.buffer = b""
-        while b"\r\n\r\n" not in self.buffer:
-            self._more()
-        self.response, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
-        assert self.response.startswith(b"HTTP/1.1 101"), self.response
-
-    def _more(self):
-        data = self.socket.recv(65536)
-        if not data:
-            raise EOFError
-        self.buffer += data
-
-    def _take(self, count):
-        while len(self.buffer) < count:
-            self._more()
-        taken, self.buffer = self.buffer[:count], self.buffer[count:]
-        return taken
-
-    def send(self, *frames):
-        self.socket.sendall(b"".join(frames))
-
-    def receive(self):
-        first, second = self._take(2)
-        assert not second & 0x80, "a server does not mask"
-        length = second & 0x7F
-        if length == 126:
-            length = int.from_bytes(self._take(2), "big")
-        elif length == 127:
-            length = int.from_bytes(self._take(8), "big")
-        return first & 0x0F, self._take(length)
-
-    def closed_with(self):
-        """The close code; whatever comes before it is skipped."""
-        while True:
-            opcode, payload = self.receive()
-            if opcode == CLOSE:
-                return int.from_bytes(payload[:2], "big")
-
-    def ended(self):
-        try:
-            while True:
-                self._take(1)
-        except (EOFError, ConnectionResetError):
-            return True
-
-    def close(self):
-        self.socket.close()
 
 
 @pytest.fixture
@@ -185,6 +109,11 @@ def test_a_long_text_is_read_up_to_the_bound(raw):
             frame(TEXT, b" " * MAX_FRAME_BYTES, fin=False) + frame(CONT, b" "),
             1009,
             id="fragments too long",
+        ),
+        pytest.param(
+            frame(TEXT, b"", fin=False) + frame(CONT, fin=False) * MAX_FRAGMENTS,
+            1009,
+            id="fragments without end",
         ),
     ],
 )

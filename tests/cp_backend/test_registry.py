@@ -2,7 +2,7 @@
 
 import pytest
 
-from cp_backend.registry import Registry
+from cp_backend.registry import MAX_GUESTS, Registry
 
 
 class Held:
@@ -45,6 +45,18 @@ def test_a_guest_counts_and_is_no_charging_point(registry):
     assert list(registry.charging_points()) == [station]
     assert not registry.remove(guest)
     assert registry.get("CP1") is station
+
+
+def test_guests_of_one_identity_are_few_and_the_oldest_goes(registry):
+    guests = [Held("CP1") for _ in range(MAX_GUESTS + 1)]
+    other = Held("CP2")
+    assert registry.add_guest(other) is None
+    assert [registry.add_guest(guest) for guest in guests] == [None] * MAX_GUESTS + [guests[0]]
+    assert not registry.remove(guests[0])
+    assert len(registry) == MAX_GUESTS + 1
+    for guest in [*guests[1:], other]:
+        assert not registry.remove(guest)
+    assert len(registry) == 0
 
 
 def test_it_may_change_while_it_is_gone_through(registry):

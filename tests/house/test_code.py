@@ -96,6 +96,7 @@ def test_only_settings_read_the_environment():
         "scripts/capacity/__main__.py",
         "scripts/capacity/compare.py",
         "scripts/capacity/crowd.py",
+        "scripts/capacity/flood.py",
         "scripts/capacity/round_trips.py",
         "scripts/cloud/__main__.py",
         "scripts/cloud/aws.py",
