@@ -214,7 +214,7 @@ plan: setup ## Show what deploy-backend-services would change, stack by stack; n
 	@$(CLOUD) plan
 
 .PHONY: create-certificates
-create-certificates: setup ## Make or renew the load balancers' certificate (CERTIFICATE_NAMES=, FORCE=1)
+create-certificates: setup ## Make or renew the load balancers' certificates (CERTIFICATE_NAMES=, FORCE=1)
 	@$(CLOUD) create-certificates
 
 .PHONY: create-global-accelerator

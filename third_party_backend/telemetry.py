@@ -24,6 +24,8 @@ RELAY_METRICS: dict[str, str] = {
     # gauges, of all deliveries, whichever relay measures them
     "OutboxAge": "Seconds",
     "DeliveriesParked": "Count",
+    # a gauge, of our certificate; absent where we have none
+    "HubCertificateDays": "None",
     # counters
     "DeliveriesSent": "Count",
     "DeliveriesFailed": "Count",
@@ -33,7 +35,7 @@ RELAY_METRICS: dict[str, str] = {
     "DeliveryLatency": "Milliseconds",
     "AuthorizationLatency": "Milliseconds",
 }
-RELAY_GAUGES = frozenset({"OutboxAge", "DeliveriesParked"})
+RELAY_GAUGES = frozenset({"OutboxAge", "DeliveriesParked", "HubCertificateDays"})
 RELAY_SAMPLES = frozenset({"DeliveryLatency", "AuthorizationLatency"})
 
 

@@ -130,7 +130,7 @@ def _wanted() -> environment.Wanted:
     return environment.Wanted(
         hub_inputs.read(os.environ, cidrs),
         {service: images.tag_of(image) for service, image in images.IMAGES.items()},
-        inputs.certificate_names(os.environ),
+        {service: inputs.certificate_names(os.environ) for service in SERVICES},
         inputs.alarm_parameters(os.environ),
         inputs.network(os.environ),
     )
@@ -186,9 +186,10 @@ def _create_certificates(_: argparse.Namespace) -> int:
     names = inputs.certificate_names(os.environ)
     aws = _connect(target)
     certificates = Certificates(aws)
-    done = certificates.create(names, force=bool(os.environ.get("FORCE")))
-    print(f"Certificate: {done}")
-    print(f"Its ARN: {certificates.arn}")
+    more = dict.fromkeys(SERVICES, names)
+    print(f"Certificates: {certificates.create(more, force=bool(os.environ.get('FORCE')))}")
+    for name, arn in certificates.arns.items():
+        print(f"  {name:<28} {arn}")
     print(f"Clients trust it by {certificates.authority_file()}")
     return 0
 

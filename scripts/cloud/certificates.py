@@ -1,13 +1,15 @@
-"""The environment's certificate authority, and the load balancers' certificate.
+"""The environment's certificate authority, and the certificates of its load balancers.
 
-See docs/decisions/0009-a-certificate-authority-of-our-own.md.
+See docs/decisions/0009-a-certificate-authority-of-our-own.md and
+docs/decisions/0055-a-certificate-for-each-service.md.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -15,23 +17,54 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from charging.database.address import state_directory
 from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.steps import NO_CHANGES
 from templates.environments import sizes
-from templates.naming import SERVICES, host_name, named, parameter_name, spelled
+from templates.naming import (
+    CHARGING_POINT,
+    SERVICES,
+    THIRD_PARTY,
+    camel,
+    host_name,
+    named,
+    parameter_name,
+    spelled,
+)
 
 AUTHORITY_DAYS = 3650
 # What browsers and many TLS stacks accept at most is 398.
 CERTIFICATE_DAYS = 397
 RENEW_WITHIN_DAYS = 30
 FOREIGN = "kept: another authority signed it (FORCE=1 replaces it)"
-# RSA, since charging points that speak TLS 1.2 with nothing else are still in the field.
 _AUTHORITY_BITS = 3072
 _CERTIFICATE_BITS = 2048
+
+_Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a certificate is for. services: whose names it has. elliptic: ECDSA, otherwise RSA."""
+
+    services: tuple[str, ...]
+    elliptic: bool = False
+
+
+# Charging points may demand either: "Improved security for OCPP 1.6-J", TLS profiles. The hub's
+# is one of its own, so that a public authority's can take its place.
+LIVE = {
+    CHARGING_POINT: Kind((CHARGING_POINT,)),
+    f"{CHARGING_POINT}-ecdsa": Kind((CHARGING_POINT,), elliptic=True),
+    THIRD_PARTY: Kind((THIRD_PARTY,)),
+}
+"""Certificates of the services' load balancers by name."""
+TEST = "test"
+"""That of the pipelines' tests, which know only the environment's own authority."""
+_KINDS = {**LIVE, TEST: Kind(SERVICES)}
 
 
 class Authority:
@@ -71,16 +104,25 @@ class Authority:
         """The certificate, for clients to trust."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, names: list[str], days: int = CERTIFICATE_DAYS) -> tuple[bytes, bytes]:
-        """Return a certificate for these names and addresses, and its key, in PEM."""
-        key = rsa.generate_private_key(public_exponent=65537, key_size=_CERTIFICATE_BITS)
+    def issue(
+        self, names: list[str], days: int = CERTIFICATE_DAYS, *, elliptic: bool = False
+    ) -> tuple[bytes, bytes]:
+        """Return a certificate for these names and addresses, and its key, in PEM.
+
+        elliptic: whether the key is of P-256, otherwise of RSA.
+        """
+        key: _Key = (
+            ec.generate_private_key(ec.SECP256R1())
+            if elliptic
+            else rsa.generate_private_key(public_exponent=65537, key_size=_CERTIFICATE_BITS)
+        )
         certificate = (
             _builder(_name(names[0][:64]), self.certificate.subject, key, days)
             .add_extension(
                 x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
             )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(_usage(encrypts_keys=not elliptic), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
@@ -106,27 +148,56 @@ def names_in(certificate: x509.Certificate) -> set[str]:
     return names | set(extension.value.get_values_for_type(x509.DNSName))
 
 
-def own_names(environment: str) -> list[str]:
-    """Return the names that every certificate of an environment has; clients may ask for them."""
-    return [spelled(host_name(service), environment) for service in SERVICES]
+def own_names(environment: str, services: Iterable[str] = SERVICES) -> list[str]:
+    """Return the names that services' certificates have in any case; clients may ask for them."""
+    return [spelled(host_name(service), environment) for service in services]
+
+
+def parameter_of(name: str) -> str:
+    """Return the stacks' parameter that takes a certificate's ARN."""
+    return camel(f"{name}-certificate-arn")
 
 
 class Certificates:
-    """An environment's authority, its load balancers' certificate, and where AWS keeps them."""
+    """An environment's authority, its load balancers' certificates, and where AWS keeps them."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
         self._environment = aws.target.environment
         self._secret = aws.target.spelled(named("certificate-authority"))
-        self._parameter = aws.target.spelled(parameter_name("certificate-arn"))
+        self._parameters = {
+            name: aws.target.spelled(parameter_name(f"{name}-certificate-arn")) for name in _KINDS
+        }
+        self._known: dict[str, x509.Certificate | None] = {}
 
-    def create(self, more_names: Iterable[str] = (), *, force: bool = False) -> str:
+    def create(
+        self,
+        more_names: Mapping[str, Iterable[str]] | None = None,
+        *,
+        names: Collection[str] = tuple(LIVE),
+        force: bool = False,
+    ) -> str:
         """Make what is missing, renew what ends soon or lacks a name; return what was done.
 
-        more_names: names and addresses besides the environment's own and those it already has.
+        more_names: service → names and addresses besides the environment's own and those that its
+        certificates have already. names: of the certificates.
         """
-        current = self._current
-        wanted = {*own_names(self._environment), *more_names}
+        done: dict[str, list[str]] = {}
+        if self._stored is None:
+            done["authority made"] = []
+        for name in names:
+            wanted = {
+                n for service in _KINDS[name].services for n in (more_names or {}).get(service, ())
+            }
+            done.setdefault(self._create(name, wanted, force=force), []).append(name)
+        done.pop(NO_CHANGES, None)
+        texts = [f"{what}: {', '.join(of)}" if of else what for what, of in done.items()]
+        return "; ".join(texts) or NO_CHANGES
+
+    def _create(self, name: str, more_names: set[str], *, force: bool) -> str:
+        kind, current = _KINDS[name], self._current(name)
+        first = own_names(self._environment, kind.services)
+        wanted = {*first, *more_names}
         why = ""
         if current:
             if not self._authority.signed(current) and not force:
@@ -135,24 +206,22 @@ class Certificates:
             why = "asked for" if force else _why_renew(current, wanted)
             if not why:
                 return NO_CHANGES
-        is_new = self._stored is None
-        first = own_names(self._environment)
-        certificate, key = self._authority.issue([*first, *sorted(wanted - set(first))])
-        self._import(certificate, key)
-        if current:
-            return f"renewed: {why}"
-        return "authority and certificate made" if is_new else "certificate made"
+        certificate, key = self._authority.issue(
+            [*first, *sorted(wanted - set(first))], elliptic=kind.elliptic
+        )
+        self._import(name, certificate, key)
+        return f"renewed, {why}" if current else "made"
 
     @cached_property
-    def arn(self) -> str | None:
-        """The ARN of the load balancers' certificate, or None before there is one."""
-        try:
-            answer = self._aws("ssm", "get-parameter", "--name", self._parameter)
-        except AwsError as error:
-            if error.code == "ParameterNotFound":
-                return None
-            raise
-        return str(answer["Parameter"]["Value"])
+    def arns(self) -> dict[str, str]:
+        """The ARNs of the certificates that there are, by name."""
+        answer = self._aws("ssm", "get-parameters", "--names", *self._parameters.values())
+        found = {entry["Name"]: str(entry["Value"]) for entry in answer["Parameters"]}
+        return {name: found[key] for name, key in self._parameters.items() if key in found}
+
+    def parameters(self) -> dict[str, str]:
+        """Return the stacks' parameters that take the services' certificates."""
+        return {parameter_of(name): arn for name, arn in self.arns.items() if name in LIVE}
 
     def authority_file(self) -> Path:
         """Write the authority's certificate where clients can take it; return the file."""
@@ -163,9 +232,10 @@ class Certificates:
 
     def remove(self) -> None:
         """Delete certificate and authority; a protected environment's stay restorable 30 days."""
-        if self.arn:
-            self._unless_gone("acm", "delete-certificate", "--certificate-arn", self.arn)
-            self._unless_gone("ssm", "delete-parameter", "--name", self._parameter)
+        for arn in self.arns.values():
+            self._unless_gone("acm", "delete-certificate", "--certificate-arn", arn)
+        if self.arns:
+            self._aws("ssm", "delete-parameters", "--names", *self._parameters.values())
         recovery = (
             ("--recovery-window-in-days", "30")
             if sizes(self._environment).protected
@@ -202,21 +272,25 @@ class Certificates:
             )
         return authority
 
-    @cached_property
-    def _current(self) -> x509.Certificate | None:
-        """The certificate that the load balancers have, if there is one."""
-        if not self.arn:
+    def _current(self, name: str) -> x509.Certificate | None:
+        """Return the certificate that a load balancer has, if there is one."""
+        if name not in self._known:
+            self._known[name] = self._fetch(name)
+        return self._known[name]
+
+    def _fetch(self, name: str) -> x509.Certificate | None:
+        if name not in self.arns:
             return None
         try:
-            answer = self._aws("acm", "get-certificate", "--certificate-arn", self.arn)
+            answer = self._aws("acm", "get-certificate", "--certificate-arn", self.arns[name])
         except AwsError as error:
             if error.code == "ResourceNotFoundException":
                 return None
             raise
         return x509.load_pem_x509_certificate(answer["Certificate"].encode())
 
-    def _import(self, certificate: bytes, key: bytes) -> None:
-        """Give the certificate to ACM, over the one there is."""
+    def _import(self, name: str, certificate: bytes, key: bytes) -> None:
+        """Give a certificate to ACM, over the one there is."""
         with temporary_files(certificate=certificate, key=key, chain=self._authority.pem) as files:
             answer = self._aws(
                 *("acm", "import-certificate"),
@@ -225,19 +299,19 @@ class Certificates:
                 *("--certificate-chain", f"fileb://{files['chain']}"),
                 # Over the same ARN there must be no tags.
                 *(
-                    ("--certificate-arn", str(self.arn))
-                    if self._current
+                    ("--certificate-arn", self.arns[name])
+                    if self._current(name)
                     else ("--tags", f"Key=Environment,Value={self._environment}")
                 ),
             )
         arn = str(answer["CertificateArn"])
-        if arn != self.arn:
+        if arn != self.arns.get(name):
             self._aws(
                 *("ssm", "put-parameter", "--overwrite", "--type", "String"),
-                *("--name", self._parameter, "--value", arn),
+                *("--name", self._parameters[name], "--value", arn),
             )
-        self.arn = arn
-        self._current = x509.load_pem_x509_certificate(certificate)
+        self.arns[name] = arn
+        self._known[name] = x509.load_pem_x509_certificate(certificate)
 
     def _unless_gone(self, *words: str) -> None:
         try:
@@ -261,7 +335,7 @@ def _why_renew(current: x509.Certificate, wanted: set[str]) -> str:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: rsa.RSAPrivateKey, days: int
+    subject: x509.Name, issuer: x509.Name, key: _Key, days: int
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -293,10 +367,10 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def _usage(*, signs_certificates: bool = False, encrypts_keys: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
-        key_encipherment=not signs_certificates,
+        key_encipherment=encrypts_keys,
         key_cert_sign=signs_certificates,
         crl_sign=signs_certificates,
         content_commitment=False,
@@ -307,7 +381,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _key_pem(key: rsa.RSAPrivateKey) -> bytes:
+def _key_pem(key: _Key) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

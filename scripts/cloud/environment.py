@@ -25,7 +25,7 @@ from scripts.cloud.inputs import InputError
 from scripts.cloud.steps import NO_CHANGES, Work, run
 from templates.__main__ import OPTIONAL, STACKS
 from templates.environments import sizes
-from templates.naming import CHARGING_POINT, camel, named, service_name
+from templates.naming import CHARGING_POINT, SERVICES, camel, named, service_name
 from templates.stacks import builds, network, storage
 from templates.stacks.firewall import MAX_HUB_ADDRESSES
 
@@ -34,13 +34,13 @@ from templates.stacks.firewall import MAX_HUB_ADDRESSES
 class Wanted:
     """What an environment is deployed with.
 
-    tags: service → image tag, for those that no pipeline delivers. more_names: of the
-    certificate. alarm_parameters, network_parameters: of `inputs`.
+    tags: service → image tag, for those that no pipeline delivers. more_names: service → names
+    of its certificates. alarm_parameters, network_parameters: of `inputs`.
     """
 
     hub: Hub
     tags: Mapping[str, str]
-    more_names: list[str]
+    more_names: Mapping[str, list[str]]
     alarm_parameters: Mapping[str, str]
     network_parameters: Mapping[str, str]
 
@@ -55,14 +55,14 @@ class Wanted:
                 **self.alarm_parameters,
                 **self.hub.parameters,
                 **secret_parameters(aws, self.hub),
-                "CertificateArn": str(certificates.arn),
+                **certificates.parameters(),
             }
 
         def observability() -> dict[str, str]:
             return {
                 **self.alarm_parameters,
                 **self.hub.parameters,
-                "CertificateArn": str(certificates.arn),
+                **certificates.parameters(),
             }
 
         return {
@@ -123,7 +123,7 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
             **stack("registry"),
             **stack("alerts"),
             **{f"image {s}": _image(aws, s, tags[s], s in lacking) for s in IMAGES},
-            "certificate": lambda: certificates.create(wanted.more_names),
+            "certificates": lambda: certificates.create(wanted.more_names),
             **stack("storage"),
             **stack("database"),
             **stack("cluster"),
@@ -133,7 +133,7 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
             **stack("accelerator"),
             **stack("observability"),
             # Only now are the names and addresses known that clients will ask for.
-            "names in certificate": lambda: certificates.create(public_names(aws)),
+            "names in certificates": lambda: certificates.create(public_names(aws)),
             **(protection if size.protected else test_point),
         },
         f"{aws.target.environment} is deployed",
@@ -209,7 +209,7 @@ def create_accelerator(aws: Aws) -> None:
     run(
         {
             "accelerator": lambda: stacks.deploy(aws, "accelerator"),
-            "names in certificate": lambda: Certificates(aws).create(public_names(aws)),
+            "names in certificates": lambda: Certificates(aws).create(public_names(aws)),
         },
         "The accelerator is there",
     )
@@ -250,15 +250,26 @@ def hub_parameters(hub: list[str]) -> dict[str, str]:
     return {f"HubAddress{place}": cidr for place, cidr in enumerate(places, 1)}
 
 
-def public_names(aws: Aws) -> list[str]:
-    """Return the names and addresses that clients reach the services by."""
-    services = stacks.outputs(aws, "services")
-    names = [value for key, value in services.items() if key.endswith("Host")]
-    for key, value in stacks.outputs(aws, "accelerator").items():
-        if key.endswith(("Addresses", "AcceleratorHost")):
-            names += value.split(",")
-    names += stacks.outputs(aws, "network").get("ChargingPointAddresses", "").split(",")
-    return [name.lower() for name in names if name]
+def public_names(aws: Aws) -> dict[str, list[str]]:
+    """Return the names and addresses that clients reach each service by."""
+    found = {
+        **stacks.outputs(aws, "network"),
+        **stacks.outputs(aws, "services"),
+        **stacks.outputs(aws, "accelerator"),
+    }
+    # A network load balancer's addresses and an accelerator's have one name.
+    found["ChargingPointNetworkAddresses"] = stacks.outputs(aws, "network").get(
+        "ChargingPointAddresses", ""
+    )
+    return {
+        service: [
+            name.lower()
+            for key in ("Host", "AcceleratorHost", "Addresses", "NetworkAddresses")
+            for name in found.get(f"{camel(service)}{key}", "").split(",")
+            if name
+        ]
+        for service in SERVICES
+    }
 
 
 def print_addresses(aws: Aws) -> None:

@@ -10,7 +10,7 @@ import sys
 
 from scripts.cloud import notes, plan, tasks
 from scripts.cloud.aws import Aws, AwsError, temporary_files
-from scripts.cloud.certificates import Certificates
+from scripts.cloud.certificates import TEST, Certificates
 from scripts.cloud.inputs import InputError
 from scripts.cloud.stacks import deploy, look, outputs
 from scripts.cloud.steps import NO_CHANGES, Work, run
@@ -37,19 +37,20 @@ def deploy_pipelines(aws: Aws, source: dict[str, str], alarm_parameters: dict[st
     if not source.get("ConnectionArn"):
         # A new version of the secret is a new parameter: else AWS would keep the old token.
         source = {**source, "TokenVersion": _token_version(aws)}
-    parameters = {
-        **source,
-        **alarm_parameters,
-        **_images_that_run(aws),
-        "CertificateArn": str(Certificates(aws).arn),
-    }
+    certificates = Certificates(aws)
+    parameters = {**source, **alarm_parameters, **_images_that_run(aws)}
     if deployment_pipeline.STACK in look(aws):
         plan.ask(aws, {stack: lambda: parameters for stack in _STACKS}, {})
+
+    def with_certificate() -> dict[str, str]:
+        return {**parameters, "CertificateArn": certificates.arns[TEST]}
+
     steps: dict[str, Work] = {
-        test_services.STACK: lambda: deploy(aws, test_services.STACK, parameters),
+        "certificate of the tests": lambda: certificates.create(names=[TEST]),
+        test_services.STACK: lambda: deploy(aws, test_services.STACK, with_certificate()),
         "database of the tests": lambda: _make_database(aws),
         **{f"test of {service}": _want_a_task(aws, service) for service in SERVICES},
-        builds.STACK: lambda: deploy(aws, builds.STACK, parameters),
+        builds.STACK: lambda: deploy(aws, builds.STACK, with_certificate()),
         deployment_pipeline.STACK: lambda: deploy(aws, deployment_pipeline.STACK, parameters),
     }
     run(steps, "The pipelines are there")

@@ -28,7 +28,13 @@ from templates.naming import (
 )
 from templates.parts.containers import WITHOUT_COMPUTE_SPECIFICS, container, runtime
 
-TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+TLS_POLICIES = {
+    # TLS 1.2 and 1.3 with forward secrecy, and TLS_RSA_WITH_AES_128/256_GCM besides: a central
+    # system SHALL have them, and older charging points have nothing else. Source: "Improved
+    # security for OCPP 1.6-J", A00.FR.317 and 318; Elastic Load Balancing, "Security policies".
+    CHARGING_POINT: "ELBSecurityPolicy-TLS13-1-2-Ext1-2021-06",
+    THIRD_PARTY: "ELBSecurityPolicy-TLS13-1-2-2021-06",
+}
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - of a task in a private subnet, behind its firewall
 
 
@@ -84,7 +90,8 @@ class Service:
 
     title: the beginning of its resources' names. tag: its name within the environment, which is
     that of its task definition and its log group too. drain_seconds: how long a target keeps its
-    connections once it is deregistered. beside: more containers of its tasks.
+    connections once it is deregistered. certificates: ARNs by the kind of their keys; the first is
+    what a client gets that names no host. beside: more containers of its tasks.
     """
 
     program: Program
@@ -98,6 +105,7 @@ class Service:
     settings: Mapping[str, object]
     secrets: Mapping[str, object]
     drain_seconds: int
+    certificates: Mapping[str, object]
     target_attributes: Mapping[str, object] = field(default_factory=dict)
     health_check: ecs.HealthCheck | None = None
     beside: tuple[ecs.ContainerDefinition, ...] = ()
@@ -182,19 +190,45 @@ class Service:
                 **condition,
             )
         )
-        template.add_resource(
+        first, *_ = self.certificates.values()
+        listener = template.add_resource(
             elb.Listener(
                 f"{title}Listener",
                 LoadBalancerArn=balancer_arn,
                 Port=port,
                 Protocol=of_clients,
-                SslPolicy=TLS_POLICY,
-                Certificates=[elb.Certificate(CertificateArn=Ref("CertificateArn"))],
+                SslPolicy=TLS_POLICIES[self.program.name],
+                Certificates=[elb.Certificate(CertificateArn=first)],
                 DefaultActions=[elb.Action(Type="forward", TargetGroupArn=Ref(group))],
                 **condition,
             )
         )
+        if len(self.certificates) > 1:
+            self._add_certificates(template, title, listener, condition)
         return group
+
+    def _add_certificates(
+        self,
+        template: Template,
+        title: str,
+        listener: elb.Listener,
+        condition: Mapping[str, str],
+    ) -> None:
+        """Let a listener choose among all certificates, by what a client can verify.
+
+        The first, which a client gets that names no host, stands here too: the choice for a client
+        that names one is among these alone. Source: Elastic Load Balancing, "SSL certificates for
+        your Application Load Balancer", certificate list.
+        """
+        for kind, certificate in self.certificates.items():
+            template.add_resource(
+                elb.ListenerCertificate(
+                    f"{title}{kind}Certificate",
+                    ListenerArn=Ref(listener),
+                    Certificates=[elb.Certificate(CertificateArn=certificate)],
+                    **condition,
+                )
+            )
 
     def add_service(
         self,

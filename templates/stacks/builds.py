@@ -71,7 +71,7 @@ def build() -> Template:
     add_architecture(template)
     log_days(template)
     text(template, "Repository", "Repository on GitHub, as owner/name", AllowedPattern=REPOSITORY)
-    text(template, "CertificateArn", "Certificate of the load balancers, in ACM")
+    text(template, "CertificateArn", "Certificate of the tests' load balancer, in ACM")
     add_promotion(template)
     template.add_condition("IsArm", Equals(Ref("Architecture"), "ARM64"))
     key, bucket = _add_artifacts(template)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 
-from troposphere import If, Ref, Sub, Template, cloudwatch, logs
+from troposphere import If, Sub, Template, cloudwatch, logs
 
 from templates.exports import imported
 from templates.naming import CHARGING_POINT, SERVICES, THIRD_PARTY, camel, log_group_name, named
@@ -34,6 +34,7 @@ from templates.parts.alarms import (
     own,
 )
 from templates.parts.dashboard import Board
+from templates.stacks.services import CERTIFICATES
 
 STACK = "observability"
 
@@ -78,16 +79,17 @@ def _of_a_network_load_balancer(service: str) -> list[tuple[str, Metric]]:
     ]
 
 
+def _namespace(service: str) -> object:
+    """Return where a load balancer of either kind counts what both count alike."""
+    if service == CHARGING_POINT:
+        return If("IsNetwork", "AWS/NetworkELB", "AWS/ApplicationELB")
+    return "AWS/ApplicationELB"
+
+
 def of_targets(service: str, name: str, statistic: str = "Sum") -> Metric:
     """Return a metric of a service's tasks, as its load balancer sees them."""
-    # Both kinds of load balancers count healthy targets alike, each in a place of its own.
-    namespace = (
-        If("IsNetwork", "AWS/NetworkELB", "AWS/ApplicationELB")
-        if service == CHARGING_POINT
-        else "AWS/ApplicationELB"
-    )
     return Metric(
-        namespace,
+        _namespace(service),
         name,
         {
             "LoadBalancer": imported("services", f"{camel(service)}LoadBalancerFullName"),
@@ -117,22 +119,7 @@ def build() -> Template:
     _add_hub_alarms(template)
     _add_books_alarms(template)
     _add_database_alarms(template)
-    text(template, "CertificateArn", "Certificate of the load balancers, in ACM")
-    alarm(
-        template,
-        "certificate-expiry",
-        "The load balancers' certificate ends within three weeks",
-        Metric(
-            "AWS/CertificateManager",
-            "DaysToExpiry",
-            {"CertificateArn": Ref("CertificateArn")},
-            "Minimum",
-        ),
-        21,
-        comparison="LessThanThreshold",
-        period=DAY,
-        periods=1,
-    )
+    _add_certificate_alarms(template)
     _add_queries(template)
     _add_dashboard(template)
     return template
@@ -165,6 +152,61 @@ def _add_service_alarms(template: Template) -> None:
             comparison="LessThanThreshold",
             missing="breaching",
         )
+
+
+def _add_certificate_alarms(template: Template) -> None:
+    expiries: dict[str, Metric] = {}
+    for parameter, description in CERTIFICATES.items():
+        arn = text(template, parameter, f"{description}, in ACM")
+        expiries[f"days{len(expiries)}"] = Metric(
+            "AWS/CertificateManager", "DaysToExpiry", {"CertificateArn": arn}, "Minimum"
+        )
+    alarm(
+        template,
+        "certificate-expiry",
+        "A certificate of the load balancers ends within three weeks",
+        expiries,
+        21,
+        expression=f"MIN([{', '.join(expiries)}])",
+        comparison="LessThanThreshold",
+        period=DAY,
+        periods=1,
+    )
+    alarm(
+        template,
+        "hub-certificate-expiry",
+        "Our certificate at the hub ends within four weeks",
+        own(THIRD_PARTY_METRICS, "HubCertificateDays", "Minimum"),
+        28,
+        comparison="LessThanThreshold",
+        period=FIVE_MINUTES,
+        periods=3,
+    )
+    for service, limit in (
+        (CHARGING_POINT, number(template, "TlsFailuresLimit", 100, _TLS_FAILURES, 1)),
+        (THIRD_PARTY, 10),
+    ):
+        alarm(
+            template,
+            f"{service}-tls-failures",
+            f"Many clients of the {service} service could not agree on TLS with its load balancer",
+            _tls_failures(service),
+            limit,
+            period=FIVE_MINUTES,
+            periods=2,
+        )
+
+
+_TLS_FAILURES = "TLS negotiations with charging points that fail in five minutes and alarm"
+
+
+def _tls_failures(service: str) -> Metric:
+    """Return how many clients could not agree on TLS; no target ever learns of them."""
+    return Metric(
+        _namespace(service),
+        "ClientTLSNegotiationErrorCount",
+        of_balancer(service, "").dimensions,
+    )
 
 
 def _add_charging_alarms(template: Template) -> None:
@@ -421,6 +463,10 @@ def _draw(board: Board) -> None:
         ("parked", own(hub, "DeliveriesParked", "Maximum")),
     )
     board.graph(
+        "Hub: days that our certificate is valid",
+        ("days", own(hub, "HubCertificateDays", "Minimum")),
+    )
+    board.graph(
         "Hub: drivers",
         ("remote starts", own(hub, "RemoteStarts")),
         ("remote stops", own(hub, "RemoteStops")),
@@ -446,6 +492,7 @@ def _draw(board: Board) -> None:
             ("active connections", of_balancer(service, "ActiveConnectionCount")),
             ("5xx of tasks", of_balancer(service, "HTTPCode_Target_5XX_Count")),
             ("5xx of its own", of_balancer(service, "HTTPCode_ELB_5XX_Count")),
+            ("TLS failures", _tls_failures(service)),
             ("capacity units", of_balancer(service, "ConsumedLCUs")),
             *(_of_a_network_load_balancer(service) if service == CHARGING_POINT else ()),
         )

@@ -56,6 +56,12 @@ from templates.stacks.firewall import HTTPS
 from templates.stacks.network import ZONES
 
 STACK = "services"
+CERTIFICATES = {
+    "ChargingPointCertificateArn": "RSA certificate of the charging points' load balancer",
+    "ChargingPointEcdsaCertificateArn": "ECDSA certificate of the charging points' load balancer",
+    "ThirdPartyCertificateArn": "Certificate of the hub's load balancer",
+}
+"""The parameters that take them."""
 CPU_TARGET_PERCENT = 60
 # What Fargate has, in thousandths of a processor.
 PROCESSORS = [256, 512, 1024, 2048, 4096, 8192, 16384]
@@ -86,6 +92,7 @@ class Live:
     errors_in_five_minutes: int
     max_percent: object
     settings: dict[str, object]
+    certificates: dict[str, object]
     beside: tuple[ecs.ContainerDefinition, ...] = ()
     refusals: dict[str, Metric] = field(default_factory=dict)
     """5xx by design, which count for no alarm."""
@@ -151,7 +158,8 @@ def _add_parameters(template: Template) -> None:
     template.add_condition("IsApplication", Not(Condition("IsNetwork")))
     add_runbook(template)
     hub.add_parameters(template)
-    text(template, "CertificateArn", "Certificate of both load balancers, in ACM")
+    for parameter, description in CERTIFICATES.items():
+        text(template, parameter, f"{description}, in ACM")
     yes_or_no(template, "Protected", False, "Refuse to delete load balancers")
     number(template, "ConnectionsPerNode", 15_000, "Connections above which it grows", 100)
     # A node is one process, which one processor keeps busy.
@@ -191,6 +199,10 @@ def _charging_points(template: Template) -> Live:
                 "IsNetwork", Ref("ChargingPointNetworkTargets"), Ref("ChargingPointTargets")
             )
         },
+        certificates={
+            "Rsa": Ref("ChargingPointCertificateArn"),
+            "Ecdsa": Ref("ChargingPointEcdsaCertificateArn"),
+        },
     )
 
 
@@ -206,6 +218,7 @@ def _hub() -> Live:
         errors_in_five_minutes=10,
         max_percent=200,
         settings=program.settings(Ref("Environment")) | hub.web_environment(),
+        certificates={"": Ref("ThirdPartyCertificateArn")},
         beside=(hub.relay(),),
     )
 
@@ -243,6 +256,7 @@ def _add_service(template: Template, live: Live) -> None:
         settings=live.settings | database_environment(),
         secrets=database_secrets(),
         drain_seconds=live.drain_seconds,
+        certificates=live.certificates,
         # Connections last for weeks: a new task must fill before the old ones.
         target_attributes={"load_balancing.algorithm.type": "least_outstanding_requests"},
         health_check=_health_check(program.port),

@@ -61,7 +61,7 @@ def build() -> Template:
     add_zones(template)
     add_architecture(template)
     log_days(template)
-    text(template, "CertificateArn", "Certificate of the load balancers, in ACM")
+    text(template, "CertificateArn", "Certificate of the tests' load balancer, in ACM")
     for service in PROGRAMS.values():
         text(template, f"{service.title}ImageTag", "Tag of the image that the test begins with")
     builds, tasks, balancer = _add_firewall(template)
@@ -227,6 +227,7 @@ def _add_test_service(
         settings=_settings(program) | database_environment(DATABASE),
         secrets=of_the_test(GetAtt(secret, "Id")),
         drain_seconds=REQUEST_IDLE_SECONDS,
+        certificates={"": Ref("CertificateArn")},
     )
     group = service.add_targets(template, load_balancer, LISTENER_PORTS[program.name])
     service.add_service(

@@ -83,6 +83,11 @@ def _listener(name: str, properties: dict[str, Any]) -> tuple[str, dict[str, Any
     return listener, {"ListenerArn": listener}
 
 
+def _listener_certificate(_: str, properties: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    (certificate,) = properties["Certificates"]  # AWS takes one
+    return f"{properties['ListenerArn']}|{certificate['CertificateArn']}", {}
+
+
 def _endpoint_group(name: str, properties: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     group = f"{properties['ListenerArn']}/endpoint-group/{name}"
     return group, {"EndpointGroupArn": group}
@@ -468,6 +473,7 @@ HANDLERS: dict[str, dict[str, Any]] = {
         kind: recorded(kind, identify)
         for kind, identify in {
             "AWS::GlobalAccelerator::Accelerator": _accelerator,
+            "AWS::ElasticLoadBalancingV2::ListenerCertificate": _listener_certificate,
             "AWS::GlobalAccelerator::Listener": _listener,
             "AWS::GlobalAccelerator::EndpointGroup": _endpoint_group,
             "AWS::CodePipeline::Pipeline": lambda _, p: (p["Name"], {"Version": "1"}),

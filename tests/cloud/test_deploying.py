@@ -17,10 +17,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from scripts.cloud.certificates import Authority, own_names
+from scripts.cloud.certificates import LIVE, Authority, names_in, own_names
 from scripts.cloud.simulator import TEST_CHARGING_POINT
 from scripts.programs import Program, free_port
 from templates.__main__ import OPTIONAL, STACKS
+from templates.parts.service import TLS_POLICIES
 from tests.databases import with_database
 from tests.load_balancer import NGINX, NO_NGINX, LoadBalancer
 
@@ -124,8 +125,8 @@ def test_a_deployment_says_what_it_does_and_how_long_it_takes(account, staging):
     steps = re.findall(r"^ ?(\d+)/(\d+) (.+?)  +(.+) \((\d+\.\d) s\)$", staging, re.MULTILINE)
     names = [name for _, _, name, _, _ in steps]
     assert len(steps) == int(steps[0][1])
-    order = ["network", "registry", "image charging-point", "certificate", "database"]
-    order += ["migration", "services", "accelerator", "names in certificate"]
+    order = ["network", "registry", "image charging-point", "certificates", "database"]
+    order += ["migration", "services", "accelerator", "names in certificates"]
     assert [name for name in names if name in order] == order
     assert re.search(r"^staging is deployed in \d+ s\.$", staging, re.MULTILINE)
     assert f"staging in account {account.number}, eu-central-1" in staging
@@ -363,9 +364,13 @@ def test_the_relay_knows_the_hub_by_a_version_of_the_secret(
     assert web["THIRD_PARTY_ALLOWED_CIDRS"] == ",".join(HUB)
 
 
+def certificate_arn(account, name):
+    known = account.client("ssm").get_parameter(Name=f"/vni/staging/{name}-certificate-arn")
+    return known["Parameter"]["Value"]
+
+
 def test_load_balancers(account, staging, production):
     elb = account.client("elbv2")
-    certificate = account.client("ssm").get_parameter(Name="/vni/staging/certificate-arn")
     exports = account.outputs("vni-cpo-network-staging")
     for service, arn in balancers(account, "staging").items():
         (balancer,) = elb.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"]
@@ -377,10 +382,17 @@ def test_load_balancers(account, staging, production):
         }
         (listener,) = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
         assert (listener["Protocol"], listener["Port"]) == ("HTTPS", 443)
-        assert listener["SslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2")
+        assert listener["SslPolicy"] == TLS_POLICIES[service]
         assert [c["CertificateArn"] for c in listener["Certificates"]] == [
-            certificate["Parameter"]["Value"]
+            certificate_arn(account, service)
         ]
+        listed = {
+            r["Properties"]["Certificates"][0]["CertificateArn"]
+            for r in account.recorded("AWS::ElasticLoadBalancingV2::ListenerCertificate")
+            if r["Properties"]["ListenerArn"] == listener["ListenerArn"]
+        }
+        chosen = [service, f"{service}-ecdsa"] if public else []
+        assert listed == {certificate_arn(account, name) for name in chosen}
         answer = elb.describe_target_groups(LoadBalancerArn=arn)
         (target,) = answer["TargetGroups"] or pytest.fail("no targets")
         assert target["TargetType"] == "ip"
@@ -472,23 +484,26 @@ def test_who_may_read_which_secret(account, staging):
     assert not {name for name in may if "task" in name}
 
 
-def test_the_certificate_is_for_every_way_in(account, staging):
-    acm = account.client("acm")
-    arn = account.client("ssm").get_parameter(Name="/vni/staging/certificate-arn")
-    answer = acm.get_certificate(CertificateArn=arn["Parameter"]["Value"])
-    certificate = x509.load_pem_x509_certificate(answer["Certificate"].encode())
+def test_certificates_are_for_every_way_in_and_for_one_service_each(account, staging):
     authority_file = account.project / "var/certificates/staging/ca.pem"
     assert str(authority_file) in staging
     authority = x509.load_pem_x509_certificate(authority_file.read_bytes())
-    certificate.verify_directly_issued_by(authority)
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    known = set(names.get_values_for_type(x509.DNSName))
-    known |= {str(address) for address in names.get_values_for_type(x509.IPAddress)}
     outputs = account.outputs("vni-cpo-services-staging")
     outputs |= account.outputs("vni-cpo-accelerator-staging")
-    assert outputs["ChargingPointHost"] in known
-    assert set(outputs["ChargingPointAddresses"].split(",")) <= known
-    assert set(outputs["ThirdPartyAddresses"].split(",")) <= known
+    ways = {
+        title: {outputs[f"{title}Host"], outputs[f"{title}AcceleratorHost"]}
+        | set(outputs[f"{title}Addresses"].split(","))
+        for title in ("ChargingPoint", "ThirdParty")
+    }
+    for name, kind in LIVE.items():
+        answer = account.client("acm").get_certificate(
+            CertificateArn=certificate_arn(account, name)
+        )
+        certificate = x509.load_pem_x509_certificate(answer["Certificate"].encode())
+        certificate.verify_directly_issued_by(authority)
+        own = "ThirdParty" if "third-party" in kind.services else "ChargingPoint"
+        expected = {f"{kind.services[0]}.staging.vni.internal"} | {n.lower() for n in ways[own]}
+        assert names_in(certificate) == expected
 
 
 def test_the_authoritys_key_is_in_no_file(account, staging):

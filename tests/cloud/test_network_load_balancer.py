@@ -7,6 +7,8 @@ import re
 import pytest
 from cryptography import x509
 
+from scripts.cloud.certificates import names_in
+
 WHERE = {"ENVIRONMENT": "fixed", "WHITELIST_IP": "203.0.113.7"}
 ENVIRONMENTS = "templates/environments.py"
 
@@ -39,6 +41,9 @@ def test_it_ends_tls_and_says_who_connects(account, fixed):
     (listener,) = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
     assert (listener["Protocol"], listener["Port"]) == ("TLS", 443)
     assert listener["Certificates"]
+    listed = account.recorded("AWS::ElasticLoadBalancingV2::ListenerCertificate")
+    assert {r["Properties"]["ListenerArn"] for r in listed} == {listener["ListenerArn"]}
+    assert len(listed) == 2
     (group,) = elb.describe_target_groups(
         TargetGroupArns=[listener["DefaultActions"][0]["TargetGroupArn"]]
     )["TargetGroups"]
@@ -76,13 +81,11 @@ def test_charging_points_have_an_address_a_zone_and_no_accelerator(account, fixe
         rf"through firewalls, to +{', '.join(map(re.escape, addresses))}$", fixed, re.M
     )
     assert len(account.recorded("AWS::GlobalAccelerator::Accelerator")) == 1
-    acm = account.client("acm")
-    (summary,) = acm.list_certificates()["CertificateSummaryList"]
-    pem = acm.get_certificate(CertificateArn=summary["CertificateArn"])["Certificate"]
-    names = x509.load_pem_x509_certificate(pem.encode()).extensions.get_extension_for_class(
-        x509.SubjectAlternativeName
-    )
-    assert set(addresses) <= {str(one) for one in names.value.get_values_for_type(x509.IPAddress)}
+    for name in ("charging-point", "charging-point-ecdsa"):
+        known = account.client("ssm").get_parameter(Name=f"/vni/fixed/{name}-certificate-arn")
+        pem = account.client("acm").get_certificate(CertificateArn=known["Parameter"]["Value"])
+        certificate = x509.load_pem_x509_certificate(pem["Certificate"].encode())
+        assert set(addresses) <= names_in(certificate)
 
 
 def test_its_alarms_look_at_it(account, fixed):
@@ -91,6 +94,11 @@ def test_its_alarms_look_at_it(account, fixed):
     assert alarms["charging-point-tasks-unhealthy"]["Namespace"] == "AWS/NetworkELB"
     assert alarms["charging-point-tasks-missing"]["Namespace"] == "AWS/NetworkELB"
     assert alarms["third-party-tasks-missing"]["Namespace"] == "AWS/ApplicationELB"
+    tls = alarms["charging-point-tls-failures"]
+    assert (tls["Namespace"], tls["MetricName"]) == (
+        "AWS/NetworkELB",
+        "ClientTLSNegotiationErrorCount",
+    )
     # It knows no HTTP and thus no 5xx.
     assert "charging-point-5xx" not in alarms
     assert "third-party-5xx" in alarms

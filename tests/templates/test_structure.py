@@ -49,7 +49,7 @@ def test_scripts_take_names_from_their_home(file):
         (name_of_test_service("third-party"), "vni-backend-third-party-staging-test"),
         (host_name("charging-point"), "charging-point.staging.vni.internal"),
         (log_group_name("relay"), "/vni/staging/relay"),
-        (parameter_name("certificate-arn"), "/vni/staging/certificate-arn"),
+        (parameter_name("migrated"), "/vni/staging/migrated"),
     ],
 )
 def test_names_as_people_and_programs_know_them(name, text):

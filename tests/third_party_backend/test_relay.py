@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from scripts.cloud.certificates import Authority
 from tests import embedded_metrics
 from tests.rows import EVSE
 from tests.station import ago, iso
 from tests.waiting import eventually
 
 
-def test_evses_and_their_status_reach_the_hub_data_first(station, simulator, run_relay):
+def test_evses_and_their_status_reach_the_hub_data_first(station, simulator, run_relay, tmp_path):
+    files = {"hub_certificate": tmp_path / "certificate", "hub_key": tmp_path / "key"}
+    for file, pem in zip(files.values(), Authority.new("hub").issue(["us"], 40), strict=True):
+        file.write_bytes(pem)
     station.report("Available")
-    relay = run_relay(simulator.url, metrics_interval="1")
+    ours = {name: str(file) for name, file in files.items()}
+    relay = run_relay(simulator.url, metrics_interval="1", **ours)
     wanted = {EVSE: "Available", "DE*VNI*E1*2": "Unknown"}
     eventually(lambda: simulator.statuses() == wanted)
     station.report("Preparing")
@@ -26,6 +31,7 @@ def test_evses_and_their_status_reach_the_hub_data_first(station, simulator, run
     assert {"OutboxAge", "DeliveriesParked", "DeliveriesSent", "DeliveriesFailed"} <= {
         *documents[0]
     }
+    assert 38 < documents[0]["HubCertificateDays"] < 40
 
 
 def test_where_one_relay_dies_another_goes_on(station, simulator, run_relay):

@@ -8,10 +8,13 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
 import certifi
 import httpx
 import simplejson
+from cryptography import x509
 
 from charging.service.settings import SettingError
 from third_party_backend.oicp.calls import Call, Operator
@@ -99,6 +102,22 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         raise SettingError(f"{variable(name)}: cannot be used: {error}") from None
     return context
+
+
+def certificate_days(settings: Settings) -> float | None:
+    """Return how many days our certificate at the hub is valid for still; None where there is none.
+
+    Below zero where it is not any more. Raises SettingError.
+    """
+    text = settings.hub_certificate
+    if not text:
+        return None
+    try:
+        pem = text.replace("\\n", "\n").encode() if _is_pem(text) else Path(text).read_bytes()
+        end = x509.load_pem_x509_certificate(pem).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{variable('hub_certificate')}: cannot be used: {error}") from None
+    return (end - datetime.now(UTC)).total_seconds() / 86_400
 
 
 def _is_pem(text: str) -> bool:

@@ -22,7 +22,7 @@ from charging.event import EVENTS_CHANNEL
 from charging.service.telemetry import Metrics, write_document
 from third_party_backend.relay import deliveries
 from third_party_backend.relay.authorizer import Authorizer
-from third_party_backend.relay.client import HubClient
+from third_party_backend.relay.client import HubClient, certificate_days
 from third_party_backend.relay.database import connect
 from third_party_backend.relay.planner import Planner
 from third_party_backend.relay.planning.retention import delete_unrelayed
@@ -51,6 +51,7 @@ class Relay:
         if not settings.hub_url:
             return
         self._hub = HubClient(settings)
+        self._measure_certificate()
         self._planner = Planner(database_url, settings, self._metrics, self._stopped)
         self._senders = {
             queue: Sender(
@@ -148,7 +149,15 @@ class Relay:
             return
         metrics.gauges["OutboxAge"] = age
         metrics.gauges["DeliveriesParked"] = parked
+        self._measure_certificate()
         write_document(metrics.document(dimensions(self._settings.environment)))
+
+    def _measure_certificate(self) -> None:
+        days = certificate_days(self._settings)
+        if days is None:
+            self._metrics.gauges.pop("HubCertificateDays", None)
+        else:
+            self._metrics.gauges["HubCertificateDays"] = round(days, 2)
 
     def _wake_all(self) -> None:
         for worker in self._workers:
