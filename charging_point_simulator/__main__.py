@@ -16,9 +16,9 @@ from charging_point_simulator.crowd.processes import CrowdError, Plan
 from charging_point_simulator.crowd.run import run, run_commands
 from charging_point_simulator.crowd.worker import Backend
 from charging_point_simulator.deviations.chosen import Deviations
+from charging_point_simulator.faulty_answers import Fault, read_faults
 from charging_point_simulator.fleet import charge
 from charging_point_simulator.hello import say_hello
-from charging_point_simulator.ocpp16.faulty_answers import Fault, read_faults
 from charging_point_simulator.options import MODES, parser
 from charging_point_simulator.registers import Registers
 from charging_point_simulator.report import Report
@@ -124,15 +124,23 @@ def _station(options: argparse.Namespace) -> _Work:
 
 
 def _build(options: argparse.Namespace) -> Build:
-    if options.connectors < 1:
-        raise ValueError("--connectors must be positive")
-    faults = read_faults(options.answer)
+    for name in ("connectors", "plugs"):
+        if getattr(options, name) < 1:
+            raise ValueError(f"--{name} must be positive")
+    version = options.ocpp_version
+    faults = read_faults(options.answer, version)
     delay = getattr(options, "remote_start_delay", 0.0)
-    if delay and faults.of("RemoteStartTransaction") is None:
-        faults.set("RemoteStartTransaction", Fault(delay_seconds=delay))
+    start = "RemoteStartTransaction" if version == "1.6" else "RequestStartTransaction"
+    if delay and faults.of(start) is None:
+        faults.set(start, Fault(delay_seconds=delay))
+    deviations = Deviations(options.deviate)
+    if version != "1.6" and deviations.of_payloads:
+        raise ValueError(f"--deviate {deviations.of_payloads[0]} is one of OCPP 1.6's messages")
     return Build(
-        _target(options, Deviations(options.deviate)),
+        _target(options, deviations),
+        version=version,
         connectors=options.connectors,
+        plugs=options.plugs,
         registers=Registers(options.state_directory or state_directory()),
         seed=options.seed,
         faults=faults,
@@ -205,6 +213,7 @@ def _crowd(options: argparse.Namespace) -> int:
         in_flight=options.in_flight,
         id_tag=options.id_tag,
         credentials=options.credentials,
+        share_201=options.share_201,
     )
     try:
         if options.commands:

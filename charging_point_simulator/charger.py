@@ -9,14 +9,15 @@ from functools import partial
 
 from charging_point_simulator.deviations.chosen import Deviations
 from charging_point_simulator.driver import Driver, ScenarioError
+from charging_point_simulator.faulty_answers import Faults
+from charging_point_simulator.ocpp2.dialect import Ocpp2
 from charging_point_simulator.ocpp16.dialect import Ocpp16
-from charging_point_simulator.ocpp16.faulty_answers import Faults
 from charging_point_simulator.registers import Registers
 from charging_point_simulator.report import Report
 from charging_point_simulator.runner import ConnectError, Runner
 from charging_point_simulator.scenario import Scenario
 from charging_point_simulator.station.calls import MemoryFullError, Observer
-from charging_point_simulator.station.charging_point import ChargingPoint, Options
+from charging_point_simulator.station.charging_point import ChargingPoint, Dialect, Options
 from charging_point_simulator.station.settings import Settings
 from charging_point_simulator.station.timers import SystemClock
 from charging_point_simulator.target import Target
@@ -28,11 +29,14 @@ _FIRST_REGISTER_WH = 5_000_000
 class Build:
     """How charging points are made.
 
+    version: of OCPP. plugs: connectors of each EVSE, where the version tells them apart.
     faults: commands that are answered wrongly. firmware: how updates end.
     """
 
     target: Target
+    version: str = "1.6"
     connectors: int = 1
+    plugs: int = 1
     registers: Registers = field(default_factory=lambda: Registers(None))
     seed: int | None = None
     faults: Faults = field(default_factory=lambda: Faults({}))
@@ -59,10 +63,11 @@ class Build:
         point = ChargingPoint(
             identity,
             SystemClock(),
-            lambda point: Ocpp16(point, self.faults, deviations.instead),
+            lambda point: self._dialect(point, deviations),
             settings=self.settings(),
             options=Options(
                 connectors=self.connectors,
+                plugs=self.plugs,
                 registers={
                     number: kept.get(number, float(chance.randrange(_FIRST_REGISTER_WH)))
                     for number in range(1, self.connectors + 1)
@@ -90,6 +95,11 @@ class Build:
                 connector.error_code = "OtherError"
             connector.operative = self.status != "Unavailable"
         return point
+
+    def _dialect(self, point: ChargingPoint, deviations: Deviations) -> Dialect:
+        if self.version == "1.6":
+            return Ocpp16(point, self.faults, deviations.instead)
+        return Ocpp2(point, self.version, self.faults, deviations.instead)
 
 
 class Charger:

@@ -9,7 +9,8 @@ from typing import Any
 
 from charging_point_simulator.crowd.processes import IN_FLIGHT as CROWD_IN_FLIGHT
 from charging_point_simulator.deviations.table import listing
-from charging_point_simulator.ocpp16.faulty_answers import LATE_SECONDS
+from charging_point_simulator.faulty_answers import LATE_SECONDS
+from charging_point_simulator.schemas import SCHEMAS
 from charging_point_simulator.target import PASSWORD_VARIABLE
 
 MODES = ("hello", "charge", "station", "crowd")
@@ -87,6 +88,19 @@ def _behaviour() -> argparse.ArgumentParser:
     behaviour = argparse.ArgumentParser(add_help=False)
     group = behaviour.add_argument_group("behaviour")
     group.add_argument(
+        "--ocpp-version",
+        choices=tuple(SCHEMAS),
+        default="1.6",
+        help="version of OCPP (default: %(default)s)",
+    )
+    group.add_argument(
+        "--plugs",
+        type=int,
+        default=1,
+        help="connectors of each EVSE, of which one is used at a time; for OCPP 2.x, whose EVSEs"
+        " --connectors counts",
+    )
+    group.add_argument(
         "--answer",
         action="append",
         default=[],
@@ -139,7 +153,7 @@ def _add_charge(
         "charge",
         usage=_usage("charge"),
         parents=[address, behaviour],
-        help="boot, authorize, charge, stop, over OCPP 1.6",
+        help="boot, authorize, charge, stop",
         description="With --time-compression N a session is N times shorter, and its car N times"
         " stronger: what is reported stays true, and is N times what a real car draws.",
     )
@@ -267,6 +281,13 @@ def _add_crowd(modes: _Modes[argparse.ArgumentParser]) -> None:
     crowd.add_argument("--processes", type=int, default=0, help="default: as many as it takes")
     crowd.add_argument(
         "--in-flight", type=int, default=CROWD_IN_FLIGHT, help="how many connect at once"
+    )
+    crowd.add_argument(
+        "--share-201",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="how many of them speak OCPP 2.0.1, 0 to 1; the others 1.6 (default: 0)",
     )
     crowd.add_argument("--ramp", type=float, default=5.0, help="seconds over which they connect")
     crowd.add_argument("--seconds", type=float, default=60.0, help="how long they stay connected")

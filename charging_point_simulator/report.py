@@ -14,14 +14,17 @@ _PERCENTILES = (50, 95, 99)
 
 @dataclass
 class SessionRecord:
-    """One charging session. Energy and registers in Wh; times ISO 8601 UTC."""
+    """One charging session. Energy and registers in Wh; times ISO 8601 UTC.
+
+    transaction_id: the central system's number, in 2.x the charging point's own name.
+    """
 
     identity: str
     connector: int
     id_tag: str
     meter_start_wh: int
     started_at: str
-    transaction_id: int | None = None
+    transaction_id: int | str | None = None
     meter_stop_wh: int | None = None
     stopped_at: str | None = None
     meter_values_acknowledged: int = 0

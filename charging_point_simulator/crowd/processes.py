@@ -32,7 +32,11 @@ class CrowdError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """A crowd. in_flight: how many connect at once, of all of them; a storm has no limit."""
+    """A crowd.
+
+    in_flight: how many connect at once, of all of them; a storm has no limit. share_201: of them
+    speak OCPP 2.0.1.
+    """
 
     backend: Backend
     charging_points: int
@@ -42,6 +46,7 @@ class Plan:
     in_flight: int = IN_FLIGHT
     id_tag: str = "SIMULATOR"
     credentials: Path | None = None
+    share_201: float = 0.0
 
     def process_count(self) -> int:
         """Return how many processes it takes: as many as it must, at least two.
@@ -150,6 +155,7 @@ class Processes:
                 _share(self._plan, number, count),
                 in_flight=max(1, self._plan.in_flight // count),
                 id_tag=self._plan.id_tag,
+                share_201=self._plan.share_201,
                 control=theirs,
             ).run()
             code = 0

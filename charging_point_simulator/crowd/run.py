@@ -126,7 +126,7 @@ def _watch(processes: Processes, seconds: float) -> None:
 
 def _show(processes: Processes) -> None:
     phases = ", ".join(f"{n} {name}" for name, n in processes.phases.items() if n)
-    print(f"{phases}; {processes.total.get('acknowledged MeterValues', 0)} readings acknowledged")
+    print(f"{phases}; {processes.total.get('acknowledged reading', 0)} readings acknowledged")
 
 
 def _print(report: dict[str, Any]) -> None:

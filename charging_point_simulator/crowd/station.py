@@ -8,9 +8,8 @@ import random
 import time
 from typing import Protocol
 
-from charging_point_simulator.crowd import charge as charging
 from charging_point_simulator.crowd import frames
-from charging_point_simulator.crowd.charge import Charge
+from charging_point_simulator.crowd.charge import Charge, NamedCharge
 from charging_point_simulator.crowd.figures import Figures
 
 # What a charging point can be doing.
@@ -66,7 +65,7 @@ class Engine(Protocol):
 class Station:
     """A charging point. Times are the worker's clock, in seconds.
 
-    password: sent in the handshake; empty for none.
+    password: sent in the handshake; empty for none. version: of OCPP, 1.6 or 2.0.1.
     """
 
     __slots__ = (
@@ -86,10 +85,12 @@ class Station:
         "identity",
         "password",
         "phase",
+        "version",
     )
 
-    def __init__(self, worker: Engine, identity: str, password: str) -> None:
+    def __init__(self, worker: Engine, identity: str, password: str, version: str) -> None:
         self._worker = worker
+        self.version = version
         self.identity = identity
         self.password = password
         self.fd = -1
@@ -140,6 +141,10 @@ class Station:
             self._on_response(data)
         else:
             self._on_frames(data)
+
+    def begin_charge(self) -> None:
+        """Charge from now on."""
+        self.charge = Charge() if self.version == "1.6" else NamedCharge()
 
     def drop(self) -> None:
         """Lose the connection as in a power cut, and be back at once: boot included."""
@@ -204,7 +209,9 @@ class Station:
         if not head.startswith(b"HTTP/1.1 101 "):
             self._on_refusal(head)
             return
-        if frames.accept_of(self._message_id) not in head or b"ocpp1.6" not in head:
+        if frames.accept_of(self._message_id) not in head or (
+            f"ocpp{self.version}".encode() not in head
+        ):
             self._lose("a wrong handshake")
             return
         now = self._worker.now()
@@ -213,11 +220,7 @@ class Station:
         if self._booted:
             self._call("Heartbeat", "{}")
         else:
-            self._call(
-                "BootNotification",
-                f'{{"chargePointVendor":"Venerable Inertia","chargePointModel":"Crowd",'
-                f'"chargePointSerialNumber":"{self.identity[:25]}","firmwareVersion":"1.0"}}',
-            )
+            self._call("BootNotification", self._boot())
         if rest:
             self._on_frames(rest)
 
@@ -279,10 +282,8 @@ class Station:
             return
         charge = self.charge
         if charge is not None and charge.unacknowledged and charge.unacknowledged[0] == action:
-            charge.acknowledge(
-                json.loads(text)[2]["transactionId"] if action == charging.START else None
-            )
-            worker.figures.count(f"acknowledged {action}")
+            answer = {} if charge.transaction_id else json.loads(text)[2]
+            worker.figures.count(f"acknowledged {charge.acknowledge(answer)}")
         self._rest()
 
     def _answers(self, text: bytes) -> bool:
@@ -323,14 +324,22 @@ class Station:
 
     def _send_next(self) -> None:
         if not self._booted:
-            self._call(
-                "BootNotification",
-                '{"chargePointVendor":"Venerable Inertia","chargePointModel":"Crowd"}',
-            )
+            self._call("BootNotification", self._boot())
         elif self.charge is not None and not self.charge.ended:
             self._call(*self.charge.next_message(self._worker.id_tag))
         else:
             self._call("Heartbeat", "{}")
+
+    def _boot(self) -> str:
+        if self.version == "1.6":
+            return (
+                '{"chargePointVendor":"Venerable Inertia","chargePointModel":"Crowd",'
+                f'"chargePointSerialNumber":"{self.identity[:25]}","firmwareVersion":"1.0"}}'
+            )
+        return (
+            '{"reason":"PowerUp","chargingStation":{"vendorName":"Venerable Inertia",'
+            f'"model":"Crowd","serialNumber":"{self.identity[:25]}","firmwareVersion":"1.0"}}}}'
+        )
 
     def _call(self, action: str, payload: str) -> None:
         worker = self._worker

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from charging_point_simulator.crowd.charge import Charge
 from charging_point_simulator.crowd.figures import Figures
 from charging_point_simulator.crowd.station import AWAY, PHASES, Station
 
@@ -44,7 +43,8 @@ class Backend:
 class Worker:
     """Runs its share of a crowd.
 
-    number: of this process, from 0; picks its source addresses. in_flight: how many connect at
+    number: of this process, from 0; picks its source addresses. share_201: of its charging points
+    speak OCPP 2.0.1, evenly among them; the others 1.6. in_flight: how many connect at
     once; in a storm all do.
     """
 
@@ -56,6 +56,7 @@ class Worker:
         *,
         in_flight: int,
         id_tag: str,
+        share_201: float,
         control: socket.socket,
     ) -> None:
         self.figures = Figures()
@@ -79,7 +80,9 @@ class Worker:
         self._began = time.monotonic()
         self._ids = 0
         self._running = True
-        self._crowd = [Station(self, *member) for member in crowd]
+        self._crowd = [
+            Station(self, *member, _version(place, share_201)) for place, member in enumerate(crowd)
+        ]
         self.phases[0] = len(self._crowd)
         self._charging: list[Station] = []
         self._queue: deque[Station] = deque()
@@ -178,7 +181,7 @@ class Worker:
             f"Host: {self._backend.host}:{self._backend.port}\r\n"
             "Upgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key.decode()}\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Protocol: ocpp1.6\r\n{authorization}\r\n"
+            f"Sec-WebSocket-Protocol: ocpp{station.version}\r\n{authorization}\r\n"
         ).encode()
 
     # Time.
@@ -250,7 +253,7 @@ class Worker:
         self.meter_interval = interval
         while len(self._charging) < min(count, len(self._crowd)):
             station = self._crowd[len(self._charging)]
-            station.charge = Charge()
+            station.begin_charge()
             self._charging.append(station)
         for station in self._charging:
             # Begin spread over the interval, or over a second where there is none.
@@ -265,10 +268,11 @@ class Worker:
 
     def _on_books(self, path: str) -> None:
         """Write what the backend acknowledged to a CSV file of this process's own: identity,
-        transaction, energy in Wh, readings, whether the session has ended.
+        transaction (0 for one that was never acknowledged), the charging point's own name of it
+        (2.0.1), energy in Wh, readings, whether the session has ended.
         """
         lines = "".join(
-            f"{s.identity},{s.charge.transaction_id},"
+            f"{s.identity},{s.charge.transaction_id},{s.charge.transaction_name},"
             f"{s.charge.meter_wh - s.charge.meter_start_wh},{s.charge.acknowledged},"
             f"{int(s.charge.ended)}\n"
             for s in self._charging
@@ -280,3 +284,8 @@ class Worker:
     def _on_quit(self) -> None:
         """End this process."""
         self._running = False
+
+
+def _version(place: int, share_201: float) -> str:
+    """Return which version the charging point at a place speaks, so that the share is even."""
+    return "2.0.1" if int((place + 1) * share_201) > int(place * share_201) else "1.6"

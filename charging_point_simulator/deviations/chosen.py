@@ -25,6 +25,7 @@ class Deviations:
         unknown = [name for name in names if name not in DEVIATIONS]
         if unknown:
             raise ValueError(f"no deviation {unknown[0]!r}; --deviations lists them")
+        self._names = names
         # Those with a memory get one of their own.
         memories = {
             "relative-registers": payloads.relative_registers,
@@ -35,6 +36,15 @@ class Deviations:
             if name in memories
             else DEVIATIONS[name]
             for name in names
+        ]
+
+    @property
+    def of_payloads(self) -> list[str]:
+        """Names of those that know what stands in 1.6's messages."""
+        return [
+            name
+            for name in self._names
+            if (d := DEVIATIONS[name]).payload or d.answer or d.instead or d.drop
         ]
 
     @property

@@ -6,87 +6,21 @@ Source: OCPP 1.6 section 9, and the security whitepaper's section 2.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from charging_point_simulator.station import authorization, certificates, sessions
 from charging_point_simulator.station.charging_point import ChargingPoint
+from charging_point_simulator.station.keys import Key, Kind
+from charging_point_simulator.station.limits import (
+    MAX_PERIODS,
+    MAX_PROFILES,
+    MAX_STACK_LEVEL,
+)
+from charging_point_simulator.station.meter import MEASURANDS
 
 MAX_VALUE_LENGTH = 500
-MAX_STACK_LEVEL = 10
-MAX_PERIODS = 50
-MAX_PROFILES = 20
 _MAX_KEYS = 100
-MEASURANDS = (
-    "Energy.Active.Import.Register",
-    "Power.Active.Import",
-    "Current.Import",
-    "Voltage",
-    "SoC",
-    "Power.Offered",
-    "Current.Offered",
-)
 PROFILES = "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
-
-
-class Kind(StrEnum):
-    """The type of a value, which always travels as text."""
-
-    INTEGER = "integer"
-    BOOLEAN = "boolean"
-    LIST = "list"
-    TEXT = "text"
-
-
-@dataclass(frozen=True)
-class Key:
-    """A configuration key.
-
-    attribute: of `Settings`; without one the value has no effect here. value: where there is no
-    attribute. high: of an integer, or the most members of a list. choices: of a list's members.
-    reboot: whether a new value holds only after a reboot.
-    """
-
-    name: str
-    kind: Kind
-    attribute: str = ""
-    value: str = ""
-    readonly: bool = False
-    reboot: bool = False
-    low: int = 0
-    high: int = 86_400
-    choices: tuple[str, ...] = ()
-
-    def read(self, text: str) -> Any:
-        """Return a value from text. Raises ValueError."""
-        match self.kind:
-            case Kind.INTEGER:
-                number = int(text)
-                if not self.low <= number <= self.high:
-                    raise ValueError(f"not within {self.low} and {self.high}")
-                return number
-            case Kind.BOOLEAN:
-                if text.lower() not in ("true", "false"):
-                    raise ValueError("neither true nor false")
-                return text.lower() == "true"
-            case Kind.LIST:
-                members = tuple(part.strip() for part in text.split(",") if part.strip())
-                if len(members) > self.high or not set(members) <= set(self.choices or members):
-                    raise ValueError("unknown members, or too many")
-                return members
-        return text
-
-    def write(self, value: Any) -> str:
-        """Return a value as text."""
-        match self.kind:
-            case Kind.BOOLEAN:
-                return "true" if value else "false"
-            case Kind.LIST:
-                return ",".join(value)
-            case Kind.INTEGER:
-                return str(-int(-value // 1))  # a fast car's interval is a fraction of a second
-        return str(value)
 
 
 def _fixed(name: str, value: object, kind: Kind = Kind.INTEGER) -> Key:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from charging_point_simulator.ocpp16.context import Command, Context, Payload
-from charging_point_simulator.ocpp16.smart_charging import is_sound, read_profile
+from charging_point_simulator.ocpp16.smart_charging import read_profile
 from charging_point_simulator.station import operators
 from charging_point_simulator.station.limits import Purpose
 
@@ -59,7 +59,7 @@ def remote_start(context: Context, payload: Payload) -> Payload:
     if "chargingProfile" in payload:
         profile = read_profile(payload["chargingProfile"], number or 0)
         session_only = profile.purpose is Purpose.SESSION and profile.transaction is None
-        if not session_only or not is_sound(profile):
+        if not session_only or not profile.sound:
             return {"status": "Rejected"}
     accepted = operators.remote_start(context.point, number, payload["idTag"], profile)
     return {"status": "Accepted" if accepted else "Rejected"}

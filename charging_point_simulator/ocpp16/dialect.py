@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from charging_point_simulator.ocpp16 import commands, samples, schemas
+from charging_point_simulator.commanding import Commanding, nothing_instead
+from charging_point_simulator.faulty_answers import Faults
+from charging_point_simulator.ocpp16 import commands, samples
 from charging_point_simulator.ocpp16.configuration import Configuration
 from charging_point_simulator.ocpp16.context import Context, Payload, known_of
-from charging_point_simulator.ocpp16.faulty_answers import Faults
+from charging_point_simulator.schemas import V16
 from charging_point_simulator.station import sessions
 from charging_point_simulator.station.authorization import Known
-from charging_point_simulator.station.calls import Call, CallError
+from charging_point_simulator.station.calls import Call
 from charging_point_simulator.station.charging_point import ChargingPoint
-from charging_point_simulator.station.connector import Connector, Session
+from charging_point_simulator.station.connector import Connector, Reservation, Session
 from charging_point_simulator.station.firmware import Firmware
 from charging_point_simulator.station.logs import Logs
 from charging_point_simulator.station.timers import write_time
@@ -35,56 +38,21 @@ class Ocpp16:
         self,
         point: ChargingPoint,
         faults: Faults | None = None,
-        instead: Callable[[str, Payload], Payload | None] = lambda action, payload: None,
+        instead: Callable[[str, Payload], Payload | None] = nothing_instead,
     ) -> None:
         self._point = point
-        self._instead = instead
-        self._faults = faults or Faults({})
-        self._context = Context(point, Configuration(point), Firmware(point), Logs(point))
-
-    # Commands.
+        context = Context(point, Configuration(point), Firmware(point), Logs(point))
+        self._commanding = Commanding(
+            point, V16, partial(commands.carry_out, context), faults or Faults({}), instead
+        )
 
     def answer(self, message_id: Any, action: str, payload: Any) -> None:
         """Take a call of the central system."""
-        point = self._point
-        fault = self._faults.of(action)
-        connection = point.calls.connection
-
-        def carry_out() -> None:
-            if not point.calls.connected or point.calls.connection != connection:
-                return
-            try:
-                schemas.check_request(action, payload)
-            except CallError as error:
-                point.calls.report_violation(str(error))
-                point.calls.refuse(message_id, error)
-                return
-            try:
-                if fault is not None and fault.answer is not None:
-                    result = fault.answer(action)
-                elif (other := self._instead(action, payload)) is not None:
-                    result = other
-                else:
-                    result = commands.carry_out(self._context, action, payload)
-            except CallError as error:
-                point.afterwards.clear()
-                point.calls.refuse(message_id, error)
-                return
-            point.calls.answer(message_id, action, result)
-            effects, point.afterwards = point.afterwards, []
-            for effect in effects:
-                effect()
-
-        if fault is not None and fault.silent:
-            return
-        if fault is not None and fault.delay_seconds:
-            point.timers.after(fault.delay_seconds, carry_out)
-        else:
-            carry_out()
+        self._commanding.answer(message_id, action, payload)
 
     def check_answer(self, action: str, payload: dict[str, Any]) -> None:
         """Hold an answer to a call of ours against the standard; raises ValueError."""
-        schemas.check_answer(action, payload)
+        V16.check_answer(action, payload)
 
     # Messages.
 
@@ -113,7 +81,7 @@ class Ocpp16:
         """Report that it is alive."""
         return Call("Heartbeat", dict)
 
-    def status(self, connector: Connector) -> Call:
+    def statuses(self, connector: Connector) -> list[Call]:
         """Report the state of a connector; 0 is the whole charging point."""
         payload = {
             "connectorId": connector.number,
@@ -121,7 +89,14 @@ class Ocpp16:
             "status": str(connector.status),
             "timestamp": write_time(self._point.timers.clock.utc()),
         }
-        return Call("StatusNotification", lambda: payload)
+        return [Call("StatusNotification", lambda: payload)]
+
+    def changes(self, connector: Connector) -> list[Call]:
+        """Report what has changed about a connector: its state."""
+        if connector.status is connector.reported:
+            return []
+        connector.reported = connector.status
+        return self.statuses(connector)
 
     def authorize(self, token: str, on_known: Callable[[Known | None], None]) -> Call:
         """Ask about a token; None when there was no answer."""
@@ -205,6 +180,10 @@ class Ocpp16:
 
         return lost
 
+    def reservation_ended(self, reservation: Reservation, how: str) -> list[Call]:
+        """Say nothing of a reservation that has expired: its connector's state does."""
+        return []
+
     def firmware_status(self, status: str, request: int | None) -> Call:
         """Report how far a firmware update is. request: of a signed update."""
         if request is None:
@@ -236,4 +215,4 @@ class Ocpp16:
 def _number(session: Session) -> int:
     """Return a session's number, -1 when its start was never answered."""
     number = session.record.transaction_id
-    return -1 if number is None else number
+    return number if isinstance(number, int) else -1

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from charging_point_simulator.ocpp16.configuration import (
-    MAX_PERIODS,
-    MAX_PROFILES,
-    MAX_STACK_LEVEL,
-)
 from charging_point_simulator.ocpp16.context import (
     Command,
     Context,
@@ -15,7 +10,7 @@ from charging_point_simulator.ocpp16.context import (
 )
 from charging_point_simulator.station import operators
 from charging_point_simulator.station.car import PHASES, VOLTAGE_V
-from charging_point_simulator.station.limits import Period, Profile, Purpose
+from charging_point_simulator.station.limits import MAX_PROFILES, Period, Profile, Purpose
 from charging_point_simulator.station.timers import write_time
 
 
@@ -42,18 +37,11 @@ def read_profile(payload: Payload, connector: int) -> Profile:
     )
 
 
-def is_sound(profile: Profile) -> bool:
-    """Whether a profile's periods and stack level are ones that the charging point can hold."""
-    starts = [period.start_s for period in profile.periods]
-    ordered = starts[:1] == [0] and starts == sorted(set(starts))
-    return ordered and len(starts) <= MAX_PERIODS and 0 <= profile.stack_level <= MAX_STACK_LEVEL
-
-
 def _is_acceptable(context: Context, profile: Profile) -> bool:
     point = context.point
     if profile.connector and profile.connector not in point.connectors:
         return False
-    if not is_sound(profile) or not point.profiles.has_room(profile, MAX_PROFILES):
+    if not profile.sound or not point.profiles.has_room(profile, MAX_PROFILES):
         return False
     match profile.purpose:
         case Purpose.CHARGING_POINT:

@@ -17,7 +17,8 @@ def trigger_message(context: Context, payload: Payload) -> Payload:
     wanted = [c for c in point.all_connectors() if number in (None, c.number)]
 
     def statuses() -> None:
-        point.calls.send(*(point.dialect.status(connector) for connector in wanted))
+        for connector in wanted:
+            point.calls.send(*point.dialect.statuses(connector))
 
     def readings() -> None:
         for connector in wanted:

@@ -80,6 +80,10 @@ class TokenCache:
         """Return what is known of a token."""
         return self._entries.get(token)
 
+    def remove(self, token: str) -> None:
+        """Forget a token."""
+        self._entries.pop(token, None)
+
     def clear(self) -> None:
         """Forget all."""
         self._entries.clear()

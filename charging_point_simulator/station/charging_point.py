@@ -16,7 +16,7 @@ from charging_point_simulator.report import Report
 from charging_point_simulator.station.authorization import Known, TokenCache, TokenList
 from charging_point_simulator.station.calls import Call, Calls, Observer, Outgoing, write_frame
 from charging_point_simulator.station.certificates import Certificates
-from charging_point_simulator.station.connector import Connector, Session, Status
+from charging_point_simulator.station.connector import Connector, Reservation, Session, Status
 from charging_point_simulator.station.limits import Profiles
 from charging_point_simulator.station.settings import Settings
 from charging_point_simulator.station.timers import Clock, Timer, Timers
@@ -46,8 +46,14 @@ class Dialect(Protocol):
     def heartbeat(self) -> Call:
         """Report that it is alive."""
 
-    def status(self, connector: Connector) -> Call:
+    def statuses(self, connector: Connector) -> list[Call]:
         """Report the state of a connector; 0 is the whole charging point."""
+
+    def changes(self, connector: Connector) -> list[Call]:
+        """Report what has changed about a connector since the last time."""
+
+    def reservation_ended(self, reservation: Reservation, how: str) -> list[Call]:
+        """Report that a reservation has ended without being used: Expired or Removed."""
 
     def authorize(self, token: str, on_known: Callable[[Known | None], None]) -> Call:
         """Ask about a token; None when there was no answer."""
@@ -78,6 +84,7 @@ class Dialect(Protocol):
 class Options:
     """How a charging point is made.
 
+    plugs: connectors of each EVSE, where the version tells them apart; one is used at a time.
     registers: by connector, Wh; saved through save_registers. backend: the host of the central
     system. remote_starts, reservations: whether it accepts them. boots: False for one that
     never sends a boot. patient: False for one that hangs up when it is called before its boot
@@ -87,6 +94,7 @@ class Options:
     """
 
     connectors: int = 1
+    plugs: int = 1
     registers: dict[int, float] = field(default_factory=dict)
     save_registers: Callable[[dict[int, float]], None] = lambda registers: None
     backend: str = ""
@@ -137,7 +145,7 @@ class ChargingPoint:
         now = clock.monotonic()
         self.whole = Connector(0)
         self.connectors = {
-            n: Connector(n, self.options.registers.get(n, 0.0), now)
+            n: Connector(n, self.options.registers.get(n, 0.0), now, plugs=self.options.plugs)
             for n in range(1, self.options.connectors + 1)
         }
         self.token_list = TokenList()
@@ -147,11 +155,12 @@ class ChargingPoint:
         self.password: bytes | None = None
         self.firmware_version = FIRMWARE_VERSION
         self.transfers: list[Transfer] = []
-        self.stop_requests: set[int] = set()
+        self.stop_requests: set[int | str] = set()
         self.at_boot: list[Callable[[], None]] = []
         self.afterwards: list[Callable[[], None]] = []
         self.changed: Callable[[], None] = lambda: None
         self.booted = False
+        self.boot_reason = "PowerUp"
         self.registration = ""
         self.refusal = ""
         self.missed: list[Call] = []
@@ -243,7 +252,7 @@ class ChargingPoint:
         self.registration = "Accepted"
         for connector in self.all_connectors():
             connector.reported = connector.status
-        statuses = [self.dialect.status(connector) for connector in self.all_connectors()]
+        statuses = [call for each in self.all_connectors() for call in self.dialect.statuses(each)]
         self.calls.send(*self.missed, *statuses, first=True)
         self.missed = []
         self.set_heartbeat()
@@ -292,14 +301,16 @@ class ChargingPoint:
 
     def refresh(self, connector: Connector) -> None:
         """Report a connector's state when it has changed."""
-        status = connector.status
-        if status is connector.reported:
+        changes = self.dialect.changes(connector)
+        if not changes:
             return
-        connector.reported = status
         if self.online:
-            self.calls.send(self.dialect.status(connector))
-        elif self.options.replays:
-            self.missed = [*self.missed, self.dialect.status(connector)][-_MOST_MISSED:]
+            self.calls.send(*changes)
+        else:
+            self.calls.send(*(call for call in changes if call.durable))
+            if self.options.replays:
+                lost = [call for call in changes if not call.durable]
+                self.missed = [*self.missed, *lost][-_MOST_MISSED:]
         self.changed()
 
     def refresh_all(self) -> None:

@@ -50,10 +50,16 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 
 @dataclass
 class Token:
-    """A token that was presented. remote: by a remote start, not at the reader."""
+    """A token that was presented.
+
+    remote: by a remote start, not at the reader. kind: its type, where the version has types;
+    request: the number of the remote start, where it has one.
+    """
 
     id: str
     remote: bool = False
+    kind: str = ""
+    request: int | None = None
 
 
 @dataclass
@@ -68,12 +74,18 @@ class Reservation:
 
 @dataclass
 class Session:
-    """A charging session. token_stopped: the token that ended it, None for none."""
+    """A charging session.
+
+    token: that it began with; token_stopped: that ended it, None for none. sequence: the number of
+    its next message, where the version counts them. reported_state: of charging, as last reported.
+    """
 
     record: SessionRecord
     started_at: datetime
-    remote: bool
+    token: Token
     reservation: int | None = None
+    sequence: int = 0
+    reported_state: str = ""
     stopped_at: datetime | None = None
     reason: str | None = None
     token_stopped: str | None = None
@@ -86,7 +98,8 @@ class Connector:
 
     register_wh: of its whole life, never lowered. limit_w: what may be drawn now. settled_at:
     the moment (monotonic) up to which the register is right. held: a session ended and its cable
-    is still in. presented: a token that was accepted and waits for a car.
+    is still in. presented: a token that was accepted and waits for a car. plugs: how many an EVSE
+    has; plug: which of them is in use, or was last.
     """
 
     number: int
@@ -101,7 +114,14 @@ class Connector:
     session: Session | None = None
     held: bool = False
     reservation: Reservation | None = None
+    plugs: int = 1
+    plug: int = 1
     reported: Status = field(default=Status.AVAILABLE)
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing is plugged in, and nothing charges."""
+        return self.car is None and self.session is None and not self.held
 
     @property
     def status(self) -> Status:

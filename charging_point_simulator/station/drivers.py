@@ -80,7 +80,11 @@ def _stop_by_card(point: ChargingPoint, connector: Connector, token: str) -> Non
     assert connector.session is not None
     started = connector.session.record.id_tag
     parent, other = (point.cache.get(name) for name in (started, token))
-    same_group = parent and other and parent.parent and parent.parent == other.parent
+    group = None if other is None else other.parent
+    if group is not None and group == point.settings.master_pass_group:
+        sessions.end(point, connector, "MasterPass", token)
+        return
+    same_group = parent is not None and group is not None and parent.parent == group
     if token != started and not same_group:
         raise DriverError(f"connector {connector.number} is charging with another token")
     sessions.end(point, connector, "Local", token)
@@ -91,7 +95,7 @@ def stop(point: ChargingPoint, connector: Connector) -> None:
     session = connector.session
     if session is None:
         raise DriverError(f"connector {connector.number} has no session")
-    if session.remote:
+    if session.token.remote:
         # A driver with an app has no card to show: unlocking the car ends it.
         sessions.end(point, connector, "EVDisconnected")
     else:

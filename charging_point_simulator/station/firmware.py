@@ -155,6 +155,7 @@ class Firmware:
             name = file_name(update.location)
             version = _VERSION.search(name)
             point.firmware_version = (version[0] if version else name or "unknown")[:50]
+            point.boot_reason = "FirmwareUpdate"
             point.restart()
             self._after(update, installed, 0.1)
 

@@ -13,12 +13,15 @@ from enum import StrEnum
 
 from charging_point_simulator.station.car import PHASES, VOLTAGE_V
 
+MAX_STACK_LEVEL = 10
+MAX_PERIODS = 50
+MAX_PROFILES = 20
 _DAY_SECONDS = 86_400
 _RECURRENCE_SECONDS = {"Daily": _DAY_SECONDS, "Weekly": 7 * _DAY_SECONDS}
 
 
 class Purpose(StrEnum):
-    """What a profile is for."""
+    """What a profile is for, in the words of 1.6."""
 
     CHARGING_POINT = "ChargePointMaxProfile"
     DEFAULT = "TxDefaultProfile"
@@ -49,12 +52,19 @@ class Profile:
     kind: str
     unit: str
     periods: tuple[Period, ...]
-    transaction: int | None = None
+    transaction: int | str | None = None
     valid_from: datetime | None = None
     valid_to: datetime | None = None
     start: datetime | None = None
     duration_s: int | None = None
     recurrency: str | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether its periods and stack level are ones that a charging point can hold."""
+        starts = [period.start_s for period in self.periods]
+        ordered = starts[:1] == [0] and starts == sorted(set(starts))
+        return ordered and len(starts) <= MAX_PERIODS and 0 <= self.stack_level <= MAX_STACK_LEVEL
 
     def period(self, now: datetime, session_start: datetime | None) -> Period | None:
         """Return the period that holds at a moment, None when the profile says nothing."""
@@ -122,6 +132,10 @@ class Profiles:
 
     def __len__(self) -> int:
         return len(self._profiles)
+
+    def numbers(self) -> set[int]:
+        """Return the numbers of all."""
+        return {profile.number for profile in self._profiles}
 
     def add(self, profile: Profile) -> None:
         """Install a profile; one of its number, or of its place in the stack, is replaced."""

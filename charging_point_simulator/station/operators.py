@@ -24,11 +24,17 @@ _LOOK_SECONDS = 0.05
 
 
 def remote_start(
-    point: ChargingPoint, number: int | None, token: str, profile: Profile | None = None
+    point: ChargingPoint,
+    number: int | None,
+    token: str,
+    profile: Profile | None = None,
+    *,
+    kind: str = "",
+    request: int | None = None,
 ) -> bool:
     """Charge with a token at a connector; without a number, at one that is free.
 
-    profile: holds for that session.
+    profile: holds for that session. kind, request: as in `Token`.
     """
     if not point.options.remote_starts:
         return False
@@ -53,7 +59,7 @@ def remote_start(
         if found.status == "Accepted" and connector.presented is None:
             if profile is not None:
                 point.profiles.add(replace(profile, connector=connector.number))
-            drivers.accept(point, connector, Token(token, remote=True))
+            drivers.accept(point, connector, Token(token, True, kind, request))
 
     if point.settings.authorize_remote_starts:
         point.afterwards.append(lambda: drivers.authorize(point, token, decide))
@@ -62,8 +68,8 @@ def remote_start(
     return True
 
 
-def remote_stop(point: ChargingPoint, transaction: int) -> bool:
-    """End a session by its number."""
+def remote_stop(point: ChargingPoint, transaction: int | str) -> bool:
+    """End a session by its number, or by its name."""
     charging = point.sessions()
     for connector in charging:
         session = connector.session
@@ -84,6 +90,7 @@ def _end(point: ChargingPoint, connector: Connector, reason: str) -> None:
 
 def reset(point: ChargingPoint, *, hard: bool) -> None:
     """End all sessions and boot: softly once the ends are acknowledged, hard at once."""
+    point.boot_reason = "RemoteReset"
 
     def end_all(reason: str) -> None:
         for connector in point.sessions():
@@ -99,6 +106,25 @@ def reset(point: ChargingPoint, *, hard: bool) -> None:
         _when_delivered(point, point.restart, _SOFT_RESET_PATIENCE_SECONDS)
 
     point.timers.after(_RESET_AFTER_SECONDS, cut if hard else gently)
+
+
+def reset_when_idle(point: ChargingPoint) -> None:
+    """Boot once nobody charges and all is acknowledged."""
+    point.boot_reason = "ScheduledReset"
+
+    def look() -> None:
+        if point.sessions():
+            point.timers.after(_LOOK_SECONDS, look)
+        else:
+            _when_delivered(point, point.restart, _SOFT_RESET_PATIENCE_SECONDS)
+
+    point.timers.after(_RESET_AFTER_SECONDS, look)
+
+
+def end_session(point: ChargingPoint, number: int, reason: str) -> None:
+    """End the session at a connector, if there is one, once the answer is on its way."""
+    ending = partial(_end, point, point.connectors[number], reason)
+    point.timers.after(_RESET_AFTER_SECONDS, ending)
 
 
 def _when_delivered(point: ChargingPoint, then: Callable[[], None], patience: float) -> None:
@@ -159,7 +185,7 @@ def reserve(point: ChargingPoint, number: int, reservation: Reservation) -> str:
     connector.reservation = reservation
     point.afterwards.append(lambda: point.refresh(connector))
     left = (reservation.until - point.timers.clock.utc()).total_seconds()
-    point.timers.after(left, lambda: _let_go(point, connector, reservation))
+    point.timers.after(left, lambda: _let_go(point, connector, reservation, "Expired"))
     return "Accepted"
 
 
@@ -173,9 +199,13 @@ def cancel_reservation(point: ChargingPoint, reservation: int) -> bool:
     return False
 
 
-def _let_go(point: ChargingPoint, connector: Connector, reservation: Reservation) -> None:
+def _let_go(
+    point: ChargingPoint, connector: Connector, reservation: Reservation, how: str = ""
+) -> None:
     if connector.reservation is reservation:
         connector.reservation = None
+        if how:
+            point.calls.send(*point.dialect.reservation_ended(reservation, how))
         point.refresh(connector)
 
 

@@ -21,7 +21,7 @@ def begin(point: ChargingPoint, connector: Connector, token: Token) -> Session:
         write_time(now),
         remote=token.remote,
     )
-    session = Session(record, now, token.remote)
+    session = Session(record, now, token)
     if connector.reservation is not None:
         session.reservation, connector.reservation = connector.reservation.number, None
     connector.session, connector.presented, connector.held = session, None, False
@@ -33,8 +33,8 @@ def begin(point: ChargingPoint, connector: Connector, token: Token) -> Session:
     return session
 
 
-def on_started(point: ChargingPoint, session: Session, number: int, known: Known) -> None:
-    """Take the central system's answer to a start."""
+def on_started(point: ChargingPoint, session: Session, number: int | str, known: Known) -> None:
+    """Take the central system's answer to a start. number: the session's, whoever gave it."""
     session.record.start_acknowledged = True
     session.record.transaction_id = number
     if point.settings.cache_enabled:

@@ -10,7 +10,8 @@ class Settings:
     """Intervals in seconds. Measurands in OCPP's names, which all versions share.
 
     meter_interval_seconds: 0 for no readings. boot_seconds: how long a reboot takes.
-    job_seconds: how long a step of a firmware update or an upload takes.
+    job_seconds: how long a step of a firmware update or an upload takes. master_pass_group: whose
+    tokens end everybody's sessions.
     """
 
     heartbeat_seconds: float = 300.0
@@ -37,6 +38,7 @@ class Settings:
     unlock_on_unplug: bool = True
     ping_seconds: float = 60.0
     organisation: str = "VNI"
+    master_pass_group: str = ""
     boot_seconds: float = 1.0
     job_seconds: float = 1.0
     max_power_w: float = 22_080.0

@@ -75,9 +75,11 @@ def _measure(
     charging_points = options.charging_points
     processes = options.processes or node_count(charging_points)
     result = Result(charging_points, options.seconds, processes)
+    result.share_201 = options.share_201
     port = free_port()
     credentials = directory / "credentials.csv"
     words = ["--port", str(port), "--identity-prefix", PREFIX, "--id-tag", TOKEN]
+    words += ["--share-201", str(options.share_201)]
     with connect(url, "capacity", Limits(statement=None)) as database:
         register(database, charging_points, credentials)
         say(f"registered {charging_points} charging points")
@@ -147,6 +149,12 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=30.0,
         help="how long MeterValues come as fast as they are answered",
+    )
+    parser.add_argument(
+        "--share-201",
+        type=float,
+        default=0.0,
+        help="of the charging points that speak OCPP 2.0.1, 0 to 1 (default: 0)",
     )
     parser.add_argument(
         "--drain-time", type=float, default=20.0, help="seconds over which a node drains"

@@ -53,12 +53,19 @@ class Books:
 def compare(connection: Connection, files: list[Path]) -> Books:
     """Compare the simulator's books with the database, charging point by charging point."""
     connection.execute(
-        "CREATE TEMPORARY TABLE said (charging_point_id text, session_id int, energy_wh bigint,"
-        " readings int, ended int)"
+        "CREATE TEMPORARY TABLE said (charging_point_id text, session_id int, name text,"
+        " energy_wh bigint, readings int, ended int)"
     )
     with connection.cursor().copy("COPY said FROM STDIN (FORMAT csv)") as copy:
         for file in files:
             copy.write(file.read_bytes())
+    connection.execute(
+        """
+        UPDATE said SET session_id = s.session_id FROM sessions AS s
+        WHERE said.name <> '' AND said.session_id > 0
+            AND (s.charging_point_id, s.station_session) = (said.charging_point_id, said.name)
+        """
+    )
     row = connection.execute(
         """
         WITH there AS (

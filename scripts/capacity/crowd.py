@@ -61,7 +61,7 @@ class Crowd:
     @property
     def acknowledged(self) -> int:
         """How many readings the backend has acknowledged."""
-        return self.counts.get("acknowledged MeterValues", 0)
+        return self.counts.get("acknowledged reading", 0)
 
     def tell(self, *words: Any) -> None:
         """Give a command. Raises CrowdEndedError."""

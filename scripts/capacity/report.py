@@ -76,6 +76,8 @@ def write(document: Path, result: Result, watch: Watch, note: str) -> list[Targe
 
 def _page(result: Result, rows: list[Target], missed: list[Target], image: str, note: str) -> str:
     command = f"make capacity CHARGING_POINTS={result.charging_points} SECONDS={result.seconds:.0f}"
+    if result.share_201:
+        command += f" ARGS='--share-201 {result.share_201:g}'"
     return "\n".join(
         [
             "# Capacity",

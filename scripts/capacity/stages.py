@@ -78,6 +78,8 @@ class Result:
     charging_points: int
     seconds: float
     processes: int
+    share_201: float = 0.0
+    """Of the charging points that speak OCPP 2.0.1; the others speak 1.6."""
     empty_memory: int = 0
     """Of the nodes without a connection."""
     connect_seconds: float | None = None
@@ -260,7 +262,7 @@ class Run:
         crowd = self.crowd
         crowd.tell("stop")
         wanted = self._charging()
-        crowd.wait(lambda: crowd.counts.get("acknowledged StopTransaction", 0) >= wanted, 90)
+        crowd.wait(lambda: crowd.counts.get("acknowledged stop", 0) >= wanted, 90)
         crowd.tell("books", str(directory / "book"))
         processes = len(children(crowd.process.pid))
         crowd.wait(lambda: crowd.counts.get("books written", 0) >= processes, 30)

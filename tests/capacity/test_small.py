@@ -1,4 +1,7 @@
-"""`make capacity`, small: 2,000 charging points, a storm, and every node drained and replaced."""
+"""`make capacity`, small: 2,000 charging points, a storm, and every node drained and replaced.
+
+Half of them speak OCPP 2.0.1.
+"""
 
 import os
 import re
@@ -14,7 +17,7 @@ def test_nobody_is_dropped_and_nothing_acknowledged_is_lost(tmp_path):
         [
             *(sys.executable, "-m", "scripts.capacity", "--report", str(document)),
             *("--charging-points", "2000", "--processes", "2", "--seconds", "3"),
-            *("--readings-seconds", "3", "--drain-time", "3"),
+            *("--readings-seconds", "3", "--drain-time", "3", "--share-201", "0.5"),
         ],
         capture_output=True,
         text=True,

@@ -7,9 +7,9 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from charging_point_simulator.deviations.chosen import Deviations
-from charging_point_simulator.ocpp16 import schemas
+from charging_point_simulator.faulty_answers import read_faults
 from charging_point_simulator.ocpp16.dialect import Ocpp16
-from charging_point_simulator.ocpp16.faulty_answers import read_faults
+from charging_point_simulator.schemas import SCHEMAS
 from charging_point_simulator.station import drivers
 from charging_point_simulator.station.calls import Observer
 from charging_point_simulator.station.car import Car
@@ -45,6 +45,8 @@ class ManualClock:
 class Station:
     """A charging point, and a central system that answers its calls as `answers` says."""
 
+    schemas = SCHEMAS["1.6"]
+
     def __init__(
         self, *, connectors=1, faults=(), deviations=(), settings=None, connect=True, **options
     ):
@@ -57,7 +59,7 @@ class Station:
         self.point = ChargingPoint(
             "CP0001",
             self.clock,
-            lambda point: Ocpp16(point, read_faults(faults), Deviations(deviations).instead),
+            lambda point: self.dialect(point, faults, deviations),
             settings=settings or Settings(),
             options=Options(connectors=connectors, **options),
             chance=random.Random(1),
@@ -65,6 +67,9 @@ class Station:
         )
         if connect:
             self.connect()
+
+    def dialect(self, point, faults, deviations):
+        return Ocpp16(point, read_faults(faults), Deviations(deviations).instead)
 
     def connect(self):
         self.point.on_connected()
@@ -87,7 +92,7 @@ class Station:
                 self.last_answer = frame
                 continue
             _, message_id, action, payload = frame
-            schemas.check_request(action, payload)
+            self.schemas.check_request(action, payload)
             self.sent.append((action, payload))
             self.point.receive(json.dumps([3, message_id, self.answer_to(action)]))
 
@@ -103,14 +108,14 @@ class Station:
         """Send a command; return its answer's payload, or the code of its error."""
         self.calls += 1
         self.last_answer = None
-        schemas.check_request(action, payload)
+        self.schemas.check_request(action, payload)
         self.point.receive(json.dumps([2, f"c{self.calls}", action, payload]))
         self.exchange()
         if self.last_answer is None:
             return None
         if self.last_answer[0] == 4:
             return self.last_answer[2]
-        schemas.check_answer(action, self.last_answer[2])
+        self.schemas.check_answer(action, self.last_answer[2])
         return self.last_answer[2]
 
     def status(self, action, **payload):

@@ -53,7 +53,7 @@ def test_percentiles_of_many_processes_are_those_of_all():
 def test_what_a_crowd_says_was_acknowledged_is_in_the_database(run_node, database, tmp_path):
     node = run_node("--processes", "2", admit_unknown="true", admit_unknown_tokens="true")
     report_file = tmp_path / "report.json"
-    words = "--charging-points 60 --ramp 0.5 --seconds 2 --storms 1 --charging 20"
+    words = "--charging-points 60 --ramp 0.5 --seconds 2 --storms 1 --charging 20 --share-201 0.5"
     program = Program(
         [
             "charging_point_simulator",
@@ -66,12 +66,16 @@ def test_what_a_crowd_says_was_acknowledged_is_in_the_database(run_node, databas
     assert program.wait(60) == 0, program.log_end()
     report = json.loads(report_file.read_text())
     counts = report["counts"]
-    assert counts["acknowledged StartTransaction"] == counts["acknowledged StopTransaction"] == 20
+    assert counts["acknowledged start"] == counts["acknowledged stop"] == 20
     assert report["times_ms"]["online"]["count"] == 120
     assert not any(name.startswith("dropped") for name in counts)
     assert database.execute("SELECT count(*) FROM meter_values").fetchone() == (
-        counts["acknowledged MeterValues"],
+        counts["acknowledged reading"] + 2 * 10,  # each start and each stop of 2.0.1 has one
     )
+    versions = database.execute(
+        "SELECT station_session IS NULL, count(*), sum(energy_wh) > 0 FROM sessions GROUP BY 1"
+    ).fetchall()
+    assert sorted(versions) == [(False, 10, True), (True, 10, True)]
     assert database.execute("SELECT count(*) FROM sessions WHERE state = 'ended'").fetchone() == (
         20,
     )

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from charging_point_simulator.ocpp16 import faulty_answers, schemas
+from charging_point_simulator import faulty_answers
 from charging_point_simulator.ocpp16.commands import COMMANDS
+from charging_point_simulator.schemas import V16
 from charging_point_simulator.station import drivers
 from tests.charging_point_simulator.station import Station
 
@@ -19,7 +20,7 @@ FROM_CHARGING_POINTS = {
 
 
 def test_every_action_is_a_command_or_a_message():
-    assert set(COMMANDS) | FROM_CHARGING_POINTS == schemas.actions()
+    assert set(COMMANDS) | FROM_CHARGING_POINTS == V16.actions
     assert not set(COMMANDS) & FROM_CHARGING_POINTS
 
 
@@ -351,7 +352,7 @@ def test_every_command_can_be_rejected_left_open_or_answered_wrongly(action):
     kind, _, *rest = station.last_answer
     assert kind == (4 if action in ("GetConfiguration", "UpdateFirmware") else 3)
     if kind == 3:
-        schemas.check_answer(action, rest[0])
+        V16.check_answer(action, rest[0])
     station = Station(faults=[f"{action}=silent"])
     assert station.call(action, **payload) is None
     station = Station(faults=[f"{action}=late:5"])
@@ -374,7 +375,7 @@ def test_a_command_that_a_model_does_not_like_has_no_effect():
 
 def minimal(action):
     """A payload that passes the schema: what is required, and no more."""
-    document = json.loads((schemas._directory() / f"{action}.json").read_text("utf-8-sig"))
+    document = json.loads((V16._directory / f"{action}.json").read_text("utf-8-sig"))
 
     def make(schema):
         if "enum" in schema:
