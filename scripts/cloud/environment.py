@@ -368,6 +368,7 @@ def _sweep(aws: Aws) -> str:
         except AwsError as error:
             if error.code != "ResourceNotFoundException":
                 raise
+    definitions = _deregister(aws)
     snapshots = aws(
         *("rds", "describe-db-cluster-snapshots", "--snapshot-type", "manual"),
         *("--db-cluster-identifier", cluster),
@@ -377,4 +378,26 @@ def _sweep(aws: Aws) -> str:
         return f"kept the database's {', '.join(names)}"
     for name in names:
         aws("rds", "delete-db-cluster-snapshot", "--db-cluster-snapshot-identifier", name)
-    return f"deleted, {len(names)} snapshots too"
+    return f"deleted, {len(names)} snapshots and {definitions} task definitions too"
+
+
+def _deregister(aws: Aws) -> int:
+    """Take away the task definitions that were replaced; return how many."""
+    spelled = aws.target.spelled
+    # All names of services begin alike, and end with the environment's.
+    beginning, end = (part for part in spelled(service_name("*")).split("*"))
+    families = aws(
+        *("ecs", "list-task-definition-families", "--status", "ACTIVE"),
+        *("--family-prefix", beginning),
+    )["families"]
+    found = [
+        definition
+        for family in families
+        if family.endswith(end)
+        for definition in aws(
+            *("ecs", "list-task-definitions", "--status", "ACTIVE", "--family-prefix", family)
+        )["taskDefinitionArns"]
+    ]
+    for definition in found:
+        aws("ecs", "deregister-task-definition", "--task-definition", definition)
+    return len(found)

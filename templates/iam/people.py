@@ -224,7 +224,10 @@ def deploy_services() -> aws.PolicyDocument:
             cloudformation.ExecuteChangeSet,
             at=[_stacks(f"vni-cpo-services-{_OURS}")],
         ),
-        change(ecs.DeregisterTaskDefinition, ecs.RegisterTaskDefinition, ecs.TagResource, at=["*"]),
+        # AWS knows no resource for it; a definition does nothing before somebody runs it, with a
+        # role that he may pass.
+        change(ecs.RegisterTaskDefinition, at=["*"]),
+        change(ecs.TagResource, at=[*_task_definitions(), _services()]),
         change(ecs.UpdateService, at=[_services()]),
         _hand_over("ecs-tasks", roles=_ROLES_OF_SERVICES),
     )
@@ -252,10 +255,12 @@ def administer_stacks() -> aws.PolicyDocument:
                     ("cluster", f"vni-cpo-{_OURS}"),
                     ("service", f"vni-cpo-{_OURS}/*"),
                     ("task", f"vni-cpo-{_OURS}/*"),
-                    ("task-definition", f"vni-backend-*-{_OURS}:*"),
                 )
-            ],
+            ]
+            + _task_definitions(),
         ),
+        # AWS knows no resource for it: deleted stacks take their definitions with them.
+        change(ecs.DeregisterTaskDefinition, at=["*"]),
         change(
             aws.Action("logs", "*"),
             at=[_logs(), arn("logs", f"log-group:/aws/rds/cluster/vni-cpo-{_OURS}/*")],
@@ -294,7 +299,8 @@ def administer_stacks() -> aws.PolicyDocument:
                     ("db", f"vni-cpo-database-{_OURS}-*"),
                     ("subgrp", f"vni-cpo-database-{_OURS}-*"),
                     ("cluster-pg", f"vni-cpo-database-{_OURS}-*"),
-                    ("cluster-snapshot", f"vni-cpo-*{_OURS}-*"),
+                    ("cluster-snapshot", f"vni-cpo-database-{_OURS}-*"),
+                    ("cluster-snapshot", f"vni-cpo-{_OURS}-*"),
                     # AWS's own, which every instance is created with.
                     ("pg", "default.*"),
                     ("og", "default:*"),
@@ -315,6 +321,15 @@ def administer_network() -> aws.PolicyDocument:
     return policy(
         look(*_actions(_LOOKERS), at=["*"]),
         change(*_actions(_MAKERS), at=["*"]),
+        # What is made within a network, or for something, takes two rights: at what is new, and at
+        # what it is made in.
+        change(*_ec2(_IN_A_NETWORK), at=[*_ec2_of("route-table", "security-group", "subnet")]),
+        change(*_ec2(_FOR_OTHERS), at=[*_ec2_of("natgateway", "vpc-endpoint", "vpc-flow-log")]),
+        change(
+            *_ec2(_IN_A_NETWORK + _FOR_OTHERS),
+            at=[*_ec2_of("elastic-ip", "route-table", "security-group", "subnet", "vpc")],
+            when=ours,
+        ),
         change(*_actions(_TAGGERS), at=["*"], when=nobodys),
         change(*_actions(_CHANGERS), at=["*"], when=ours),
         # AWS knows no tags of these.
@@ -411,37 +426,31 @@ _LOOKERS = {
     "secretsmanager": ("GetRandomPassword",),
 }
 _MAKERS = {
-    "acm": ("ImportCertificate",),
-    "ec2": (
-        "AllocateAddress",
-        "CreateFlowLogs",
-        "CreateInternetGateway",
-        "CreateNatGateway",
-        "CreateRouteTable",
-        "CreateSecurityGroup",
-        "CreateSubnet",
-        "CreateVpc",
-        "CreateVpcEndpoint",
-    ),
-    "elasticloadbalancing": ("CreateLoadBalancer", "CreateTargetGroup"),
+    "ec2": ("AllocateAddress", "CreateInternetGateway", "CreateVpc"),
+    "elasticloadbalancing": ("CreateLoadBalancer", "CreateTargetGroup", "CreateTrustStore"),
     "globalaccelerator": ("CreateAccelerator",),
     "kms": ("CreateKey",),
 }
+_IN_A_NETWORK = ("CreateRouteTable", "CreateSecurityGroup", "CreateSubnet")
+_FOR_OTHERS = ("CreateFlowLogs", "CreateNatGateway", "CreateVpcEndpoint")
+# What puts something in the place of what has no tag, and may be nobody's.
 _TAGGERS = {
-    "acm": ("AddTagsToCertificate",),
+    "acm": ("AddTagsToCertificate", "ImportCertificate"),
     "ec2": ("CreateTags",),
     "elasticloadbalancing": ("AddTags",),
     "globalaccelerator": ("TagResource",),
     "kms": ("TagResource",),
 }
 _CHANGERS = {
-    "acm": ("DeleteCertificate", "GetCertificate"),
+    # A certificate is renewed by importing another over it.
+    "acm": ("DeleteCertificate", "GetCertificate", "ImportCertificate"),
     "ec2": (
         *("Associate*", "Attach*", "Authorize*", "CreateRoute", "CreateTags", "Delete*"),
         *("Detach*", "Disassociate*", "Modify*", "Release*", "Replace*", "Revoke*"),
     ),
     "elasticloadbalancing": (
-        *("AddTags", "CreateListener", "CreateRule", "Delete*", "Modify*", "RemoveTags", "Set*"),
+        *("AddListenerCertificates", "AddTags", "CreateListener", "CreateRule", "Delete*"),
+        *("Modify*", "RemoveListenerCertificates", "RemoveTags", "Set*"),
     ),
     "globalaccelerator": ("DeleteAccelerator", "TagResource", "UpdateAccelerator*"),
     "kms": (
@@ -491,6 +500,18 @@ def _logs() -> Sub:
 
 def _parameters() -> Sub:
     return arn("ssm", f"parameter/vni/{_OURS}/*")
+
+
+def _task_definitions() -> list[Sub]:
+    return [arn("ecs", f"task-definition/vni-backend-*-{_OURS}:*")]
+
+
+def _ec2(actions: Sequence[str]) -> list[aws.Action]:
+    return [aws.Action("ec2", one) for one in actions]
+
+
+def _ec2_of(*kinds: str) -> list[Sub]:
+    return [arn("ec2", f"{kind}/*") for kind in kinds]
 
 
 def _repositories() -> Sub:

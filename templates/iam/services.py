@@ -191,16 +191,20 @@ def update_services(*service_arns: object) -> aws.PolicyDocument:
                 Action=[ecs.DescribeTasks],
                 Resource=[arn("ecs", "task/vni-cpo-${Environment}/*")],
             ),
-            # AWS knows no resource for it but machines of ours, of which there are none.
-            aws.Statement(
-                Effect=aws.Allow,
-                Action=[ecs.ListTasks],
-                Resource=["*"],
-                Condition=aws.Condition(
-                    aws.ArnEquals("ecs:cluster", arn("ecs", "cluster/vni-cpo-${Environment}"))
-                ),
-            ),
+            _list_tasks(),
         ],
+    )
+
+
+def _list_tasks() -> aws.Statement:
+    # AWS knows no resource for it but machines of ours, of which there are none.
+    return aws.Statement(
+        Effect=aws.Allow,
+        Action=[ecs.ListTasks],
+        Resource=["*"],
+        Condition=aws.Condition(
+            aws.ArnEquals("ecs:cluster", arn("ecs", "cluster/vni-cpo-${Environment}"))
+        ),
     )
 
 
@@ -280,24 +284,30 @@ def build_in_network(*subnet_arns: object) -> aws.PolicyDocument:
             aws.Statement(Effect=aws.Allow, Action=_SEE_NETWORK, Resource=["*"]),
             aws.Statement(
                 Effect=aws.Allow,
-                Action=_INTERFACES,
-                Resource=[
-                    *subnet_arns,
-                    # They have no names before they are made.
-                    arn("ec2", "network-interface/*"),
-                    arn("ec2", "security-group/*"),
-                ],
+                Action=[ec2.CreateNetworkInterface],
+                # Security groups have no names before they are made.
+                Resource=[*subnet_arns, arn("ec2", "security-group/*")],
             ),
             aws.Statement(
                 Effect=aws.Allow,
-                Action=[ec2.CreateNetworkInterfacePermission],
+                Action=_INTERFACES,
+                # They have no names before they are made.
                 Resource=[arn("ec2", "network-interface/*")],
-                # Only to CodeBuild; into which subnets, the statement above says.
-                Condition=aws.Condition(
-                    aws.StringEquals("ec2:AuthorizedService", "codebuild.amazonaws.com")
-                ),
             ),
+            _give_interfaces(),
         ],
+    )
+
+
+def _give_interfaces() -> aws.Statement:
+    return aws.Statement(
+        Effect=aws.Allow,
+        Action=[ec2.CreateNetworkInterfacePermission],
+        Resource=[arn("ec2", "network-interface/*")],
+        # Only to CodeBuild; into which subnets, another statement says.
+        Condition=aws.Condition(
+            aws.StringEquals("ec2:AuthorizedService", "codebuild.amazonaws.com")
+        ),
     )
 
 
@@ -377,12 +387,12 @@ def boundary() -> aws.PolicyDocument:
                 # AWS knows no resource for these, or they have no names before they are made.
                 (
                     [
-                        *(ecr.GetAuthorizationToken, *_SEE_NETWORK, *_INTERFACES),
-                        *(ec2.CreateNetworkInterfacePermission, *_DEFINE_TASKS, ecs.ListTasks),
+                        *(ecr.GetAuthorizationToken, *_SEE_NETWORK, *_DEFINE_TASKS),
                         *(elasticloadbalancing.DescribeTargetHealth, *_USE_CONNECTION),
                     ],
                     ["*"],
                 ),
+                (_INTERFACES, [arn("ec2", "network-interface/*")]),
                 (
                     [*_PULL, *_PUSH, *_SEE_IMAGES],
                     [arn("ecr", "repository/vni-backend-*-${Environment}")],
@@ -420,8 +430,16 @@ def boundary() -> aws.PolicyDocument:
                     [arn("secretsmanager", "secret:vni-cpo-${Environment}-*")],
                 ),
                 ([ecs.RunTask], [tasks_of(BOOKS)]),
-                ([iam.PassRole], [arn_of_role()]),
             ).Statement,
+            pass_roles("ecs-tasks", arn_of_role()),
+            _list_tasks(),
+            _give_interfaces(),
+            aws.Statement(
+                Effect=aws.Allow,
+                Action=[ec2.CreateNetworkInterface],
+                Resource=[arn("ec2", "subnet/*"), arn("ec2", "security-group/*")],
+                Condition=aws.Condition(tagged),
+            ),
             aws.Statement(
                 Effect=aws.Allow,
                 Action=[*_USE_KEY, acm.GetCertificate],

@@ -16,7 +16,14 @@ DATABASE_NAME = "vni"
 OPEN_FILES = 65_535
 # Not root, and no user that the image knows.
 USER = "10001:10001"
-WITHOUT_COMPUTE_SPECIFICS = {"RequiresCompatibilities": ["FARGATE"], "NetworkMode": "awsvpc"}
+WITHOUT_COMPUTE_SPECIFICS = {
+    "RequiresCompatibilities": ["FARGATE"],
+    "NetworkMode": "awsvpc",
+    # The definition before stays: a service can go back to it, and whoever deploys needs no right
+    # to take definitions away, which AWS gives for all environments or for none.
+    "DeletionPolicy": "Delete",
+    "UpdateReplacePolicy": "Retain",
+}
 
 
 @dataclass(frozen=True)

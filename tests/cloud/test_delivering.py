@@ -19,7 +19,7 @@ import pytest
 from scripts.cloud.__main__ import LOGS
 from templates.__main__ import OPTIONAL
 from tests.databases import with_database
-from tests.templates.test_access import policies_of
+from tests.rights import policies_of
 
 TOKEN = "ghp_" + "a1B2c3D4e5" * 3
 SERVICES = ("charging-point", "third-party")
