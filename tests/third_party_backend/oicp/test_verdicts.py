@@ -1,11 +1,27 @@
 """What the hub answers, in all its forms, and what follows from it."""
 
 import json
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from third_party_backend.oicp.authorizations import (
+    UnusableError,
+    is_authorized,
+    read_authorization,
+)
 from third_party_backend.oicp.verdicts import Verdict, judge, lost
+
+NAMES = st.sampled_from(
+    [
+        *("Result", "StatusCode", "Code", "Description", "AdditionalInfo", "AuthorizationStatus"),
+        *("SessionID", "ProviderID", "AuthorizationStopIdentifications", "message"),
+        *("validationErrors", "statuscode"),
+    ]
+)
 
 
 def answer(http, body=b"", retry_after=None):
@@ -47,7 +63,25 @@ VALIDATION = {
         (429, b"", Verdict.AGAIN),
         (500, acknowledgment("001"), Verdict.AGAIN),
         (503, b"<html>", Verdict.AGAIN),
-        (302, b"", Verdict.REFUSED),
+        (302, b"", Verdict.AGAIN),
+        (308, b"<html>moved</html>", Verdict.AGAIN),
+        (201, acknowledgment("000"), Verdict.DONE),
+        (204, b"", Verdict.AGAIN),
+        (200, b"[" * 100_000, Verdict.AGAIN),
+        (200, {}, Verdict.AGAIN),
+        (200, {"error": "upstream"}, Verdict.AGAIN),
+        (200, [acknowledgment("000")], Verdict.AGAIN),
+        (200, {"Result": "true", "StatusCode": {"Code": "000"}}, Verdict.DONE),
+        (200, {"Result": None, "StatusCode": {"Code": "000"}}, Verdict.DONE),
+        (200, {"StatusCode": {"Code": 0}}, Verdict.DONE),
+        (200, {"StatusCode": "000"}, Verdict.DONE),
+        (200, {"result": True, "statusCode": {"code": "0"}}, Verdict.DONE),
+        (200, {"Result": False, "StatusCode": {"Code": "000"}}, Verdict.REFUSED),
+        (200, {"Result": "false", "StatusCode": {"Code": " 22 "}}, Verdict.REFUSED),
+        (200, {"Result": False, "StatusCode": {"Code": 1.0}}, Verdict.AGAIN),
+        (200, {"Result": False, "StatusCode": None}, Verdict.REFUSED),
+        (400, {"message": 5, "validationErrors": True}, Verdict.REFUSED),
+        (400, {"validationErrors": {"a": 1}}, Verdict.REFUSED),
     ],
 )
 def test_what_to_do(http, body, verdict):
@@ -88,6 +122,33 @@ def test_a_session_that_the_hub_knows_or_does_not():
     assert answer(404, acknowledgment("400")).is_known
     assert answer(200, acknowledgment("400")).is_known
     assert not answer(404, acknowledgment("300")).is_known
+
+
+@given(
+    st.integers(100, 599),
+    st.binary(max_size=60)
+    | st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(NAMES | st.text(), inner),
+        max_leaves=8,
+    ).map(lambda body: json.dumps(body).encode()),
+    st.none() | st.text(st.characters(max_codepoint=255)),
+)
+def test_whatever_comes_is_judged_and_what_is_kept_of_it_can_be_stored(http, body, retry_after):
+    found = judge(http, body, retry_after, "p\x85")
+    assert all(text.isprintable() for text in (found.code, found.reason, found.process_id or ""))
+    assert len(found.code) <= 100
+    assert found.retry_after is None or 0 <= found.retry_after < 1e9
+    if found.verdict is Verdict.DONE and is_authorized(found.body):
+        with suppress(UnusableError):
+            read_authorization(found.body)
+
+
+def test_a_code_is_read_and_shown_in_any_spelling():
+    assert answer(200, {"Result": False, "StatusCode": {"Code": 400}}).is_known
+    assert answer(200, {"Result": False, "statuscode": {"CODE": "400 "}}).is_known
+    told = {"Result": False, "StatusCode": {"Code": "022", "AdditionalInfo": "a\x00b\ud800"}}
+    assert answer(200, told).reason == "022 Data error; a b "
 
 
 def test_numbers_are_exact_and_waiting_times_are_read():

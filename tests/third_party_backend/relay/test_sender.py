@@ -91,6 +91,11 @@ def plan_record(connection):
         # Sent before, without an answer: then it has arrived.
         ([(500, b""), refusal("400", 404)], 2, "delivered"),
         ([(200, b"<html>"), refusal("400")], 2, "delivered"),
+        # Answers of nobody's standard; the sender goes on, and nothing is sent twice for a NUL.
+        ([(400, b'{"message": 5, "validationErrors": true}')], 1, "parked"),
+        ([refusal("022\\u0000\\ud800")], 1, "parked"),
+        ([(200, b"[" * 100_000), (302, b""), (204, b"")], 4, "delivered"),
+        ([(200, b'{"statusCode": {"code": 0}}')], 1, "delivered"),
     ],
 )
 def test_what_the_hub_answers_to_a_record(hub, connection, send, states, answers, calls, state):
