@@ -53,6 +53,9 @@ class Conversation(Protocol):
     def on_text(self, text: bytes) -> None:
         """Take one whole message, not yet known to be UTF-8."""
 
+    def on_binary(self, data: bytes) -> bool:
+        """Take one whole binary message; False where only text is taken, which ends it."""
+
     def on_closed(self) -> None:
         """Give up what waited for an answer: the connection is gone."""
 
@@ -379,8 +382,13 @@ class Connection:
         message = unusual.next_message()
         if message is not None and not unusual.closing:
             self._unusual = None  # between messages nothing is unusual any more
-            self.conversation.on_text(message)
-            return
+            if not unusual.binary:
+                self.conversation.on_text(message)
+                return
+            if self.conversation.on_binary(message):
+                return
+            self._unusual = unusual
+            unusual.protocol.fail(CloseCode.UNSUPPORTED_DATA, "OCPP is text")
         self._flush_unusual("")
 
     def _as_unusual(self) -> FullProtocol:

@@ -14,7 +14,7 @@ MAX_FRAGMENTS = 4096
 class FullProtocol:
     """What a connection needs for frames that the fast path does not read, and for closing."""
 
-    __slots__ = ("_chunks", "cause", "deadline", "ended", "protocol")
+    __slots__ = ("_chunks", "binary", "cause", "deadline", "ended", "protocol")
 
     def __init__(self, max_message_bytes: int, *, deflate: bool) -> None:
         self.protocol = WebSocketProtocol(Side.SERVER, max_size=max_message_bytes)
@@ -22,6 +22,8 @@ class FullProtocol:
             # No context takeover: each message stands alone, so a fresh object can read it.
             self.protocol.extensions = [PerMessageDeflate(True, True, 15, 15)]
         self._chunks: list[bytes] = []
+        self.binary = False
+        """Whether the message that is read is binary."""
         self.cause = ""
         """Why the connection is closing, once it is."""
         self.deadline = 0.0
@@ -46,10 +48,8 @@ class FullProtocol:
         for frame in self.protocol.events_received():
             if not isinstance(frame, Frame):
                 continue
-            if frame.opcode is Opcode.BINARY:
-                self.protocol.fail(CloseCode.UNSUPPORTED_DATA, "OCPP is text")
-                return None
-            if frame.opcode in (Opcode.TEXT, Opcode.CONT):
+            if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+                self.binary = self.binary or frame.opcode is Opcode.BINARY
                 self._chunks.append(bytes(frame.data))
                 if len(self._chunks) > MAX_FRAGMENTS:
                     self._chunks = []

@@ -444,6 +444,9 @@ class _Silence:
     def on_text(self, text: bytes) -> None:
         pass
 
+    def on_binary(self, data: bytes) -> bool:
+        return True
+
     def on_closed(self) -> None:
         pass
 

@@ -42,6 +42,10 @@ class HelloConversation:
         )
         self._wire.send_text(b"acknowledged: " + text)
 
+    def on_binary(self, data: bytes) -> bool:
+        """Take text alone."""
+        return False
+
     def on_closed(self) -> None:
         """Nothing waits."""
 

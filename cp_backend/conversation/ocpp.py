@@ -19,8 +19,10 @@ from cp_backend.ocpp.frames import (
     Frame,
     FrameError,
     Send,
+    Several,
     UnreadableAnswer,
 )
+from cp_backend.ocpp.repair import Repair, RepairKind
 from cp_backend.ocpp.tolerance import TOLERANT, Tolerance
 from cp_backend.vocabulary import JsonObject, Registration
 
@@ -57,7 +59,7 @@ class OcppConversation(Answering):
         return self.dialect.subprotocol
 
     def on_text(self, text: bytes) -> None:
-        """Take one frame."""
+        """Take one frame, or several in one text."""
         try:
             frame = frames.parse(text)
         except FrameError as error:
@@ -67,6 +69,25 @@ class OcppConversation(Answering):
             log.exception("frame not read", extra={"charging_point": self.wire.charging_point_id})
             self.on_bad_frame(text, FrameError("cannot be read"))
             return
+        if not isinstance(frame, Several):
+            self._take(frame)
+            return
+        for each in frame.frames:
+            if isinstance(each, FrameError):
+                self.on_bad_frame(text, each)
+            else:
+                self._take(each)
+
+    def on_binary(self, data: bytes) -> bool:
+        """Take a binary message as the text that was meant; not from one that is read strictly."""
+        if self.tolerance.strict:
+            return False
+        odd = Repair("", "", RepairKind.BINARY, "")
+        self.context.deviations.note(self.wire.charging_point_id, "", [odd])
+        self.on_text(data)
+        return True
+
+    def _take(self, frame: Frame) -> None:
         if log.isEnabledFor(logging.DEBUG):
             self._log(frame)
         if type(frame) is Call:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from cp_backend.ocpp.times import write_time
+from cp_backend.ocpp.times import UNKNOWN_TIME, write_time
 from cp_backend.vocabulary import JsonObject
 
 Filler = Callable[[JsonObject, datetime], object]
@@ -50,6 +50,8 @@ _FILLERS: dict[tuple[str, str], Filler] = {
     ("", "status"): _status,
     ("MeterValues", "meterValue"): lambda out, received_at: [],
     ("StartTransaction", "idTag"): _constant(""),  # free charging: no token
+    ("StartTransaction", "timestamp"): _constant(UNKNOWN_TIME),
+    ("StopTransaction", "timestamp"): _constant(UNKNOWN_TIME),
     ("StopTransaction", "transactionId"): _constant(-1),  # as after an offline start
     ("Authorize", "type"): _constant("Local"),  # of a token
     ("BootNotification", "chargingStation"): lambda out, received_at: {

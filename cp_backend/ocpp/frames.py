@@ -9,6 +9,7 @@ OCPP-J 1.6 section 4.2; OCPP-J 2.1 part 4 section 4.2.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple, TypeGuard, cast
 
 import orjson
@@ -31,6 +32,10 @@ MAX_FRAME_BYTES = 128 * 1024
 """OCPP sets no bound; 99 of 100 messages fit 2 kB and a frame beyond this closes with 1009."""
 MAX_UNREADABLE_LENGTH = 500
 """Characters of an unreadable answer that are kept for the operator."""
+
+MAX_FRAMES = 8
+"""Of one text; what follows them is passed over."""
+_SEVERAL = (RepairKind.ELEMENTS,)
 
 _NUL = b"\\u0000"  # as JSON writes it; PostgreSQL's texts cannot hold the character
 
@@ -119,6 +124,12 @@ class Send(NamedTuple):
 Frame = Call | CallResult | CallError | UnreadableAnswer | CallResultError | Send
 
 
+class Several(NamedTuple):
+    """More than one frame in one text, in order; FrameError for one that is none."""
+
+    frames: tuple[Frame | FrameError, ...]
+
+
 class FrameError(ValueError):
     """A text that is no frame.
 
@@ -132,8 +143,8 @@ class FrameError(ValueError):
         self.message_id = message_id
 
 
-def parse(text: bytes) -> Frame:
-    """Read one frame of OCPP-J 1.6.
+def parse(text: bytes) -> Frame | Several:
+    """Read a frame of OCPP-J 1.6, or those that a charging point has put into one text.
 
     text: at most MAX_FRAME_BYTES long (the socket sees to that). Raises FrameError.
     Source: OCPP-J 1.6 section 4.2.
@@ -153,17 +164,55 @@ def parse(text: bytes) -> Frame:
             and _NUL not in text
         ):
             return Call(message_id, action, payload)
+    if isinstance(frame, str):
+        return _parse_quoted(frame)
+    if _are_several(frame):
+        return Several(tuple(_parse_one(each, text, _SEVERAL) for each in frame[:MAX_FRAMES]))
     return _parse_carefully(frame, text, [])
 
 
-def _mend(text: bytes) -> Frame:
+def _are_several(frame: object) -> TypeGuard[list[object]]:
+    return isinstance(frame, list) and len(frame) > 1 and all(isinstance(f, list) for f in frame)
+
+
+def _parse_quoted(text: str) -> Frame:
+    """Read a frame that was written as a JSON text once more."""
+    try:
+        return _parse_carefully(orjson.loads(text), text.encode(), [RepairKind.ELEMENTS])
+    except orjson.JSONDecodeError as error:
+        raise FrameError(f"not JSON: {error}") from None
+
+
+def _parse_one(frame: object, text: bytes, kinds: Sequence[RepairKind]) -> Frame | FrameError:
+    try:
+        return _parse_carefully(frame, text, list(kinds))
+    except FrameError as error:
+        return error
+
+
+def _parse_rest(first: Frame | FrameError, text: bytes) -> Several:
+    """Read the frames that follow one in the same text."""
+    frames = [first]
+    while text.startswith(b"[") and len(frames) < MAX_FRAMES:
+        try:
+            value, kinds, cut, text = lenient_json.load(text)
+        except (ValueError, RecursionError):
+            break
+        if not cut:
+            frames.append(_parse_one(value, text, (*_SEVERAL, *kinds)))
+    return Several(tuple(frames))
+
+
+def _mend(text: bytes) -> Frame | Several:
     """Read what is no JSON: mended where that is certain, else answered by its id."""
     try:
-        value, kinds, cut = lenient_json.load(text)
+        value, kinds, cut, rest = lenient_json.load(text)
     except (ValueError, RecursionError) as error:
         return _unreadable(text, str(error))
     if cut and isinstance(value, list) and value and _type_of(value[0]) != CALL:
         return _unreadable(text, "cut off")
+    if rest.startswith(b"["):
+        return _parse_rest(_parse_one(value, text, kinds), rest)
     return _parse_carefully(value, text, list(kinds))
 
 
@@ -196,7 +245,7 @@ def _type_of(element: object) -> int | None:
 def _is_message_id(element: object) -> TypeGuard[MessageId]:
     if isinstance(element, str):
         return len(element) <= MAX_ODD_MESSAGE_ID_LENGTH
-    return element is None or (isinstance(element, (int, float)) and element is not True)
+    return element is None or isinstance(element, (int, float))
 
 
 def _parse_carefully(frame: object, text: bytes, kinds: list[RepairKind]) -> Frame:

@@ -23,6 +23,8 @@ MAX_DEPTH = 32
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _EDGES = bytes(range(33)) + b"\x7f"
+# Spaces of other kinds, in UTF-8: no-break, zero width.
+_ODD_SPACES = (b"\xc2\xa0", b"\xe2\x80\x8b")
 
 # A string may lack its end. None of the alternatives can fail after having begun, so the whole
 # takes time in proportion to the text.
@@ -58,11 +60,15 @@ _CLOSING = {b"[": b"]", b"{": b"}"}
 
 
 class Mended(NamedTuple):
-    """value: what was read. kinds: what had to be mended. cut: the text ended too early."""
+    """value: what was read. kinds: what had to be mended. cut: the text ended too early.
+
+    rest: what follows the value.
+    """
 
     value: object
     kinds: tuple[RepairKind, ...]
     cut: bool
+    rest: bytes = b""
 
 
 def load(text: bytes) -> Mended:
@@ -75,10 +81,11 @@ def load(text: bytes) -> Mended:
         raise ValueError(f"not JSON, and longer than the {MAX_BYTES} bytes that are mended")
     kinds: list[RepairKind] = []
     bare = text.lstrip(_EDGES)
-    while bare.startswith(_BYTE_ORDER_MARK):
-        bare = bare[len(_BYTE_ORDER_MARK) :].lstrip(_EDGES)
+    while bare.startswith((_BYTE_ORDER_MARK, *_ODD_SPACES)):
+        mark = bare.startswith(_BYTE_ORDER_MARK)
+        bare = bare[2 if bare.startswith(_ODD_SPACES[0]) else 3 :].lstrip(_EDGES)
         if not kinds:
-            kinds.append(RepairKind.BYTE_ORDER_MARK)
+            kinds.append(RepairKind.BYTE_ORDER_MARK if mark else RepairKind.CONTROL_CHARACTERS)
     bare = bare.rstrip(_EDGES)
     if b"\x00" in bare or text.strip() != text.strip(_EDGES):
         bare = bare.replace(b"\x00", b"")
@@ -105,7 +112,7 @@ def load(text: bytes) -> Mended:
         kinds.append(RepairKind.CUT)
     elif writer.mended or not kinds:
         kinds.append(RepairKind.JSON)
-    return Mended(value, tuple(kinds), writer.cut)
+    return Mended(value, tuple(kinds), writer.cut, writer.rest.strip(_EDGES))
 
 
 def is_deeper(value: object, levels: int) -> bool:
@@ -130,6 +137,7 @@ class _Writer:
         self.cut = False
         self.controls = False
         self.mended = False
+        self.rest = b""
         self._out: list[bytes] = []
         self._open: list[bytes] = []
         self._after = "start"  # start, open, value, comma, key, colon
@@ -147,7 +155,8 @@ class _Writer:
             else:
                 self._atom(match["atom"])
             if not self._open:  # what follows the frame is no part of it
-                self.mended = self.mended or match.end() < len(text)
+                self.rest = text[match.end() :]
+                self.mended = self.mended or bool(self.rest)
                 break
         if self._open:
             if self._uncertain or self._after in ("key", "colon"):

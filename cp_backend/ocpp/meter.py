@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN
 from typing import Any
+
+from cp_backend.ocpp.spellings import UNITS_OF_ENERGY, read_written
 
 MAX_REGISTER_WH = 10**10
 """Beyond this (10 GWh) a register is noise, and its sum would not fit the database for long."""
 
 ENERGY_REGISTER = "Energy.Active.Import.Register"
 
-# In Wh. A unit that is no energy unit is no energy register, whatever the measurand is called.
-_UNITS = {"wh": 1, "kwh": 1000, "mwh": 1_000_000}
 # Of two registers in one reading the one that belongs to its end counts.
 _CONTEXTS = {
     "Transaction.End": 0,
@@ -40,8 +40,6 @@ _PHASES = {
 # Between two phases or on the neutral there is no register; all words else are of the whole meter.
 _NO_PHASES = frozenset({"L1-L2", "L2-L3", "L3-L1", "N"})
 _LETTERS = re.compile(r"[^a-z]")
-_WITH_UNIT = re.compile(r"(.*\d)\s*([kM]?Wh)", re.ASCII | re.IGNORECASE)
-_COMMA = re.compile(r"([+-]?\d{1,12}),(\d{1,9})", re.ASCII)
 
 
 def read_register_wh(samples: Sequence[Mapping[str, Any]]) -> int | None:
@@ -93,23 +91,21 @@ def _place(sample: Mapping[str, Any]) -> tuple[int, int, int | None] | None:
 
 
 def _energy_wh(text: str, unit: str) -> int | None:
-    """Read a register; rounded half to even."""
+    """Read a register; rounded half to even.
+
+    A unit that is no energy unit is no energy register, whatever the measurand is called.
+    """
     if unit == "Wh" and text.isascii() and text.isdigit() and len(text) < 11:
         return int(text)  # nearly all there is
-    factor = _UNITS.get(_LETTERS.sub("", unit.lower()))
-    if factor is None or len(text) > 60:
+    factor = UNITS_OF_ENERGY.get(_LETTERS.sub("", unit.lower()))
+    if factor is None:
         return None
-    text = text.strip()
-    if (written := _WITH_UNIT.fullmatch(text)) is not None:
-        text, factor = written[1], _UNITS[written[2].lower()]
-    if "," in text:
-        match = _COMMA.fullmatch(text)
-        # "1,200" Wh may be 1.2 or 1200: no reading is certain.
-        if match is None or (factor == 1 and len(match[2]) == 3):
-            return None
-        text = f"{match[1]}.{match[2]}"
+    written = read_written(text, whole=factor == 1)
+    if written is None:
+        return None
+    factor = UNITS_OF_ENERGY[written.unit] if written.unit else factor
     try:
-        number = Decimal(text) * factor
+        number = written.number * factor
         if not abs(number) <= MAX_REGISTER_WH:  # not a number, too
             return None
         return int(number.to_integral_value(ROUND_HALF_EVEN))

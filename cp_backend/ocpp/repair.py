@@ -23,6 +23,8 @@ class RepairKind(StrEnum):
     # Of the frame.
     BYTE_ORDER_MARK = "byte order mark"
     """Dropped before the frame."""
+    BINARY = "binary"
+    """Sent as a binary message; OCPP-J is text."""
     CONTROL_CHARACTERS = "control characters"
     """NUL dropped; others, which JSON wants escaped, were not."""
     JSON = "json"
@@ -32,7 +34,7 @@ class RepairKind(StrEnum):
     MESSAGE_ID = "message id"
     """Not a text of 1 to 36 characters; answered as it came."""
     ELEMENTS = "elements"
-    """More or fewer than the frame has, or its type was written as text."""
+    """More or fewer than the frame has, its type or the whole written as text, several at once."""
     PAYLOAD = "payload"
     """No JSON object."""
     # Of a field.

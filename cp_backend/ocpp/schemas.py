@@ -66,12 +66,12 @@ class Schemas:
 
         Some charging points call it by the name of its message: HeartbeatRequest, Heartbeat.req.
         """
-        spelled = letters(word)
+        spelled = letters(word).removeprefix("ocpp")
         for suffix in ("", "request", "req"):
-            if spelled.endswith(suffix):
-                action = self._spelled.get(spelled.removesuffix(suffix))
-                if action is not None:
-                    return action
+            name = spelled.removesuffix(suffix)
+            action = self._spelled.get(name) or self._spelled.get(f"{name}s")
+            if action is not None:
+                return action
         return word
 
     def accepts_request(self, action: str, payload: JsonObject) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
@@ -15,14 +16,37 @@ from zoneinfo import ZoneInfo
 
 from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
 
-_MAX_LENGTH = 64
+_MAX_LENGTH = 80
+UNKNOWN_TIME = "1970-01-01T00:00:00.000Z"
+"""Stands for a time that did not come or cannot be read: as of a clock without a battery, the time
+of receipt takes its place, with a doubt, and what is repeated is known again."""
+_FIRST_YEAR = 1000  # no database and no program of ours has to hold one before
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 _CLOCK = (
     r"(?:[T,\s_]+(?P<hour>\d{1,2})[:.](?P<minute>\d{1,2})"
     r"(?:[:.](?P<second>\d{1,2})(?:[.,:](?P<fraction>\d{0,12}))?)?\s*(?P<half>[ap]\.?m\.?)?)?"
 )
-_ZONE = r"\s*(?P<zone>z|utc|gmt|(?:z|utc|gmt)?\s*[+-]\d{1,2}(?::?\d{2})?(?::?\d{2})?)?\s*z?"
+# Hours from UTC, of the names that mean one zone alone.
+_NAMED_ZONES = {
+    "wet": 0,
+    "west": 1,
+    "cet": 1,
+    "cest": 2,
+    "eet": 2,
+    "eest": 3,
+    "msk": 3,
+    "jst": 9,
+    "est": -5,
+    "edt": -4,
+    "pst": -8,
+    "pdt": -7,
+}
+_ZONE = (
+    r"\s*(?P<zone>z|utc|gmt|(?:z|utc|gmt)?\s*[+-]\d{1,2}(?::?\d{2})?(?::?\d{2})?"
+    rf"|{'|'.join(_NAMED_ZONES)})?\s*z?(?:\s*\([^)]*\))?"
+)
 _NAMED_MONTH = r"(?P<name>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 
 
@@ -35,18 +59,28 @@ _YEAR_FIRST = _notation(
 )
 _YEAR_LAST = _notation(r"(?P<day>\d{1,2})(?P<dash>[-/.])(?P<month>\d{1,2})(?P=dash)(?P<year>\d{4})")
 _DAY_MONTH = _notation(
-    rf"(?:[a-z]{{3,9}},?\s+)?(?P<day>\d{{1,2}})[-\s]+{_NAMED_MONTH}[-\s]+(?P<year>\d{{4}})"
+    rf"(?:[a-z]{{3,9}},?\s+)?(?P<day>\d{{1,2}})[-\s]+{_NAMED_MONTH}[-\s]+(?P<year>\d{{4}}|\d\d)"
 )
+_MONTH_DAY = _notation(
+    rf"(?:[a-z]{{3,9}},?\s+)?{_NAMED_MONTH}\s+(?P<day>\d{{1,2}}),?\s+(?P<year>\d{{4}})"
+)
+_YEAR_NAMED = _notation(rf"(?P<year>\d{{4}})[-/\s]{_NAMED_MONTH}[-/\s](?P<day>\d{{1,2}})")
+_SHORT_YEAR = _notation(r"(?P<first>\d\d)(?P<dash>[-/.])(?P<second_>\d\d)(?P=dash)(?P<last>\d\d)")
 _C_TIME = re.compile(
     rf"(?:[a-z]{{3,9}},?\s+)?{_NAMED_MONTH}\s+(?P<day>\d{{1,2}}){_CLOCK}{_ZONE},?\s+(?P<year>\d{{4}})",
     re.ASCII | re.IGNORECASE,
 )
 _COMPACT = re.compile(
     r"(?P<year>(?:19|20)\d{2})(?P<month>\d{2})(?P<day>\d{2})(?:[T\s]?(?P<hour>\d{2})"
-    r"(?P<minute>\d{2})(?P<second>\d{2})?(?:[.,](?P<fraction>\d{1,12}))?)?" + _ZONE,
+    r":?(?P<minute>\d{2})(?::?(?P<second>\d{2}))?(?:[.,](?P<fraction>\d{1,12}))?)?" + _ZONE,
     re.ASCII | re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[+-]?\d{1,19}(?:\.\d{1,9})?", re.ASCII)
+_DATE_CALL = re.compile(r"/?Date\((-?\d{1,19})(?:[+-]\d{4})?\)/?", re.ASCII)
+# A date and a clock that hyphens part, which else would be taken for an offset.
+_HYPHENS = re.compile(
+    r"(\d{4}-\d{1,2}-\d{1,2})[-_T\s](\d{1,2})([:-])(\d{1,2})\3(\d{1,2}.*)", re.ASCII | re.DOTALL
+)
 _ZONE_NAME = re.compile(r"\[[A-Za-z_/+-]{1,40}\]$")  # as Java writes it, behind an offset or Z
 _OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?", re.ASCII)
 
@@ -82,6 +116,9 @@ def read_time(value: object, near: datetime, zone: tzinfo = UTC) -> datetime | N
     if not isinstance(value, str) or len(value) > _MAX_LENGTH:
         return None
     text = _ZONE_NAME.sub("", value.strip().strip("\"'").strip())
+    if not text.isascii():  # a minus or digits of another width
+        text = unicodedata.normalize("NFKC", text).replace("\u2212", "-")
+    text = _DATE_CALL.sub(r"\1", _HYPHENS.sub(r"\1T\2:\4:\5", text))
     try:
         plain = text[4:5] == "-" and text[10:11] in ("T", "t", " ") and text.isascii()
         time = datetime.fromisoformat(text) if plain else None
@@ -102,9 +139,14 @@ def read_payload_time(text: str) -> datetime:
     """
     try:
         time = datetime.fromisoformat(text)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         pass
+    else:
+        try:
+            time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        except OverflowError:  # at the end of the calendar
+            time = time.replace(tzinfo=UTC)
+        return time if time.year >= _FIRST_YEAR else datetime.fromisoformat(UNKNOWN_TIME)
     odd = read_time(text, datetime.now(UTC))  # a small z, which the schema allows
     if odd is None:
         raise CallRefusedError(
@@ -138,6 +180,8 @@ def _epoch(number: float) -> datetime | None:
 def _offset(text: str | None, zone: tzinfo) -> tzinfo | None:
     if not text:
         return zone
+    if (hours := _NAMED_ZONES.get(text.strip().lower())) is not None:
+        return timezone(timedelta(hours=hours))
     match = _OFFSET.search(text)
     if match is None:
         return UTC
@@ -160,11 +204,12 @@ def _build(
     if (name := parts.get("name")) is not None:
         month = _MONTHS.index(name.lower()) + 1
     offset = _offset(parts.get("zone"), zone)
+    year = parts["year"] or "0"
     if offset is None:
         return None
     try:
         time = datetime(
-            int(parts["year"] or 0),
+            int(year) + (2000 if len(year) == 2 else 0),
             month or int(parts["month"] or 0),
             day or int(parts["day"] or 0),
             0 if midnight else hour,
@@ -194,6 +239,22 @@ def _read_year_last(match: re.Match[str], near: datetime, zone: tzinfo) -> datet
     return min(readings, key=lambda time: abs(time - near), default=None)
 
 
+def _read_short_year(match: re.Match[str], near: datetime, zone: tzinfo) -> datetime | None:
+    """Read yy-mm-dd, dd.mm.yy or mm/dd/yy, whichever is nearest."""
+    parts = match.groupdict()
+    first, middle, last = parts["first"], parts["second_"], parts["last"]
+    orders = ((first, middle, last), (last, middle, first), (last, first, middle))
+    readings = [
+        _build({**parts, "year": year, "month": month, "day": day}, zone)
+        for year, month, day in orders
+    ]
+    return min(
+        (time for time in readings if time is not None),
+        key=lambda time: abs(time - near),
+        default=None,
+    )
+
+
 def _read_number(match: re.Match[str], near: datetime, zone: tzinfo) -> datetime | None:
     return _epoch(float(match[0]))
 
@@ -207,4 +268,7 @@ _NOTATIONS: tuple[
     (_NUMBER, _read_number),
     (_DAY_MONTH, _read_plain),
     (_C_TIME, _read_plain),
+    (_MONTH_DAY, _read_plain),
+    (_YEAR_NAMED, _read_plain),
+    (_SHORT_YEAR, _read_short_year),
 )

@@ -29,13 +29,13 @@ from cp_backend.ocpp.relaxed_schemas import FRACTIONS, OPTIONAL, relaxed
 from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
 from cp_backend.ocpp.spellings import (
     AS_OBJECTS,
-    INNER_NAMES,
     MAX_KEPT_LENGTH,
     NAMES,
     SPELLINGS,
     TRUTH,
     letters,
     read_decimal,
+    single,
 )
 from cp_backend.ocpp.times import read_time, write_time, zone_of
 from cp_backend.vocabulary import JsonObject
@@ -48,6 +48,9 @@ _MAX_INT64 = 2**63 - 1
 
 # Numbers that the standard leaves open and nothing of ours can hold beyond these.
 _RANGES = {"connectorId": (0, _MAX_INT32)}
+
+# Numbers of which the next one is another thing.
+_IDENTITIES = frozenset({"transactionId", "reservationId", "requestId"})
 
 # A boot says something by being one; an empty list of readings is answered and forgotten; a vendor
 # without a name is unknown.
@@ -298,15 +301,19 @@ class _List(_Node):
 
 
 class _Text(_Node):
-    """spelled: the standard's words by their letters, None where any text may stand."""
+    """spelled: the standard's words by their letters, None where any text may stand.
 
-    __slots__ = ("kept", "spelled")
+    unwraps: an object in its place holds the text; else it is kept as JSON.
+    """
+
+    __slots__ = ("kept", "spelled", "unwraps")
 
     def __init__(self, path: str, longest: int | None, words: list[str] | None) -> None:
         super().__init__(path)
         self.quick = str
         self.limit = longest
         self.kept = None if longest is None else max(longest, MAX_KEPT_LENGTH)
+        self.unwraps = longest is not None or words is not None or path.endswith("/value")
         self.spelled: dict[str, str] | None = None
         if words is not None:
             self.words = {word: word for word in words}
@@ -338,12 +345,10 @@ class _Text(_Node):
             return "true" if value else "false"
         if isinstance(value, (int, float)):
             return str(value)
-        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], (str, int, float)):
-            return value[0] if isinstance(value[0], str) else self._text(value[0])
-        if isinstance(value, dict) and self.kept is not None:
-            inner = next((value[name] for name in INNER_NAMES if name in value), None)
-            return inner if isinstance(inner, str) else None
-        if self.kept is None:  # free text of any length: what was meant is whole in it
+        inner = single(value)
+        if isinstance(inner, (str, int, float)) and (isinstance(value, list) or self.unwraps):
+            return inner if isinstance(inner, str) else self._text(inner)
+        if not self.unwraps:  # free text of any length: what was meant is whole in it
             if is_deeper(value, MAX_DEPTH):
                 raise CallRefusedError(
                     ErrorCode.FORMATION_VIOLATION, f"{self.path}: nested too deep"
@@ -356,6 +361,10 @@ class _Time(_Node):
     __slots__ = ()
 
     def mend(self, value: object, walk: _Walk) -> object:
+        alone = single(value)
+        if alone is not value:
+            walk.note(self.path, RepairKind.TYPE, value)
+            value = alone
         if isinstance(value, str) and _RFC_3339.fullmatch(value):
             try:
                 datetime.fromisoformat(value)
@@ -376,10 +385,10 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\
 class _Number(_Node):
     """whole: an integer is wanted. step: of a decimal; range: inclusive bounds.
 
-    register: its fraction is for the reader to round.
+    register: its fraction is for the reader to round. identity: one with a fraction is none.
     """
 
-    __slots__ = ("range", "register", "step", "whole")
+    __slots__ = ("identity", "range", "register", "step", "whole")
 
     def __init__(self, path: str, *, whole: bool, step: float | None) -> None:
         super().__init__(path)
@@ -387,6 +396,7 @@ class _Number(_Node):
         self.whole = whole
         self.step = step
         self.register = name in FRACTIONS
+        self.identity = name in _IDENTITIES
         self.range = _RANGES.get(name)
         # A list or text has no place here, so the quick look needs no bounds of its own.
         self.quick = int if whole and self.range is None else None
@@ -399,7 +409,7 @@ class _Number(_Node):
         if number is None:
             walk.note(self.path, RepairKind.TYPE, value)
             return _NOTHING
-        if not least <= number <= most:
+        if not least <= number <= most or (self.identity and number % 1):
             walk.note(self.path, RepairKind.RANGE, value)
             return _NOTHING
         if self.whole:

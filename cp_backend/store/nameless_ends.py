@@ -28,7 +28,9 @@ async def name_sessions(
         SELECT t.place::int, coalesce(
             (SELECT max(s.session_id) FROM sessions AS s
              WHERE s.charging_point_id = t.charging_point_id AND s.state = 'charging'
-             HAVING count(*) = 1 AND bool_and(s.started_at <= t.ended_at)
+             -- one whose clock was wrong began at an unknown time before its receipt
+             HAVING count(*) = 1
+                AND bool_and(s.started_at <= t.ended_at OR 'clock' = ANY (s.doubts))
                 AND bool_and(t.meter IS NULL OR s.meter_start_wh <= t.meter)),
             (SELECT max(s.session_id) FROM sessions AS s
              WHERE s.charging_point_id = t.charging_point_id AND s.state = 'ended'

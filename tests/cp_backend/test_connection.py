@@ -99,7 +99,6 @@ def test_a_long_text_is_read_up_to_the_bound(raw):
         ),
         pytest.param(frame(CLOSE, b"\x03"), 1002, id="half a close code"),
         pytest.param(frame(CLOSE, (999).to_bytes(2, "big")), 1002, id="impossible close code"),
-        pytest.param(frame(BINARY, b"x"), 1003, id="binary"),
         pytest.param(frame(TEXT, b"\xff\xfe"), 1007, id="not UTF-8"),
         pytest.param(
             frame(TEXT, b"\xff", fin=False) + frame(CONT, b"\xff"), 1007, id="fragments not UTF-8"
@@ -128,6 +127,19 @@ def test_a_goodbye_is_returned_and_the_socket_ended(raw, payload):
     raw.send(frame(CLOSE, payload))
     assert raw.receive() == (CLOSE, payload)
     assert raw.ended()
+
+
+def test_binary_messages_are_read_in_ocpp_alone(raw, node):
+    raw.send(frame(BINARY, HEARTBEAT), frame(BINARY, HEARTBEAT[:5], fin=False))
+    raw.send(frame(CONT, HEARTBEAT[5:]))
+    for _ in range(2):
+        assert raw.receive()[1].startswith(b"[3,")
+    heartbeat_works(raw)
+    other = Raw(node.port, subprotocol="hello")
+    other.send(frame(BINARY, b"x"))
+    kind, payload = other.receive()
+    assert (kind, int.from_bytes(payload[:2], "big")) == (CLOSE, 1003)
+    other.close()
 
 
 def test_a_close_may_stand_between_fragments(raw):

@@ -163,6 +163,11 @@ async def test_nothing_but_a_boot_is_answered_before_one_is_accepted(
     [
         (b"not JSON", []),
         (b'[2,"1",5,{}]', [[4, "1", "FormationViolation"]]),
+        (
+            b'[2,"1",5,{}][2,"1","Heartbeat",{}]',
+            [[4, "1", "FormationViolation"], [3, "1"]],
+        ),
+        (b'[2,"1","ocpp:HeartbeatRequest",{}]', [[3, "1"]]),
         (b'[2,"1","Authorize",{}]', [[4, "1", "OccurenceConstraintViolation"]]),
         (b'[2,"1","Reset",{"type":"Hard"}]', [[4, "1", "NotSupported"]]),
         (b'[3,"1",{}]', []),
@@ -174,6 +179,14 @@ async def test_odd_frames_are_answered_where_they_can_be(conversation, wire, tex
     conversation.on_text(text)
     say(conversation, 2, "2", "Heartbeat", {})
     assert heads(wire) == [*sent, [3, "2"]]
+
+
+async def test_a_binary_message_is_taken_as_text_except_strictly(conversation, wire, node):
+    assert conversation.on_binary(b'[2,"1","Heartbeat",{}]')
+    assert heads(wire) == [[3, "1"]]
+    strict = OcppConversation(wire, node, V16, Registration.ACCEPTED, Tolerance(strict=True))
+    assert not strict.on_binary(b'[2,"2","Heartbeat",{}]')
+    assert heads(wire) == [[3, "1"]]
 
 
 async def test_a_text_that_is_not_utf8_closes(conversation, wire):

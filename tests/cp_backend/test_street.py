@@ -496,6 +496,35 @@ def test_a_register_that_runs_backwards_bills_nothing_and_is_for_a_person(street
     assert one(database, "SELECT energy_wh, doubts FROM sessions") == (0, ["backwards"])
 
 
+@pytest.mark.parametrize("stop", ["", '"timestamp":"when the driver left",'])
+def test_times_that_cannot_be_read_are_those_of_receipt_with_a_doubt(street, database, stop):
+    start = '[2,"s","StartTransaction",{"connectorId":1,"idTag":"TAG","meterStart":100}]'
+    street.transaction = street.say(start)[2]["transactionId"]
+    assert street.say(start)[2]["transactionId"] == street.transaction  # repeated
+    end = f'[2,"e","StopTransaction",{{{stop}"transactionId":"<tx>","meterStop":1300}}]'
+    assert street.say(end) == street.say(end) == [3, "e", {}]
+    row = one(
+        database,
+        "SELECT energy_wh, doubts, now() - ended_at < interval '1 minute',"
+        " (SELECT count(*) FROM unassigned_facts) FROM sessions",
+    )
+    assert row == (1200, ["clock"], True, 0)
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+def test_times_at_the_ends_of_the_calendar_cost_no_session(street, database, at):
+    street.say(
+        '[2,"s","StartTransaction",'
+        f'{{"connectorId":1,"idTag":"TAG","meterStart":100,"timestamp":"{at}"}}]'
+    )
+    # Its transaction id was lost, and its clock is right by now: earlier than the start's receipt.
+    street.say(
+        '[2,"e","StopTransaction",{"transactionId":-1,"meterStop":1300,'
+        f'"timestamp":"{iso(ago(minutes=1))}"}}]'
+    )
+    assert one(database, SESSION)[:2] == ("ended", 1200)
+
+
 def test_a_relative_register_bills_start_to_stop(street, database):
     street.begin(meter=4_076_000)
     for value in (104, 353):

@@ -52,7 +52,6 @@ def test_a_call_error_without_description_is_read_all_the_same():
         b'[true,"19","Heartbeat",{}]',
         b'[2,{},"Heartbeat",{}]',
         b'[2,["19"],"Heartbeat",{}]',
-        b'[2,true,"Heartbeat",{}]',
         b'[2,"' + b"x" * 256 + b'","Heartbeat",{}]',
         b"[3,19,{}]",
         b"[" * 2000,
@@ -97,6 +96,7 @@ def test_a_call_that_cannot_be_read_is_answered_by_its_id(text):
         (b'[2,1.5,"Heartbeat",{}]', 1.5),
         (b'[2,"","Heartbeat",{}]', ""),
         (b'[2,null,"Heartbeat",{}]', None),
+        (b'[2,true,"Heartbeat",{}]', True),
         (b'[2,"' + b"x" * 37 + b'","Heartbeat",{}]', "x" * 37),
         (b'[2,"' + b"x" * 255 + b'","Heartbeat",{}]', "x" * 255),
     ],
@@ -106,6 +106,28 @@ def test_an_odd_id_is_answered_as_it_came(text, message_id):
     assert call.message_id == message_id
     assert [repair.kind for repair in call.repairs] == [RepairKind.MESSAGE_ID]
     assert json.loads(frames.call_result(call.message_id, {}))[1] == message_id
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'[2,"1","Heartbeat",{}][2,"2","Heartbeat",{}]',
+        b'[2,"1","Heartbeat",{}]\r\n[2,"2","Heartbeat",{}]\r\n',
+        b'[[2,"1","Heartbeat",{}],[2,"2","Heartbeat",{}]]',
+        b'\xef\xbb\xbf[2,"1","Heartbeat",{}]\x00[2,"2","Heartbeat",null]',
+    ],
+)
+def test_each_frame_of_a_text_is_read(text):
+    several = frames.parse(text)
+    assert [call.message_id for call in several.frames] == ["1", "2"]
+    assert all(call.repairs for call in several.frames)
+
+
+def test_of_several_frames_one_that_is_none_costs_no_other():
+    bad, good = frames.parse(b'[2,"1",5,{}][2,"2","Heartbeat",{}]').frames
+    assert (bad.message_id, good.message_id) == ("1", "2")
+    many = frames.parse(b'[2,"1","Heartbeat",{}]' * 1000)
+    assert len(many.frames) == frames.MAX_FRAMES
 
 
 @pytest.mark.parametrize(
@@ -119,6 +141,9 @@ def test_an_odd_id_is_answered_as_it_came(text, message_id):
         (b'[2,"19","Heartbeat",0]', RepairKind.PAYLOAD),
         (b'[2,"19","Heartbeat",false]', RepairKind.PAYLOAD),
         (b'[[2,"19","Heartbeat",{}]]', RepairKind.ELEMENTS),
+        (b'"[2,\\"19\\",\\"Heartbeat\\",{}]"', RepairKind.ELEMENTS),
+        (b'\xc2\xa0[2,"19","Heartbeat",{}]', RepairKind.CONTROL_CHARACTERS),
+        (b'\xe2\x80\x8b[2,"19","Heartbeat",{}]', RepairKind.CONTROL_CHARACTERS),
         (b'[2,"19","Heartbeat",[{}]]', RepairKind.PAYLOAD),
         (b'[2,"19","Heartbeat",""]', RepairKind.PAYLOAD),
         (b'[2,"19","Heartbeat","{}"]', RepairKind.PAYLOAD),

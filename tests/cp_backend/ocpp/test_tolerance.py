@@ -74,8 +74,28 @@ BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
         ),
         (
             "StopTransaction", STOP, {"timestamp": ""},
-            {"timestamp": "2026-03-01T12:00:00.000Z"}, "filled in",
+            {"timestamp": "1970-01-01T00:00:00.000Z"}, "filled in",
         ),
+        ("StopTransaction", STOP, {"timestamp": ["2026-03-01T11:00:00Z"]}, {}, "type"),
+        ("StopTransaction", STOP, {"timestamp": {"$date": "2026-03-01T11:00:00Z"}}, {}, "type"),
+        ("StopTransaction", STOP, {"transactionId": 41.5}, {"transactionId": -1}, "range"),
+        ("StopTransaction", STOP, {"transactionId": [41]}, {}, "type"),
+        ("StopTransaction", STOP, {"transactionId": {"id": 41}}, {}, "type"),
+        ("StopTransaction", STOP, {"meterStop": "2.6008e4"}, {}, "type"),
+        ("StopTransaction", STOP, {"meterStop": "26 008"}, {}, "type"),
+        ("StopTransaction", STOP, {"meterStop": "26'008 Wh"}, {}, "type"),
+        ("StopTransaction", STOP, {"meterStop": "26.008,4"}, {"meterStop": 26008.4}, "type"),
+        ("StopTransaction", STOP, {"meterStop": "26,008.4"}, {"meterStop": 26008.4}, "type"),
+        ("StopTransaction", STOP, {"meterStop": "1,026,008"}, {"meterStop": 1026008}, "type"),
+        ("StopTransaction", STOP, {"meterStop": "1.026.008"}, {"meterStop": 1026008}, "type"),
+        # 26 Wh or 26008: no reading is certain, and a wrong one would be a wrong bill.
+        ("StopTransaction", STOP, {"meterStop": "26,008"}, {"meterStop": ...}, "filled in"),
+        ("StopTransaction", STOP, {"meterStop": "0.026008 MWh"}, {}, "type"),
+        ("StopTransaction", STOP, {"meterStop": "26008 W·h"}, {}, "type"),
+        ("StopTransaction", STOP, {"meterStop": {"value": 26008}}, {}, "type"),
+        ("StopTransaction", STOP, {"meterStop": {"value": "26.008", "unit": "kWh"}}, {}, "type"),
+        ("StopTransaction", STOP, {"meterStop": {"value": 1, "unit": "V"}}, {"meterStop": ...}, "type"),
+        ("StartTransaction", START, {"timestamp": ...}, {"timestamp": "1970-01-01T00:00:00.000Z"}, None),
         ("StartTransaction", START, {"reservationId": None}, {}, "null"),
         ("StartTransaction", START, {"idTag": None}, {"idTag": ""}, "filled in"),
         ("StartTransaction", START, {"connectorId": -7.5}, {"connectorId": 0}, "range"),
@@ -97,7 +117,8 @@ BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
     ],
 )  # fmt: skip
 def test_a_deviation_is_mended_and_said(action, base, change, expected, kind):
-    payload, repairs = repaired(action, {**base, **change})
+    changed = {**base, **change}
+    payload, repairs = repaired(action, {n: v for n, v in changed.items() if v is not ...})
     wanted = {name: value for name, value in {**base, **expected}.items() if value is not ...}
     assert payload == wanted
     assert kind is None or kind in {found.value for _, found in repairs}
@@ -118,6 +139,8 @@ def test_a_deviation_is_mended_and_said(action, base, change, expected, kind):
         ({"value": None}, None),
         ({"unit": "W"}, None),
         ({"value": [12.5]}, {"value": "12.5"}),
+        ({"value": {"value": 12.5}}, {"value": "12.5"}),
+        ({"value": "1", "unitOfMeasure": {"unit": "kWh"}}, {"value": "1", "unit": "kWh"}),
         ("12.5", None),
         (None, None),
     ],
