@@ -22,6 +22,7 @@ from cp_backend.transport import PLAIN, Transport
 
 PASSWORD, ENCRYPTED, CERTIFICATE = 1, 2, 3
 """Security profiles."""
+_ALPHABET_OF_URLS = str.maketrans("-_", "+/")
 
 
 def authenticate(
@@ -116,7 +117,9 @@ def basic_credentials(headers: Headers, charging_point_id: str) -> tuple[bytes, 
     if scheme.lower() != "basic":
         return None
     try:
-        credentials = base64.b64decode(encoded.strip(), validate=True)
+        # Some leave the padding out, or take the alphabet of URLs.
+        plain = encoded.strip().rstrip("=").translate(_ALPHABET_OF_URLS)
+        credentials = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except ValueError:  # not base64, or not even ASCII
         return None
     identity = charging_point_id.encode()

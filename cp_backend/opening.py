@@ -188,9 +188,9 @@ def grant(
     spoken: subprotocols that may be spoken. compressed: those in which permessage-deflate may be
     agreed on. Source: RFC 6455 section 4.2.2, RFC 7692 section 7.
     """
-    ours = {name.lower(): name for name in spoken}
-    chosen = next((name for name in opening.offered if name.lower() in ours), None)
-    subprotocol = None if chosen is None else ours[chosen.lower()]
+    ours = {_letters(name): name for name in spoken}
+    chosen = next((name for name in opening.offered if _letters(name) in ours), None)
+    subprotocol = None if chosen is None else ours[_letters(chosen)]
     extension = _deflate(headers) if subprotocol in compressed else None
     fields = [
         ("Date", formatdate(usegmt=True)),
@@ -207,6 +207,11 @@ def grant(
     if chosen != subprotocol and "Sec-WebSocket-Protocol" not in odd:
         odd = (*odd, "Sec-WebSocket-Protocol")
     return Opened(head, subprotocol, extension is not None, odd)
+
+
+def _letters(subprotocol: str) -> str:
+    """Return what spellings of a subprotocol have in common, such as OCPP-1.6 and ocpp1.6J."""
+    return re.sub("[^a-z0-9]", "", subprotocol.lower()).removesuffix("j")
 
 
 def answer(
@@ -243,7 +248,8 @@ def _key(headers: Headers) -> str:
     keys = set(headers.get_all("Sec-WebSocket-Key"))
     try:
         (key,) = keys
-        if len(base64.b64decode(key.encode(), validate=True)) == _KEY_BYTES:
+        padded = key + "=" * (-len(key) % 4)
+        if len(base64.b64decode(padded.encode(), validate=True)) == _KEY_BYTES:
             return key
     except (ValueError, binascii.Error):
         pass

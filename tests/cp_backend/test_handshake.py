@@ -8,6 +8,7 @@ import pytest
 from cp_backend.connection import Engine
 from cp_backend.handshake import Handshakes
 from cp_backend.keepalive import TimerWheel
+from cp_backend.opening import grant, read_opening, read_request
 from cp_backend.poller import Poller
 from cp_backend.registry import Registry
 from cp_backend.settings import Settings
@@ -16,9 +17,10 @@ from cp_backend.telemetry import Metrics
 from tests.waiting import eventually_async
 from tests.wire import GivenResults
 
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 REQUEST = (
     b"GET /CP1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: " + KEY + b"\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
 )
 
@@ -112,3 +114,25 @@ async def test_while_the_database_is_away_a_charging_point_is_asked_to_come_agai
     assert answer.startswith(b"HTTP/1.1 503")
     assert b"Retry-After" in answer
     assert world.handshakes.under_way == 0
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        ("ocpp1.6j", "ocpp1.6j"),
+        ("OCPP-1.6J", "OCPP-1.6J"),
+        ("ocpp1.2, ocpp16", "ocpp16"),
+        ("ocpp1.6.1", None),
+        ("ocpp2.0", None),
+    ],
+)
+def test_a_subprotocol_is_known_by_its_letters_and_answered_as_it_came(offered, chosen):
+    request = read_request(REQUEST.replace(b"ocpp1.6", offered.encode()))
+    opened = grant(read_opening(request), request.headers, ["ocpp1.6", "ocpp2.0.1"], [])
+    assert opened.subprotocol == (chosen and "ocpp1.6")
+    assert f"Sec-WebSocket-Protocol: {chosen}\r\n".encode() in opened.response or not chosen
+
+
+def test_a_key_without_padding_is_one():
+    request = read_request(REQUEST.replace(KEY, KEY.rstrip(b"=")))
+    assert read_opening(request).key == KEY.rstrip(b"=").decode()

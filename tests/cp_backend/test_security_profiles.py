@@ -132,6 +132,15 @@ def test_a_password_may_be_written_in_hex_on_either_side(registered, sent):
     assert authenticate(headers, "CP1", admitted(registered), TLS) == 2
 
 
+def test_credentials_may_lack_their_padding_or_have_the_alphabet_of_urls():
+    password = b"\xfb\xff\xfe 16 bytes and more"
+    written = base64.b64encode(b"CP1:" + password).decode()
+    assert "+" in written or "/" in written
+    row = Admitted(SALT, hash_password(password, SALT), None, None)
+    for sent in (written.rstrip("="), written.replace("+", "-").replace("/", "_")):
+        assert authenticate(Headers({"Authorization": f"basic  {sent}"}), "CP1", row, TLS) == 2
+
+
 # Real TLS.
 
 
