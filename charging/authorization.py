@@ -60,6 +60,8 @@ class Rule(StrEnum):
     HUB_ACCEPTED = "the roaming hub lets it charge"
     HUB_REFUSED = "not registered, and the roaming hub refuses it"
     HUB_AWAY = "not registered, and the roaming hub could not be asked in time"
+    CONTRACT_UNCHECKED = "its contract's certificate could not be checked"
+    CONTRACT_REFUSED = "its contract's certificate is not good"
     AS_BEFORE = "decided when it was reported first"
 
 

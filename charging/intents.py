@@ -84,6 +84,12 @@ class CertificateUse(StrEnum):
     """To tell our servers' certificates by."""
     MANUFACTURER = "manufacturer"
     """To tell signed firmware by."""
+    V2G_ROOT = "v2g_root"
+    """Plug & Charge: of the charging infrastructure, which vehicles know."""
+    CONTRACT_ROOT = "contract_root"
+    """Plug & Charge: to tell charging contracts by."""
+    VEHICLE_ROOT = "vehicle_root"
+    """Plug & Charge: to tell vehicles by; from OCPP 2.1 on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,10 +401,14 @@ class InstallCertificate(Intent):
 
 @dataclass(frozen=True, slots=True)
 class DeleteCertificate(Intent):
-    """Remove an installed certificate."""
+    """Remove an installed certificate.
+
+    use: what it was installed for, where that is Plug & Charge: 1.6 is asked in another way.
+    """
 
     kind = CommandKind.DELETE_CERTIFICATE
     certificate: CertificateHash
+    use: CertificateUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from cp_backend.deviations import DeviationCounter
 from cp_backend.hub_authorization import HubAuthorization
 from cp_backend.log_limit import LogLimit
 from cp_backend.message_log import MessageLog
+from cp_backend.plug_and_charge import PlugAndCharge
 from cp_backend.refused_tokens import RefusedTokens
 from cp_backend.settings import Settings
 from cp_backend.store.store import Store
@@ -25,6 +26,7 @@ class Context:
         "log_limit",
         "message_log",
         "metrics",
+        "plug_and_charge",
         "refused_tokens",
         "settings",
         "store",
@@ -44,6 +46,7 @@ class Context:
         self.message_log = message_log
         self.settings = settings
         self.metrics = metrics
+        self.plug_and_charge = PlugAndCharge(settings)
         self.deviations = DeviationCounter(store.lookups)
         self.refused_tokens = RefusedTokens(store.lookups)
         prefix = secrets.token_hex(8)

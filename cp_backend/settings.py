@@ -10,6 +10,7 @@ import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from charging.service.proxies import Network, read_networks
 from charging.service.settings import LOG_LEVELS, SettingError, SettingsReader, setting
@@ -49,6 +50,21 @@ class Settings:
     )
     signing_key: str = setting("", "PEM private key of that authority")
     signed_days: int = setting(365, "days that the certificates it signs are valid", 1)
+    pki_service: str = setting(
+        "",
+        "address of a PKI service of the Open Plug&Charge Protocol, asked for contracts'"
+        " certificates; empty: vehicles get none",
+    )
+    pki_token_file: str = setting("", "file with the bearer token for it, read at each question")
+    pki_timeout: float = setting(8, "seconds that it, or an OCSP responder, has to answer", 0.1)
+    ocsp_responders: str = setting(
+        "",
+        "addresses of OCSP responders that may be asked about contracts' certificates, separated by"
+        " commas; the first where none is named; empty: contracts do not charge",
+    )
+    contract_authorities: str = setting(
+        "", "PEM certificates of the authorities whose contracts charge; with ocsp_responders"
+    )
     lowest_security_profile: int = setting(
         0, "OCPP's, of every charging point: 0 nothing, 1 password, 2 and TLS, 3 certificate", 0
     )
@@ -158,6 +174,10 @@ class Settings:
         named = read_networks(self.balancer_networks)
         return named or (read_networks(PRIVATE_NETWORKS) if self.forwarded_hops else ())
 
+    def responders(self) -> tuple[str, ...]:
+        """Return the addresses of OCSP responders that may be asked."""
+        return tuple(each.strip() for each in self.ocsp_responders.split(",") if each.strip())
+
     def authority(self) -> CertificateAuthority | None:
         """Return the authority that signs charging points' certificates; None for none.
 
@@ -229,6 +249,7 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
         settings.authority()
     except (OSError, ValueError) as error:
         raise SettingError(f"{variable('signing_certificate')}: {error}") from None
+    _check_plug_and_charge(settings)
     if settings.tls_client_ca and not settings.tls_certificate:
         raise SettingError(
             f"{variable('tls_client_ca')} needs {variable('tls_certificate')}: client certificates"
@@ -252,6 +273,29 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
             f"{', '.join(VERSIONS)}, separated by commas"
         )
     return settings
+
+
+def _check_plug_and_charge(settings: Settings) -> None:
+    named = [
+        ("pki_service", settings.pki_service),
+        *(("ocsp_responders", r) for r in settings.responders()),
+    ]
+    for name, address in named:
+        parts = urlsplit(address)
+        if address and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise SettingError(f"{variable(name)}: {address} is no address over HTTP")
+    if bool(settings.ocsp_responders) != bool(settings.contract_authorities):
+        raise SettingError(
+            f"{variable('ocsp_responders')} and {variable('contract_authorities')} go together:"
+            " what a responder says is worth its signer"
+        )
+    if settings.contract_authorities:
+        from cp_backend.contract_certificates import load
+
+        try:
+            load(settings.contract_authorities)
+        except (OSError, ValueError) as error:
+            raise SettingError(f"{variable('contract_authorities')}: {error}") from None
 
 
 def table() -> list[tuple[str, str, str]]:

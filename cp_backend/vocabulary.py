@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from charging.authorization import Authorization
 from charging.command import Done, Setting
+from charging.contract import CertificateStatus, ContractFinding, ContractHash
 from charging.evse import EvseState
 from charging.intents import LogKind
 from charging.registration import Registration as Registration
@@ -241,6 +242,7 @@ class DataTransferAnswer(StrEnum):
     ACCEPTED = "accepted"
     UNKNOWN_VENDOR = "unknown_vendor"
     UNKNOWN_MESSAGE = "unknown_message"
+    REJECTED = "rejected"
 
 
 class NoticeKind(StrEnum):
@@ -303,10 +305,100 @@ class EventsReported:
 
 
 @dataclass(frozen=True, slots=True)
+class ContractPresented:
+    """A vehicle shows a charging contract. token: the contract's name.
+
+    hashes: of the certificates to be checked, which the charging point has held against its roots;
+    chain: PEM, the contract's own first, where it could not.
+    """
+
+    token: Token
+    hashes: tuple[ContractHash, ...]
+    chain: str | None
+
+
+class ContractVerdict(NamedTuple):
+    """reason: why it is not valid, for an operator."""
+
+    finding: ContractFinding
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContractAnswer:
+    """May the contract's bearer charge, and how is its certificate?"""
+
+    authorization: Authorization
+    finding: ContractFinding
+
+
+@dataclass(frozen=True, slots=True)
+class ContractCertificateAsked:
+    """A vehicle wants a contract's certificate.
+
+    request: EXI, base64, of the schema named. reported_action: install or update, in OCPP's word.
+    prioritized: contracts, the first wanted most. most: how many it takes, None for one.
+    """
+
+    request: str
+    schema: str
+    reported_action: str
+    prioritized: tuple[str, ...] = ()
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContractCertificateAnswer:
+    """response: EXI, base64; None where there is none, for the reason. remaining: contracts."""
+
+    response: str | None
+    reason: str
+    remaining: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStatusAsked:
+    """It wants to know whether a certificate is revoked."""
+
+    certificate: ContractHash
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStatusAnswer:
+    """response: of OCSP, DER in base64; None where there is none, for the reason."""
+
+    response: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStatusAsked:
+    """It wants to know how several certificates stand."""
+
+    certificates: list[ContractHash]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStatusAnswer:
+    """Each with until when that holds; None: nobody knows."""
+
+    statuses: list[tuple[ContractHash, CertificateStatus, datetime | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class DataRefused:
+    """A message of a kind that we know, which cannot be read."""
+
+    answer: DataTransferAnswer
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateRequested:
-    """It wants its certificate signed. csr: PEM."""
+    """It wants its certificate signed. csr: PEM. for_vehicles: for ISO 15118, not for us."""
 
     csr: str
+    for_vehicles: bool = False
 
 
 @dataclass(frozen=True, slots=True)

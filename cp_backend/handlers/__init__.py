@@ -15,6 +15,13 @@ from cp_backend.handlers.notices import (
     on_events_reported,
     on_notice,
 )
+from cp_backend.handlers.plug_and_charge import (
+    on_certificate_status_asked,
+    on_chain_status_asked,
+    on_contract_certificate_asked,
+    on_contract_presented,
+    on_data_refused,
+)
 from cp_backend.handlers.reply import Reply
 from cp_backend.handlers.sessions import (
     on_meter_read,
@@ -28,6 +35,11 @@ from cp_backend.handlers.status import on_status_reported
 HANDLERS: dict[type, Callable[[Context, str, Any, Reply[Any]], None]] = {
     vocabulary.Booted: on_booted,
     vocabulary.CertificateRequested: on_certificate_requested,
+    vocabulary.CertificateStatusAsked: on_certificate_status_asked,
+    vocabulary.ChainStatusAsked: on_chain_status_asked,
+    vocabulary.ContractCertificateAsked: on_contract_certificate_asked,
+    vocabulary.ContractPresented: on_contract_presented,
+    vocabulary.DataRefused: on_data_refused,
     vocabulary.DataTransferred: on_data_transferred,
     vocabulary.EventsReported: on_events_reported,
     vocabulary.HeartbeatReceived: on_heartbeat,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from charging.command import CommandKind, Outcome
-from cp_backend.ocpp import v2, v16
+from cp_backend.ocpp import plug_and_charge, v2, v16
 from cp_backend.ocpp.actions import AnyIncoming, Outgoing
 from cp_backend.ocpp.errors import ErrorCode
 from cp_backend.ocpp.redaction import redact
@@ -66,8 +66,8 @@ V16 = Dialect(
     version="1.6",
     subprotocol="ocpp1.6",
     schemas=partial(schemas, "v16"),
-    incoming=v16.INCOMING,
-    outgoing=v16.OUTGOING,
+    incoming=plug_and_charge.INCOMING,
+    outgoing=plug_and_charge.OUTGOING,
     before_boot=frozenset({"BootNotification"}),
     always_kept=frozenset({"StopTransaction", "MeterValues"}),
     spelling={ErrorCode.RPC_FRAMEWORK_ERROR: ErrorCode.FORMATION_VIOLATION.value},

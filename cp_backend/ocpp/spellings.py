@@ -32,7 +32,7 @@ NAMES = {
 TOKEN_NAMES = frozenset(
     {
         *("idtag", "parentidtag", "tagid", "vendoridtag", "tag"),
-        *("idtoken", "groupidtoken", "token"),
+        *("idtoken", "groupidtoken", "token", "additionalidtoken"),
         *("rfid", "uid", "card", "cardid", "cardnumber"),
     }
 )

@@ -23,6 +23,8 @@ MOST_AN_HOUR = 5
 """Certificates of one charging point: one that asks without end is not signed for without end."""
 NO_AUTHORITY = "no authority is configured that signs (CP_BACKEND_SIGNING_CERTIFICATE)"
 
+FOR_VEHICLES = "a certificate for ISO 15118 is a V2G PKI's to sign, not ours"
+
 
 class Signed(NamedTuple):
     """What became of a request. chain: PEM, None where it was not signed; refusal: why not."""
@@ -77,6 +79,8 @@ class Certificates:
     def _try(
         self, known: _Known | None, request: Submission[CertificateRequested], now: datetime
     ) -> Signed:
+        if request.message.for_vehicles:
+            return Signed(None, FOR_VEHICLES)
         if self._authority is None:
             return Signed(None, NO_AUTHORITY)
         if known is not None and known.signed >= MOST_AN_HOUR:

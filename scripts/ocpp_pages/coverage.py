@@ -71,7 +71,10 @@ def _handler(row: AnyIncoming) -> str:
         message = typing.get_type_hints(read).get("return")
     except (NameError, TypeError):  # a partial, or types that are imported for checking alone
         return ""
-    handler = HANDLERS.get(message) if isinstance(message, type) else None
+    # One that reads several messages tells of the last: the others are another action's.
+    messages = [message, *typing.get_args(message)]
+    handlers = [HANDLERS[each] for each in messages if each in HANDLERS]
+    handler = handlers[-1] if handlers else None
     return "" if handler is None else _sentence(inspect.getdoc(handler))
 
 

@@ -79,6 +79,7 @@ _TRANSFERS = {
     DataTransferAnswer.ACCEPTED: "Accepted",
     DataTransferAnswer.UNKNOWN_VENDOR: "UnknownVendorId",
     DataTransferAnswer.UNKNOWN_MESSAGE: "UnknownMessageId",
+    DataTransferAnswer.REJECTED: "Rejected",
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cp_backend.ocpp.actions import AnyIncoming
 from cp_backend.ocpp.errors import ErrorCode
-from cp_backend.ocpp.v2 import core, notices, transactions
+from cp_backend.ocpp.v2 import core, notices, plug_and_charge, transactions
 from cp_backend.ocpp.v2.commands import OUTGOING, read_error
 from cp_backend.ocpp.v2.notices import UNANSWERED_V21
 
@@ -21,10 +21,14 @@ __all__ = [
     "read_error",
 ]
 
-INCOMING: dict[str, AnyIncoming] = core.INCOMING | transactions.INCOMING | notices.INCOMING
+INCOMING: dict[str, AnyIncoming] = (
+    core.INCOMING | transactions.INCOMING | notices.INCOMING | plug_and_charge.INCOMING
+)
 """What charging points that speak 2.0.1 call."""
 
-INCOMING_V21: dict[str, AnyIncoming] = INCOMING | notices.INCOMING_V21
+INCOMING_V21: dict[str, AnyIncoming] = (
+    INCOMING | notices.INCOMING_V21 | plug_and_charge.INCOMING_V21
+)
 """What charging points that speak 2.1 call."""
 
 SPELLING = {

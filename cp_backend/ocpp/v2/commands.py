@@ -83,6 +83,9 @@ _LOGS = {LogKind.DIAGNOSTICS: "DiagnosticsLog", LogKind.SECURITY: "SecurityLog"}
 _CERTIFICATE_USES = {
     CertificateUse.CENTRAL_SYSTEM: "CSMSRootCertificate",
     CertificateUse.MANUFACTURER: "ManufacturerRootCertificate",
+    CertificateUse.V2G_ROOT: "V2GRootCertificate",
+    CertificateUse.CONTRACT_ROOT: "MORootCertificate",
+    CertificateUse.VEHICLE_ROOT: "OEMRootCertificate",
 }
 
 

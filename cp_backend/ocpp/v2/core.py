@@ -11,13 +11,11 @@ from datetime import datetime
 
 import orjson
 
-from charging.authorization import Authorization
 from charging.evse import EvseState
 from charging.session import SessionReference
 from cp_backend.ocpp.actions import AnyIncoming, Incoming
 from cp_backend.ocpp.times import read_payload_time, write_time
 from cp_backend.ocpp.v2.samples import read_readings
-from cp_backend.ocpp.v2.tokens import read_token, write_token_info
 from cp_backend.vocabulary import (
     BootAnswer,
     Booted,
@@ -28,7 +26,6 @@ from cp_backend.vocabulary import (
     MeterRead,
     Noted,
     StatusReported,
-    TokenPresented,
 )
 
 MAX_INT32 = 2**31 - 1
@@ -48,6 +45,7 @@ _TRANSFERS = {
     DataTransferAnswer.ACCEPTED: "Accepted",
     DataTransferAnswer.UNKNOWN_VENDOR: "UnknownVendorId",
     DataTransferAnswer.UNKNOWN_MESSAGE: "UnknownMessageId",
+    DataTransferAnswer.REJECTED: "Rejected",
 }
 _HEARTBEAT = HeartbeatReceived()
 _NO_SESSION = SessionReference()
@@ -65,10 +63,6 @@ def _read_boot(payload: JsonObject) -> Booted:
 
 def _read_heartbeat(payload: JsonObject) -> HeartbeatReceived:
     return _HEARTBEAT
-
-
-def _read_authorize(payload: JsonObject) -> TokenPresented:
-    return TokenPresented(read_token(payload["idToken"]))
 
 
 def _read_status(payload: JsonObject) -> StatusReported:
@@ -117,10 +111,6 @@ def _write_heartbeat(answer: datetime) -> JsonObject:
     return {"currentTime": write_time(answer)}
 
 
-def _write_authorize(answer: Authorization) -> JsonObject:
-    return {"idTokenInfo": write_token_info(answer)}
-
-
 def _write_data_transfer(answer: DataTransferAnswer) -> JsonObject:
     return {"status": _TRANSFERS[answer]}
 
@@ -131,7 +121,6 @@ def write_noted(answer: Noted) -> JsonObject:
 
 
 INCOMING: dict[str, AnyIncoming] = {
-    "Authorize": Incoming(_read_authorize, _write_authorize),
     "BootNotification": Incoming(_read_boot, _write_boot),
     "DataTransfer": Incoming(_read_data_transfer, _write_data_transfer),
     "Heartbeat": Incoming(_read_heartbeat, _write_heartbeat),

@@ -107,7 +107,8 @@ def _read_events(payload: JsonObject) -> EventsReported:
 
 
 def _sign_certificate(payload: JsonObject) -> CertificateRequested:
-    return CertificateRequested(payload["csr"])
+    of_vehicles = payload.get("certificateType") == "V2GCertificate"
+    return CertificateRequested(payload["csr"], of_vehicles)
 
 
 def _write_certificate_request(answer: CertificateRequestAnswer) -> JsonObject:
@@ -121,41 +122,11 @@ def _refuse_vat_number(answer: Noted) -> JsonObject:
     return refusal | ({"evseId": detail["evseId"]} if "evseId" in detail else {})
 
 
-def _refuse_chain_status(answer: Noted) -> JsonObject:
-    """Answer that no certificate's status is known: there is no responder that would be asked."""
-    assert answer.notice is not None
-    return {
-        "certificateStatus": [
-            {
-                "certificateHashData": request["certificateHashData"],
-                "source": request["source"],
-                "status": "Failed",
-                "nextUpdate": "1970-01-01T00:00:00Z",
-            }
-            for request in answer.notice.detail["certificateStatusRequests"]
-        ]
-    }
-
-
 _REJECTED = _constant(status="Rejected")
-_NO_PKI = "no PKI service is configured"
-_NO_RESPONDER = {"reasonCode": "NoPKI", "additionalInfo": _NO_PKI}
 
 INCOMING: dict[str, AnyIncoming] = {
     "ClearedChargingLimit": _row(NoticeKind.CHARGING_LIMIT, "chargingLimitSource"),
     "FirmwareStatusNotification": _row(NoticeKind.FIRMWARE, "status"),
-    "Get15118EVCertificate": _row(
-        NoticeKind.CONTRACT_CERTIFICATE,
-        "action",
-        _constant(status="Failed", exiResponse="", statusInfo=_NO_RESPONDER),
-        _NO_PKI,
-    ),
-    "GetCertificateStatus": _row(
-        NoticeKind.CONTRACT_CERTIFICATE,
-        "",
-        _constant(status="Failed", statusInfo=_NO_RESPONDER),
-        _NO_PKI,
-    ),
     "LogStatusNotification": _row(NoticeKind.LOG, "status"),
     "NotifyChargingLimit": _row(NoticeKind.CHARGING_LIMIT),
     "NotifyCustomerInformation": _row(NoticeKind.CUSTOMER_INFORMATION),
@@ -178,9 +149,6 @@ INCOMING: dict[str, AnyIncoming] = {
 INCOMING_V21: dict[str, AnyIncoming] = {
     "BatterySwap": _row(NoticeKind.BATTERY_SWAP, "eventType"),
     "ClosePeriodicEventStream": _row(NoticeKind.EVENT),
-    "GetCertificateChainStatus": _row(
-        NoticeKind.CONTRACT_CERTIFICATE, "", _refuse_chain_status, _NO_PKI
-    ),
     "NotifyDERAlarm": _row(NoticeKind.GRID, "controlType"),
     "NotifyDERStartStop": _row(NoticeKind.GRID),
     "NotifyPriorityCharging": _row(NoticeKind.CHARGING_NEEDS),

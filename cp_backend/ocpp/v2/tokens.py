@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from charging.authorization import Authorization, Decision
 from charging.token import Token, TokenKind, token_of
 from cp_backend.ocpp.times import write_time
@@ -19,17 +21,29 @@ _DECISIONS = {
 }
 
 
+_NO_CARDS = frozenset({"eMAID", "EVCCID", "KeyCode", "Local", "MacAddress", "VIN"})
+"""Types whose tokens are no cards, whatever their form: a MAC address has that of a UID."""
+# Source: ISO 15118-2 annex H: country, provider, C, eight characters, and perhaps a check digit.
+_CONTRACT = re.compile(r"[A-Z]{2}-?[A-Z0-9]{3}-?C[A-Z0-9]{8}(?:-?[A-Z0-9])?", re.IGNORECASE)
+
+
 def read_token(token: JsonObject) -> Token:
     """Read an IdTokenType."""
     if token.get("type") == "NoAuthorization" or not token["idToken"]:
         return NO_TOKEN
-    return token_of(token["idToken"])
+    read = token_of(token["idToken"])
+    if token.get("type") in _NO_CARDS and read.kind is TokenKind.CARD:
+        return Token(token["idToken"].strip().upper(), TokenKind.OTHER)
+    return read
 
 
 def write_token(value: str) -> JsonObject:
-    """Write a token of ours, or a card's. Source: 2.0.1 part 2, IdTokenEnumType."""
+    """Write a token of ours, a card's, or a contract's. Source: 2.0.1 part 2, IdTokenEnumType."""
     token = token_of(value)
-    kind = "ISO14443" if token.kind is TokenKind.CARD else "Central"
+    if token.kind is TokenKind.CARD:
+        kind = "ISO14443"
+    else:
+        kind = "eMAID" if _CONTRACT.fullmatch(value) else "Central"
     return {"idToken": value, "type": kind}
 
 

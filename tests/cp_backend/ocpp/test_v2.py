@@ -195,24 +195,14 @@ def test_error_codes_are_spelled_as_the_version_does(dialect):
 UP = sorted(
     set(V21.incoming)
     - {"Authorize", "BootNotification", "DataTransfer", "Heartbeat", "SignCertificate"}
+    - {"Get15118EVCertificate", "GetCertificateChainStatus", "GetCertificateStatus"}
     - {"TransactionEvent"}
 )
 
 
 @pytest.mark.parametrize("action", UP)
 def test_the_answer_to_a_report_fits_its_schema(action):
-    example = None
     row = V21.incoming[action]
-    if action == "VatNumberValidation":
-        example = {"vatNumber": "DE123", "evseId": 1}
-    elif action == "GetCertificateChainStatus":
-        hashed = {
-            "hashAlgorithm": "SHA256",
-            "issuerNameHash": "ab",
-            "issuerKeyHash": "cd",
-            "serialNumber": "01",
-        }
-        request = {"certificateHashData": hashed, "source": "OCSP", "urls": ["http://ocsp"]}
-        example = {"certificateStatusRequests": [request]}
+    example = {"vatNumber": "DE123", "evseId": 1} if action == "VatNumberValidation" else None
     notice = None if example is None else row.read(example)
     V21.schemas().check_response(action, row.write(Noted(notice)))
