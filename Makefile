@@ -206,7 +206,7 @@ SERVICE ?= charging-point
 CLOUD = $(PYTHON) -m scripts.cloud
 
 .PHONY: deploy-backend-services
-deploy-backend-services: setup ## Bring a whole environment up to date, from an empty account if need be (WHITELIST_IP=, CHARGING_POINTS=)
+deploy-backend-services: setup ## Bring a whole environment up to date, from an empty account if need be (WHITELIST_IP=, CHARGING_POINTS=, DOMAIN=)
 	@$(CLOUD) deploy
 
 .PHONY: plan

@@ -71,6 +71,9 @@ def _fulfilled(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str
                     held = str(given is None).lower() in [v.lower() for v in values]
                 case "StringEquals":
                     held = given in values
+                case "ForAllValues:StringEquals":
+                    # Of nothing, all are. Here a request has one value, or none.
+                    held = given is None or given in values
                 case "ArnEquals":
                     held = given is not None and any(_matches(v, given) for v in values)
                 case _:

@@ -19,13 +19,16 @@ def parameters(environment):
         "AWS::Partition": "aws",
         "AWS::Region": REGION,
         "AWS::AccountId": ACCOUNT,
+        "HostedZone": f"Z0{environment.upper()}",
+        "Domain": f"{environment}.example",
     }
 
 
 def policies_of(group, environment):
     """What a group's policies say in an environment, resolved."""
     resources = access.build().to_dict()["Resources"]
-    attached = resources[f"{access.camel(group)}Group"]["Properties"]["ManagedPolicyArns"]
+    of_group = as_json(resources[f"{access.camel(group)}Group"]["Properties"])
+    attached = of_group["ManagedPolicyArns"]
     names = []
     for entry in attached:
         if "Fn::If" in entry:
@@ -34,10 +37,10 @@ def policies_of(group, environment):
             entry = yes if sizes(environment).developers_deploy else no
         if entry["Ref"] != "AWS::NoValue":
             names.append(entry["Ref"])
-    return [
-        resolved(as_json(resources[name]["Properties"]["PolicyDocument"]), parameters(environment))
-        for name in names
-    ]
+    # Those of whoever has a hosted zone.
+    own = [entry["Fn::If"][1]["PolicyDocument"] for entry in of_group.get("Policies", [])]
+    managed = [as_json(resources[name]["Properties"]["PolicyDocument"]) for name in names]
+    return [resolved(document, parameters(environment)) for document in managed + own]
 
 
 def the_boundary(environment):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from scripts.cloud import (
     capacity,
+    client_authorities,
     environment,
     hub_inputs,
     images,
@@ -133,6 +134,8 @@ def _wanted() -> environment.Wanted:
         {service: inputs.certificate_names(os.environ) for service in SERVICES},
         inputs.alarm_parameters(os.environ),
         inputs.network(os.environ),
+        inputs.names(os.environ),
+        client_authorities.read(os.environ),
     )
 
 
@@ -177,7 +180,8 @@ def _store_token(_: argparse.Namespace) -> int:
 
 
 def _deploy_access(_: argparse.Namespace) -> int:
-    environment.deploy_access(_connect(_target()))
+    target, names = _target(), inputs.names(os.environ)
+    environment.deploy_access(_connect(target), names)
     return 0
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scripts.cloud import (
+    client_authorities,
     fleet,
     migration,
     pipelines,
@@ -26,7 +27,7 @@ from scripts.cloud.steps import NO_CHANGES, Work, run
 from templates.__main__ import OPTIONAL, STACKS
 from templates.environments import sizes
 from templates.naming import CHARGING_POINT, SERVICES, camel, named, service_name
-from templates.stacks import builds, network, storage
+from templates.stacks import access, boundary, builds, network, storage
 from templates.stacks.firewall import MAX_HUB_ADDRESSES
 
 
@@ -35,7 +36,8 @@ class Wanted:
     """What an environment is deployed with.
 
     tags: service → image tag, for those that no pipeline delivers. more_names: service → names
-    of its certificates. alarm_parameters, network_parameters: of `inputs`.
+    of its certificates. alarm_parameters, network_parameters, name_parameters: of
+    `inputs`. client_authorities: of `client_authorities`.
     """
 
     hub: Hub
@@ -43,11 +45,14 @@ class Wanted:
     more_names: Mapping[str, list[str]]
     alarm_parameters: Mapping[str, str]
     network_parameters: Mapping[str, str]
+    name_parameters: Mapping[str, str] = field(default_factory=dict)
+    client_authorities: bytes | None = None
 
     def parameters(self, aws: Aws, tags: Mapping[str, str]) -> plan.Parameters:
         """Return each stack's parameters; some are known only when those before it are there."""
         images = image_parameters(tags)
         certificates = Certificates(aws)
+        mutual_tls = client_authorities.parameters(self.client_authorities)
 
         def services() -> dict[str, str]:
             return {
@@ -56,6 +61,7 @@ class Wanted:
                 **self.hub.parameters,
                 **secret_parameters(aws, self.hub),
                 **certificates.parameters(),
+                **mutual_tls,
             }
 
         def observability() -> dict[str, str]:
@@ -68,14 +74,14 @@ class Wanted:
         return {
             "boundary": dict,
             "network": lambda: self.network_parameters,
-            "firewall": lambda: hub_parameters(self.hub.cidrs),
+            "firewall": lambda: {**hub_parameters(self.hub.cidrs), **mutual_tls},
             "registry": dict,
             "alerts": lambda: self.alarm_parameters,
             "storage": dict,
             "database": dict,
             "cluster": lambda: images,
             "services": services,
-            "accelerator": dict,
+            "accelerator": lambda: {**mutual_tls, **self.name_parameters},
             "observability": observability,
         }
 
@@ -99,6 +105,11 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
     an image would have to be built and cannot.
     """
     size = fleet.sizes_of(aws)
+    if wanted.client_authorities and size.load_balancer == "network":
+        raise InputError(
+            "CLIENT_CA is for an application load balancer; a network load balancer has no mutual "
+            "TLS"
+        )
     chosen = [v for name, v in sorted(wanted.network_parameters.items()) if name != "VpcCidr"]
     preflight.check(aws, size, chosen)
     tags = {**wanted.tags, **that_stay(aws)}
@@ -125,6 +136,7 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
             **{f"image {s}": _image(aws, s, tags[s], s in lacking) for s in IMAGES},
             "certificates": lambda: certificates.create(wanted.more_names),
             **stack("storage"),
+            "client authorities": lambda: client_authorities.store(aws, wanted.client_authorities),
             **stack("database"),
             **stack("cluster"),
             "certificate at the hub": lambda: keep(aws, wanted.hub),
@@ -216,10 +228,16 @@ def create_accelerator(aws: Aws) -> None:
     print_addresses(aws)
 
 
-def deploy_access(aws: Aws) -> None:
-    """Bring the groups of users, and what they may do, up to date."""
+def deploy_access(aws: Aws, name_parameters: Mapping[str, str]) -> None:
+    """Bring the groups of users, and what they may do, up to date.
+
+    name_parameters: of `inputs.names`, for whoever may give the services their names.
+    """
     run(
-        {name: lambda n=name: stacks.deploy(aws, n) for name in ("boundary", "access")},  # type: ignore[misc]
+        {
+            boundary.STACK: lambda: stacks.deploy(aws, boundary.STACK),
+            access.STACK: lambda: stacks.deploy(aws, access.STACK, name_parameters),
+        },
         "Groups and users are there",
     )
     for name, value in stacks.outputs(aws, "access").items():
@@ -264,7 +282,7 @@ def public_names(aws: Aws) -> dict[str, list[str]]:
     return {
         service: [
             name.lower()
-            for key in ("Host", "AcceleratorHost", "Addresses", "NetworkAddresses")
+            for key in ("Name", "Host", "AcceleratorHost", "Addresses", "NetworkAddresses")
             for name in found.get(f"{camel(service)}{key}", "").split(",")
             if name
         ]
@@ -278,9 +296,14 @@ def print_addresses(aws: Aws) -> None:
     services, accelerator = found.get("services", {}), found.get("accelerator", {})
     fixed = found.get("network", {}).get("ChargingPointAddresses")
     rows = (
-        ("charging points connect to", services.get("ChargingPointHost")),
+        (
+            "charging points connect to",
+            accelerator.get("ChargingPointName") or services.get("ChargingPointHost"),
+        ),
         ("  or, through firewalls, to", fixed or accelerator.get("ChargingPointAddresses")),
+        ("  with certificates, at port", services.get("ChargingPointMutualTlsPort")),
         ("the hub calls", accelerator.get("ThirdPartyAddresses")),
+        ("  or, by its name", accelerator.get("ThirdPartyName")),
         ("the hub is called from", found.get("network", {}).get("NatAddresses")),
     )
     for what, where in rows:
@@ -329,7 +352,8 @@ def _delete(aws: Aws, stack: str) -> str:
     if stack == builds.STACK:
         pipelines.make_room(aws)
     if stack == storage.STACK:
-        aws("s3", "rm", f"s3://{stacks.outputs(aws, stack)['Operations']}", "--recursive")
+        for bucket in ("Operations", "Authorities"):
+            aws("s3", "rm", f"s3://{stacks.outputs(aws, stack)[bucket]}", "--recursive")
     if stack == network.STACK:
         _free_vpc(aws)
     stacks.delete(aws, stack)

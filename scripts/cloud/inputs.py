@@ -19,6 +19,7 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
 _CONNECTION = re.compile(r"arn:[^:]+:code(star-)?connections:[^:]+:\d{12}:connection/[\w-]+")
 _BRANCH = re.compile(r"[\w][\w./-]{0,200}")
+_HOSTED_ZONE = re.compile(r"Z[A-Z0-9]{1,31}")
 _DNS_NAME = re.compile(r"(?=.{1,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}")
 
 
@@ -128,6 +129,26 @@ def certificate_names(variables: Mapping[str, str]) -> list[str]:
         if not _DNS_NAME.fullmatch(name):
             raise InputError(f"CERTIFICATE_NAMES has {name!r}, which is no name in DNS")
     return sorted(set(filter(None, names)))
+
+
+def names(variables: Mapping[str, str]) -> dict[str, str]:
+    """Read HOSTED_ZONE and DOMAIN, where the services have names; return stacks' parameters.
+
+    What is not given stays as it is; `none` takes the names away. Raises InputError.
+    """
+    zone = variables.get("HOSTED_ZONE", "").strip()
+    domain = variables.get("DOMAIN", "").strip().lower().rstrip(".")
+    if zone == "none":
+        return {"HostedZone": "", "Domain": ""}
+    if bool(zone) != bool(domain):
+        raise InputError("HOSTED_ZONE and DOMAIN go together; give both")
+    if not zone:
+        return {}
+    if not _HOSTED_ZONE.fullmatch(zone):
+        raise InputError(f"HOSTED_ZONE is {zone!r}; give the id of a hosted zone, such as Z0123ABC")
+    if domain.startswith("*") or not _DNS_NAME.fullmatch(domain):
+        raise InputError(f"DOMAIN is {domain!r}, which is no name in DNS")
+    return {"HostedZone": zone, "Domain": domain}
 
 
 def alarm_parameters(variables: Mapping[str, str]) -> dict[str, str]:

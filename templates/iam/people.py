@@ -24,6 +24,7 @@ from awacs import (
     iam,
     logs,
     rds,
+    route53,
     scheduler,
     secretsmanager,
     ssm,
@@ -414,6 +415,28 @@ def administer_roles() -> aws.PolicyDocument:
     )
 
 
+def administer_names() -> aws.PolicyDocument:
+    """Let people give the services their names in the environment's hosted zone, and no others."""
+    return policy(
+        look(
+            route53.GetHostedZone,
+            route53.ListResourceRecordSets,
+            at=[_hosted_zone()],
+        ),
+        look(route53.GetChange, at=[Sub("arn:${AWS::Partition}:route53:::change/*")]),
+        change(
+            route53.ChangeResourceRecordSets,
+            at=[_hosted_zone()],
+            when=[
+                aws.ForAllValuesStringEquals(
+                    "route53:ChangeResourceRecordSetsNormalizedRecordNames",
+                    [Sub(f"{service}.${{Domain}}") for service in SERVICES],
+                )
+            ],
+        ),
+    )
+
+
 # Service → actions; a star stands for what AWS adds to a verb.
 _LOOKERS = {
     "acm": ("Describe*", "List*"),
@@ -512,6 +535,10 @@ def _ec2(actions: Sequence[str]) -> list[aws.Action]:
 
 def _ec2_of(*kinds: str) -> list[Sub]:
     return [arn("ec2", f"{kind}/*") for kind in kinds]
+
+
+def _hosted_zone() -> Sub:
+    return Sub("arn:${AWS::Partition}:route53:::hostedzone/${HostedZone}")
 
 
 def _repositories() -> Sub:

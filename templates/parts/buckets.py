@@ -25,12 +25,13 @@ def add_bucket(
     template: Template,
     title: str,
     tag: str,
-    key: kms.Key,
+    key: kms.Key | None,
     rules: list[s3.LifecycleRule],
     **more: object,
 ) -> s3.Bucket:
     """Add the bucket ``vni-cpo-<environment>-<tag>-<account>``. more: Metadata, versioning.
 
+    key: that encrypts it; None: one of S3's own, for what is no secret.
     Its policy is the caller's to add: `add_bucket_policy` has the least.
     """
     return template.add_resource(
@@ -40,10 +41,12 @@ def add_bucket(
             BucketEncryption=s3.BucketEncryption(
                 ServerSideEncryptionConfiguration=[
                     s3.ServerSideEncryptionRule(
-                        BucketKeyEnabled=True,
+                        BucketKeyEnabled=key is not None,
                         ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(
                             SSEAlgorithm="aws:kms", KMSMasterKeyID=GetAtt(key, "Arn")
-                        ),
+                        )
+                        if key
+                        else s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256"),
                     )
                 ]
             ),

@@ -10,7 +10,7 @@ from troposphere import AWS_NO_VALUE, If, Output, Ref, Template, iam
 
 from templates.iam import people
 from templates.naming import camel, named, tags
-from templates.parameters import new_template, switch
+from templates.parameters import given, new_template, switch, text
 
 STACK = "access"
 
@@ -52,6 +52,9 @@ def build() -> Template:
     """Return the stack's template."""
     template = new_template("VNI access: groups of people and what they may do.")
     deploying = switch(template, "DevelopersDeploy", True, "Whether developers may deploy here")
+    text(template, "HostedZone", "Hosted zone of the services' names; empty: none", Default="")
+    text(template, "Domain", "What those names end with", Default="")
+    named_ = given(template, "HostedZone")
     managed = {
         name: template.add_resource(
             iam.ManagedPolicy(
@@ -64,10 +67,18 @@ def build() -> Template:
         for name, document in POLICIES.items()
     }
     for group, policies in GROUPS.items():
+        # A group has ten managed policies at most, and this is only for whoever has a zone.
+        names = iam.Policy(PolicyName="administer-names", PolicyDocument=people.administer_names())
+        more = (
+            {"Policies": [If(named_, names, Ref(AWS_NO_VALUE))]}
+            if group == "administrators"
+            else {}
+        )
         made = template.add_resource(
             iam.Group(
                 f"{camel(group)}Group",
                 GroupName=named(group),
+                **more,
                 ManagedPolicyArns=[
                     If(deploying, Ref(managed[name]), Ref(AWS_NO_VALUE))
                     if group == "developers" and name in ONLY_WHERE_DEVELOPERS_DEPLOY

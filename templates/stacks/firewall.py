@@ -19,6 +19,7 @@ from templates.naming import (
     tags,
 )
 from templates.parameters import given, new_template, text
+from templates.parts.mutual_tls import MUTUAL_TLS_PORT, add_switch
 
 STACK = "firewall"
 HTTPS = 443
@@ -30,7 +31,13 @@ def build() -> Template:
     """Return the stack's template."""
     template = new_template("VNI firewall: who may talk to whom.")
     hub = [_hub_address(template, place) for place in range(1, MAX_HUB_ADDRESSES + 1)]
-    anybody = [_from_addresses("0.0.0.0/0", HTTPS, "charging points, wherever they are")]
+    with_certificates = _from_addresses(
+        "0.0.0.0/0", MUTUAL_TLS_PORT, "charging points with a certificate"
+    )
+    anybody = [
+        _from_addresses("0.0.0.0/0", HTTPS, "charging points, wherever they are"),
+        If(add_switch(template), with_certificates, Ref(AWS_NO_VALUE)),
+    ]
     tasks = []
     for service, port, admitted in (
         (CHARGING_POINT, CHARGING_POINT_PORT, anybody),

@@ -31,7 +31,7 @@ from templates.parameters import (
     text,
     yes_or_no,
 )
-from templates.parts import hub
+from templates.parts import hub, mutual_tls
 from templates.parts.alarms import (
     CHARGING_POINT_METRICS,
     FIVE_MINUTES,
@@ -104,6 +104,7 @@ class Balanced:
 
     arn: object
     host: object
+    zone: object
     full_name: object
     group_arn: object
     group_full_name: object
@@ -115,6 +116,7 @@ class Balanced:
         return cls(
             Ref(balancer),
             GetAtt(balancer, "DNSName"),
+            GetAtt(balancer, "CanonicalHostedZoneID"),
             GetAtt(balancer, "LoadBalancerFullName"),
             Ref(group),
             GetAtt(group, "TargetGroupFullName"),
@@ -126,6 +128,7 @@ class Balanced:
         return Balanced(
             If(condition, other.arn, self.arn),
             If(condition, other.host, self.host),
+            If(condition, other.zone, self.zone),
             If(condition, other.full_name, self.full_name),
             If(condition, other.group_arn, self.group_arn),
             If(condition, other.group_full_name, self.group_full_name),
@@ -158,6 +161,7 @@ def _add_parameters(template: Template) -> None:
     template.add_condition("IsApplication", Not(Condition("IsNetwork")))
     add_runbook(template)
     hub.add_parameters(template)
+    mutual_tls.add_parameter(template)
     for parameter, description in CERTIFICATES.items():
         text(template, parameter, f"{description}, in ACM")
     yes_or_no(template, "Protected", False, "Refuse to delete load balancers")
@@ -191,6 +195,7 @@ def _charging_points(template: Template) -> Live:
             FORWARDED_HOPS=If("IsNetwork", "0", "1"),
             PROXY_PROTOCOL_FROM=Only("IsNetwork", imported("network", "VpcCidr")),
             DRAIN_TIME=str(NODE_DRAIN_SECONDS),
+            **mutual_tls.settings(),
         )
         # A node asks this group whether it is being drained; no setting of its own, so that images
         # that do not know it start as well.
@@ -264,6 +269,7 @@ def _add_service(template: Template, live: Live) -> None:
     )
     if program.name == CHARGING_POINT:
         balanced = _add_either_load_balancer(template, service, live)
+        mutual_tls.add_listener(template, template.resources["ChargingPointListener"])
     else:
         balancer = _add_application_load_balancer(template, live)
         balanced = Balanced.by(balancer, service.add_targets(template, balancer, HTTPS))
@@ -365,6 +371,7 @@ def _offer_load_balancer(template: Template, title: str, balanced: Balanced) -> 
     for name, value, description in (
         ("LoadBalancer", balanced.arn, "ARN of the load balancer"),
         ("Host", balanced.host, "Its name in DNS"),
+        ("HostZone", balanced.zone, "The hosted zone of that name"),
         ("LoadBalancerFullName", balanced.full_name, "Its name in metrics"),
         ("TargetsFullName", balanced.group_full_name, "Its targets' name in metrics"),
     ):

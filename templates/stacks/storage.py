@@ -1,4 +1,4 @@
-"""Files: what `make operations` takes and returns, each only for who asked."""
+"""Files: what `make operations` takes and returns, each only for who asked, and authorities."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from templates.iam.services import only_own_folder
 from templates.parameters import new_template
 from templates.parts.buckets import add_bucket, add_bucket_policy, add_key, expiry
 from templates.parts.checks import skips
+from templates.parts.mutual_tls import add_authorities_bucket
 
 STACK = "storage"
 
@@ -32,4 +33,6 @@ def build() -> Template:
     )
     add_bucket_policy(template, operations, only_own_folder(GetAtt(operations, "Arn")))
     offer(template, STACK, "Operations", Ref(operations), "Bucket of operations' files")
+    authorities = add_authorities_bucket(template)
+    offer(template, STACK, "Authorities", Ref(authorities), "Bucket of clients' authorities")
     return template

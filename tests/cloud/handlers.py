@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import ec2, ecs, iam, rds, secretsmanager
+from ministack.services import ec2, ecs, iam, rds, s3, secretsmanager
 from ministack.services.cloudformation import provisioners
 
 _numbers = itertools.count(1)
@@ -86,6 +86,14 @@ def _listener(name: str, properties: dict[str, Any]) -> tuple[str, dict[str, Any
 def _listener_certificate(_: str, properties: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     (certificate,) = properties["Certificates"]  # AWS takes one
     return f"{properties['ListenerArn']}|{certificate['CertificateArn']}", {}
+
+
+def _trust_store(name: str, properties: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    bucket, key = (properties[f"CaCertificatesBundleS3{part}"] for part in ("Bucket", "Key"))
+    if key not in s3._buckets[bucket]["objects"]:
+        raise ValueError(f"The CA certificates bundle {key} does not exist in {bucket}")
+    store = arn("elasticloadbalancing", f"truststore/{name}/0")
+    return store, {"TrustStoreArn": store}
 
 
 def _endpoint_group(name: str, properties: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -361,6 +369,34 @@ def _delete_alarm(physical: str, properties: dict[str, Any]) -> None:
     _alarms["delete"](physical, _on_one_metric(properties))
 
 
+# ministack's listeners know no mutual TLS; what they were given of it is recorded.
+
+_LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
+_listeners = provisioners._RESOURCE_HANDLERS[_LISTENER]
+_mutual = recorded(_LISTENER, lambda _, p: (_mutual_name(p), {}))
+
+
+def _mutual_name(properties: dict[str, Any]) -> str:
+    return f"mutual:{properties['LoadBalancerArn']}:{properties['Port']}"
+
+
+def _create_listener(
+    logical: str, properties: dict[str, Any], stack: str
+) -> tuple[str, dict[str, Any]]:
+    if "MutualAuthentication" in properties:
+        store = properties["MutualAuthentication"]["TrustStoreArn"]
+        if store not in RECORDS:
+            raise ValueError(f"Trust store '{store}' not found")
+        _mutual["create"](logical, properties, stack)
+    physical, attributes = _listeners["create"](logical, properties, stack)
+    return str(physical), attributes
+
+
+def _delete_listener(physical: str, properties: dict[str, Any]) -> None:
+    RECORDS.pop(_mutual_name(properties), None)
+    _listeners["delete"](physical, properties)
+
+
 # Application Auto Scaling: kept like what is recorded, but it also moves the service's count
 # into its bounds, as AWS does, and answers to the two calls that describe it.
 
@@ -460,6 +496,7 @@ HANDLERS: dict[str, dict[str, Any]] = {
         "create": _create_membership,
         "delete": _delete_membership,
     },
+    _LISTENER: _listeners | {"create": _create_listener, "delete": _delete_listener},
     _BALANCER: _balancers | {"create": _create_balancer},
     _MATH: _alarms | {"create": _create_alarm, "update": _update_alarm, "delete": _delete_alarm},
     "AWS::ECS::Service": _services | {"create": _create_service},
@@ -474,6 +511,8 @@ HANDLERS: dict[str, dict[str, Any]] = {
         for kind, identify in {
             "AWS::GlobalAccelerator::Accelerator": _accelerator,
             "AWS::ElasticLoadBalancingV2::ListenerCertificate": _listener_certificate,
+            "AWS::ElasticLoadBalancingV2::TrustStore": _trust_store,
+            "AWS::Route53::RecordSet": lambda _, p: (p["Name"], {}),
             "AWS::GlobalAccelerator::Listener": _listener,
             "AWS::GlobalAccelerator::EndpointGroup": _endpoint_group,
             "AWS::CodePipeline::Pipeline": lambda _, p: (p["Name"], {"Version": "1"}),

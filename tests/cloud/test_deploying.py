@@ -21,6 +21,7 @@ from scripts.cloud.certificates import LIVE, Authority, names_in, own_names
 from scripts.cloud.simulator import TEST_CHARGING_POINT
 from scripts.programs import Program, free_port
 from templates.__main__ import OPTIONAL, STACKS
+from templates.parts.mutual_tls import SUBJECT_HEADER
 from templates.parts.service import TLS_POLICIES
 from tests.databases import with_database
 from tests.load_balancer import NGINX, NO_NGINX, LoadBalancer
@@ -48,13 +49,19 @@ def hub_files(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def production(account, staging, hub_files):
+def production(account, staging, hub_files, tmp_path_factory):
+    authorities = tmp_path_factory.mktemp("authorities") / "authorities.pem"
+    # A key beside them must go nowhere.
+    authorities.write_bytes(Authority.new("points").pem + Path(hub_files["HUB_KEY"]).read_bytes())
     return account.deploy(
         "production",
         WHITELIST_IP="192.0.2.1",
         HUB_URL="https://hub.example",
         OPERATOR_ID="DE*VNI",
         OPERATOR_NAME="Venerable Inertia",
+        CLIENT_CA=str(authorities),
+        HOSTED_ZONE="Z0123456789ABC",
+        DOMAIN="charging.example",
         **hub_files,
     )
 
@@ -205,7 +212,9 @@ def test_who_may_talk_to_whom(ec2, staging, production, environment, hub):
     ids = {name: group["GroupId"] for name, group in found.items()}
     admitted = {name: rules(group["IpPermissions"]) for name, group in found.items()}
     assert admitted == {
-        "chargingpointloadbalancer": {(443, "0.0.0.0/0")},
+        "chargingpointloadbalancer": {
+            (port, "0.0.0.0/0") for port in ([443, 8443] if environment == "production" else [443])
+        },
         "thirdpartyloadbalancer": {(443, cidr) for cidr in hub},
         "chargingpointtasks": {(9000, ids["chargingpointloadbalancer"])},
         "thirdpartytasks": {(9100, ids["thirdpartyloadbalancer"])},
@@ -382,6 +391,8 @@ def test_load_balancers(account, staging, production):
         }
         (listener,) = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
         assert (listener["Protocol"], listener["Port"]) == ("HTTPS", 443)
+        # Where nobody asks for certificates, no header is refused and none believed.
+        assert all(r["IsDefault"] for r in rules_of(elb, listener))
         assert listener["SslPolicy"] == TLS_POLICIES[service]
         assert [c["CertificateArn"] for c in listener["Certificates"]] == [
             certificate_arn(account, service)
@@ -398,6 +409,76 @@ def test_load_balancers(account, staging, production):
         assert target["TargetType"] == "ip"
         assert target["HealthCheckPath"] == "/health/live"
         assert target["Port"] == (9000 if public else 9100)
+
+
+def rules_of(elb, listener):
+    return elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
+
+
+def test_charging_points_with_a_certificate_have_a_port_of_their_own(account, ec2, production):
+    """What the nodes then believe of a certificate, nobody can write himself at the other port."""
+    elb = account.client("elbv2")
+    balancer = balancers(account, "production")["charging-point"]
+    found = elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
+    listeners = {one["Port"]: one for one in found}
+    assert set(listeners) == {443, 8443}
+    targets = [one["DefaultActions"][0]["TargetGroupArn"] for one in found]
+    assert targets[0] == targets[1]
+    (mutual,) = [
+        r["Properties"]
+        for r in account.recorded("AWS::ElasticLoadBalancingV2::Listener")
+        if r["Properties"]["LoadBalancerArn"] == balancer
+    ]
+    assert mutual["Port"] in (8443, "8443")
+    (store,) = account.recorded("AWS::ElasticLoadBalancingV2::TrustStore")
+    assert mutual["MutualAuthentication"]["Mode"] == "verify"
+    assert mutual["MutualAuthentication"]["TrustStoreArn"] == store["PhysicalId"]
+    where = store["Properties"]
+    bundle = (
+        account.client("s3")
+        .get_object(
+            Bucket=where["CaCertificatesBundleS3Bucket"], Key=where["CaCertificatesBundleS3Key"]
+        )["Body"]
+        .read()
+    )
+    assert len(x509.load_pem_x509_certificates(bundle)) == 1
+    assert b"PRIVATE" not in bundle
+    (rule,) = [r for r in rules_of(elb, listeners[443]) if not r["IsDefault"]]
+    (condition,) = rule["Conditions"]
+    assert condition["HttpHeaderConfig"] == {"HttpHeaderName": SUBJECT_HEADER, "Values": ["*"]}
+    assert rule["Actions"][0]["FixedResponseConfig"]["StatusCode"] == "400"
+    assert all(r["IsDefault"] for r in rules_of(elb, listeners[8443]))
+    task = definition(account, services(account, "production")["charging-point"])
+    told = {v["name"]: v["value"] for v in task["containerDefinitions"][0]["environment"]}
+    assert told["CP_BACKEND_BALANCER_VERIFIES_CERTIFICATES"] == "true"
+    network = account.outputs("vni-cpo-network-production")["VpcCidr"]
+    assert told["CP_BACKEND_BALANCER_NETWORKS"] == network
+    group = groups(ec2, "production")["chargingpointloadbalancer"]
+    assert (8443, "0.0.0.0/0") in rules(group["IpPermissions"])
+    assert re.search(r"with certificates, at port +8443$", production, re.MULTILINE)
+
+
+def test_services_have_names_in_the_hosted_zone(account, production):
+    records = {
+        r["PhysicalId"]: r["Properties"] for r in account.recorded("AWS::Route53::RecordSet")
+    }
+    accelerators = {
+        r["Properties"]["Name"]: r["Attributes"]["DnsName"]
+        for r in account.recorded("AWS::GlobalAccelerator::Accelerator")
+    }
+    for service in SERVICES:
+        name = f"{service}.charging.example"
+        record = records[name]
+        assert (record["HostedZoneId"], record["Type"]) == ("Z0123456789ABC", "A")
+        target = record["AliasTarget"]
+        assert target["DNSName"] == accelerators[f"vni-cpo-production-{service}"]
+        known = account.client("ssm").get_parameter(
+            Name=f"/vni/production/{service}-certificate-arn"
+        )
+        pem = account.client("acm").get_certificate(CertificateArn=known["Parameter"]["Value"])
+        assert name in names_in(x509.load_pem_x509_certificate(pem["Certificate"].encode()))
+    assert len(records) == 2
+    assert "charging points connect to   charging-point.charging.example\n" in production
 
 
 def test_the_load_balancer_outwaits_a_silent_charging_point(account, staging, production):

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from scripts.cloud import hub_inputs, images
+from scripts.cloud import client_authorities, hub_inputs, images
 from scripts.cloud.certificates import Authority
-from scripts.cloud.inputs import InputError, certificate_names, target, whitelist
+from scripts.cloud.inputs import InputError, certificate_names, names, target, whitelist
 
 GOOD = {"ENVIRONMENT": "staging", "WHITELIST_IP": "203.0.113.7"}
 # Targets that are asked for with these three variables.
@@ -186,3 +186,53 @@ def test_an_image_has_the_name_of_what_is_in_it():
         assert image.package in image.sources
         assert "charging" in image.sources
         assert not [source for source in image.sources if source.startswith(("docs", "tests"))]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {}),
+        (
+            {"HOSTED_ZONE": "Z0123ABC", "DOMAIN": "Charging.Example."},
+            {"HostedZone": "Z0123ABC", "Domain": "charging.example"},
+        ),
+        ({"HOSTED_ZONE": "none"}, {"HostedZone": "", "Domain": ""}),
+        ({"HOSTED_ZONE": "Z0123ABC"}, "HOSTED_ZONE and DOMAIN go together"),
+        ({"DOMAIN": "charging.example"}, "HOSTED_ZONE and DOMAIN go together"),
+        ({"HOSTED_ZONE": "charging.example", "DOMAIN": "a.example"}, "give the id of a hosted"),
+        ({"HOSTED_ZONE": "Z0123ABC", "DOMAIN": "*.example.com"}, "which is no name in DNS"),
+    ],
+)
+def test_names_in_dns(given, expected):
+    if isinstance(expected, dict):
+        assert names(given) == expected
+        return
+    with pytest.raises(InputError, match=expected):
+        names(given)
+
+
+def test_authorities_of_charging_points(tmp_path):
+    authority = Authority.new("points")
+    leaf, key = authority.issue(["CP1"])
+    file = tmp_path / "authorities.pem"
+    # What a person's file has besides, is not for the trust store.
+    file.write_bytes(b"two authorities\n" + authority.pem + key + Authority.new("others").pem)
+    taken = client_authorities.read({"CLIENT_CA": str(file)})
+    assert taken.startswith(authority.pem)
+    assert (taken.count(b"BEGIN CERTIFICATE"), taken.count(b"PRIVATE")) == (2, 0)
+    assert client_authorities.parameters(taken)["MutualTls"] == "true"
+    other = client_authorities.parameters(authority.pem)
+    assert client_authorities.parameters(taken)["ClientAuthorities"] != other["ClientAuthorities"]
+    assert client_authorities.parameters(client_authorities.read({})) == {}
+    off = client_authorities.parameters(client_authorities.read({"CLIENT_CA": "none"}))
+    assert off == {"ClientAuthorities": "", "MutualTls": "false"}
+    for content, sentence in (
+        (leaf, "which is no authority's"),
+        (b"", "no certificates in PEM"),
+        (None, "cannot be read"),
+    ):
+        wrong = tmp_path / "missing" if content is None else file
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(InputError, match=sentence):
+            client_authorities.read({"CLIENT_CA": str(wrong)})

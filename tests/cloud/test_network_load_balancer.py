@@ -7,7 +7,7 @@ import re
 import pytest
 from cryptography import x509
 
-from scripts.cloud.certificates import names_in
+from scripts.cloud.certificates import Authority, names_in
 
 WHERE = {"ENVIRONMENT": "fixed", "WHITELIST_IP": "203.0.113.7"}
 ENVIRONMENTS = "templates/environments.py"
@@ -106,6 +106,14 @@ def test_its_alarms_look_at_it(account, fixed):
 
 def test_a_second_run_changes_nothing(account, fixed):
     assert "Nothing changed" in account.deploy("fixed")
+
+
+def test_it_has_no_mutual_tls(account, fixed):
+    authorities = account.project.parent / "authorities.pem"
+    authorities.write_bytes(Authority.new("points").pem)
+    run = account.make("deploy-backend-services", **WHERE, CLIENT_CA=str(authorities))
+    assert run.returncode == 2
+    assert "a network load balancer has no mutual TLS" in run.stderr
 
 
 def test_no_capacity_is_reserved_of_it(account, fixed):

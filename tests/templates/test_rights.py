@@ -298,6 +298,7 @@ def test_what_changes_something_names_it_or_asks_for_its_tag():
         ("ec2:CreateVpcEndpoint", arn("ec2", "route-table/rtb-0")),
         ("ec2:CreateFlowLogs", arn("ec2", "vpc/vpc-0")),
         ("elasticloadbalancing:AddListenerCertificates", arn("elasticloadbalancing", "listener/x")),
+        ("elasticloadbalancing:ModifyTrustStore", arn("elasticloadbalancing", "truststore/x")),
     ],
 )
 def test_nobody_changes_what_is_productions_by_making_something_in_it(action, resource):
@@ -307,6 +308,21 @@ def test_nobody_changes_what_is_productions_by_making_something_in_it(action, re
         assert not is_allowed(policies_of(group, ENVIRONMENT), action, resource, theirs), group
     mine = resource.replace("production", ENVIRONMENT)
     assert is_allowed(policies_of("administrators", ENVIRONMENT), action, mine, ours)
+
+
+def test_names_in_the_hosted_zone_are_the_services_own():
+    policies = policies_of("administrators", ENVIRONMENT)
+    key = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
+    ours = f"arn:aws:route53:::hostedzone/Z0{ENVIRONMENT.upper()}"
+    theirs = "arn:aws:route53:::hostedzone/Z0PRODUCTION"
+    for zone, name, expected in (
+        (ours, "third-party.staging.example", True),
+        (ours, "www.staging.example", False),
+        (theirs, "third-party.staging.example", False),
+    ):
+        context = {**MFA, key: name}
+        action = "route53:ChangeResourceRecordSets"
+        assert is_allowed(policies, action, zone, context) is expected, name
 
 
 def test_developers_take_no_task_definition_away():

@@ -5,10 +5,12 @@ import re
 import pytest
 
 import cp_backend.settings
+import cp_backend.transport
 import third_party_backend.settings
 from scripts.cloud.stacks import template_file
 from templates.__main__ import STACKS
 from templates.environments import ENVIRONMENTS, Sizes, sizes
+from templates.parts import mutual_tls
 
 CP = "charging-point"
 TEMPLATES = {name: module.build().to_dict() for name, module in STACKS.items()}
@@ -148,6 +150,14 @@ def test_a_network_load_balancer_cuts_nothing_and_says_who_connects():
     assert variables["CP_BACKEND_FORWARDED_HOPS"] == {"Fn::If": ["IsNetwork", "0", "1"]}
     (entry,) = [one["Fn::If"] for one in container["Environment"] if "PROXY_PROTOCOL" in str(one)]
     assert (entry[0], entry[2]) == ("IsNetwork", {"Ref": "AWS::NoValue"})
+
+
+def test_the_header_that_is_refused_is_the_one_that_nodes_believe():
+    assert mutual_tls.SUBJECT_HEADER == cp_backend.transport.SUBJECT_HEADER
+    (rule,) = [p for _, _, p in resources("ElasticLoadBalancingV2::ListenerRule")]
+    assert rule["ListenerArn"] == {"Ref": "ChargingPointListener"}
+    (condition,) = rule["Conditions"]
+    assert condition["HttpHeaderConfig"]["HttpHeaderName"] == mutual_tls.SUBJECT_HEADER
 
 
 def test_tasks_are_targets_by_address():
