@@ -199,6 +199,35 @@ def sign_in(
             "INSERT INTO sign_in_failures (person, address) VALUES (%s, %s)", [name, address]
         )
         raise NotAllowedError("name or password is wrong, or the account is disabled")
+    cookie = _begin(connection, name, address)
+    found = signed_in(connection, cookie)
+    assert found is not None
+    return cookie, found.person
+
+
+def sign_in_vouched(connection: Connection, person: str, role: str, *, address: str) -> str:
+    """Return a new browser's cookie for somebody whom another has signed in.
+
+    An account without a password is made, or gets this role. Raises InvalidError, and
+    NotAllowedError where it is disabled, or one with a password of its own.
+    """
+    name, kind = _name(person), _role(role)
+    with connection.transaction():
+        row = connection.execute(
+            "INSERT INTO people (person, role) VALUES (%s, %s) ON CONFLICT (person)"
+            " DO UPDATE SET role = excluded.role WHERE people.password_hash IS NULL"
+            " RETURNING disabled",
+            [name, kind],
+        ).fetchone()
+        if row is None:
+            raise NotAllowedError(f"{name} is the name of an account with a password")
+        if row[0]:
+            raise NotAllowedError(f"the account {name} is disabled")
+        return _begin(connection, name, address)
+
+
+def _begin(connection: Connection, name: str, address: str) -> str:
+    """Sign a browser in; return its cookie."""
     cookie = secrets.token_urlsafe(32)
     with connection.transaction():
         connection.execute(
@@ -207,9 +236,7 @@ def sign_in(
             [_digest(cookie), name, secrets.token_urlsafe(32), address],
         )
         audit.write(connection, Asker(name, "console"), "sign_in", name, {"address": address})
-    found = signed_in(connection, cookie)
-    assert found is not None
-    return cookie, found.person
+    return cookie
 
 
 def signed_in(connection: Connection, cookie: str) -> SignedIn | None:

@@ -14,6 +14,7 @@ from charging.database.embedded import EmbeddedServerError
 from charging.service.logs import set_up_logging
 from charging.service.settings import SettingError
 from operations import people
+from operations.console.balancer_sign_in import BalancerSignIn
 from operations.console.server import Server
 from operations.console.settings import Settings, from_environment, table
 
@@ -23,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = from_environment(host=options.host, port=options.port)
+        if settings.oidc_signer:
+            BalancerSignIn(settings)
     except SettingError as error:
         print(f"console: {error}", file=sys.stderr)
         return 2
@@ -36,8 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(settings: Settings, url: str) -> int:
-    with connect(url, "console first account", Limits(connect=10)) as connection:
-        made = people.ensure_first(connection, by=Asker("console", "console"))
+    made = None
+    if not settings.oidc_signer:
+        with connect(url, "console first account", Limits(connect=10)) as connection:
+            made = people.ensure_first(connection, by=Asker("console", "console"))
     address = f"http://{settings.host}:{settings.port}/"
     if made:
         name, password = made

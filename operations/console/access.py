@@ -19,6 +19,7 @@ from werkzeug.exceptions import Forbidden
 from charging.database.audit import Asker
 from charging.service.proxies import client_address
 from operations import people
+from operations.console.balancer_sign_in import HEADERS, Vouched
 from operations.console.services import connection, services
 from operations.people import Person, Role
 
@@ -34,6 +35,17 @@ def cookie_name() -> str:
     return "__Host-console" if services().settings.secure else "console"
 
 
+def vouched_for() -> Vouched | None:
+    """Return whom the load balancer has signed in; None where people sign in here.
+
+    Raises NotAllowedError where it has signed in nobody who may come in.
+    """
+    balancer = services().balancer
+    if balancer is None:
+        return None
+    return balancer.person(*(request.headers.get(name, "") for name in HEADERS))
+
+
 def guard(app: Flask) -> None:
     """Check every request of an application first."""
     app.before_request(_check)
@@ -47,6 +59,11 @@ def _check() -> Response | None:
         return None
     cookie = request.cookies.get(cookie_name(), "")
     g.signed_in = people.signed_in(connection(), cookie) if cookie else None
+    if (vouched := vouched_for()) and g.signed_in is not None:
+        # A cookie is only good together with what the load balancer says now.
+        who = g.signed_in.person
+        if (who.person, who.role) != (vouched.name, vouched.role):
+            g.signed_in = None
     if g.signed_in is None:
         if request.headers.get("X-Fragment"):
             return Response("sign in again\n", status=401, mimetype="text/plain")

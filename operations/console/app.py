@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psycopg
 from flask import Flask, Response, render_template, request
@@ -128,7 +129,14 @@ def _for_templates() -> dict[str, Any]:
 
 def _finish(response: Response) -> Response:
     response.headers.extend(_HEADERS)
-    if services.services().settings.secure:
+    settings = services.services().settings
+    if settings.oidc_sign_out:
+        # The form that signs out leads there, and a policy counts where a form is led on to.
+        elsewhere = urlsplit(settings.oidc_sign_out)
+        response.headers["Content-Security-Policy"] = _HEADERS["Content-Security-Policy"].replace(
+            "form-action 'self'", f"form-action 'self' {elsewhere.scheme}://{elsewhere.netloc}"
+        )
+    if settings.secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     if request.endpoint == "static":
         response.headers["Cache-Control"] = "public, max-age=3600"

@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool
 from charging.database.commands import Answers
 from charging.database.connection import Connection, Limits, parameters
 from operations import overview
+from operations.console.balancer_sign_in import BalancerSignIn
 from operations.console.settings import Settings
 from operations.overview import Figures, WorkList
 
@@ -51,6 +52,8 @@ class Services:
 
     def __init__(self, settings: Settings, database_url: str) -> None:
         self.settings = settings
+        self.balancer = BalancerSignIn(settings) if settings.oidc_signer else None
+        """Who signs people in, where it is not we."""
         self.pool: ConnectionPool[Connection] = ConnectionPool(
             database_url,
             min_size=1,

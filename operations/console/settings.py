@@ -28,6 +28,15 @@ class Settings:
     forwarded_hops: int = setting(
         0, "proxies in front whose X-Forwarded-For entries are true; 1 behind a load balancer"
     )
+    oidc_signer: str = setting(
+        "",
+        "ARN of the load balancer that signs people in; empty: they sign in here, with a password",
+    )
+    oidc_issuer: str = setting("", "with oidc_signer: the OpenID Connect provider's issuer")
+    oidc_client: str = setting("", "with oidc_signer: the load balancer's client id there")
+    oidc_sign_out: str = setting(
+        "", "with oidc_signer: where the provider ends its session, when somebody signs out"
+    )
     statement_timeout: float = setting(5.0, "seconds that a page's question may take", 0.1)
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", choices=LOG_LEVELS)
 
