@@ -17,12 +17,13 @@ class ScriptedHub:
     """An HTTP server on loopback.
 
     answers: (HTTP status, body) of the next calls, `OK` when there are none left. calls: (path,
-    body) of those that came.
+    body) of those that came. headers: of every answer.
     """
 
     def __init__(self) -> None:
         self.answers: deque[tuple[int, bytes]] = deque()
         self.calls: list[tuple[str, object]] = []
+        self.headers: list[tuple[str, str]] = []
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -33,6 +34,8 @@ class ScriptedHub:
                 hub.calls.append((self.path, simplejson.loads(body)))
                 status, text = hub.answers.popleft() if hub.answers else OK
                 self.send_response(status)
+                for name, value in hub.headers:
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)

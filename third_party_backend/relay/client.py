@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
 import certifi
@@ -43,6 +44,8 @@ class HubClient:
                 max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEPALIVE_SECONDS
             ),
             headers={"Content-Type": "application/json", "Accept": "application/json"},
+            # None are kept: one that cannot be written would spoil each call that follows.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             trust_env=False,
         )
 
@@ -75,6 +78,9 @@ class HubClient:
             return lost(_say(error), sent=False)
         except httpx.HTTPError as error:
             return lost(_say(error), sent=True)
+        except Exception as error:  # whatever it is, no thread that sends may end by it
+            log.exception("call failed")
+            return lost(repr(error), sent=True)
         process_id = response.headers.get("Process-ID")
         return judge(response.status_code, text, response.headers.get("Retry-After"), process_id)
 

@@ -109,6 +109,16 @@ def test_what_the_hub_answers_to_a_record(hub, connection, send, states, answers
     assert doubtful == (state == "delivered" and bool(answers) and b'"400"' in answers[-1][1])
 
 
+def test_no_header_of_an_answer_spoils_the_next_call(hub, connection, send, states):
+    hub.headers += [("Set-Cookie", "\xff=\x01; Expires=junk"), ("Process-ID", "\xff\xfe")]
+    hub.headers.append(("Retry-After", "\xb2"))
+    hub.answers.extend([(503, b""), (500, b"")])
+    plan_record(connection)
+    send(Queue.CHARGE_DETAIL_RECORD)
+    eventually(lambda: states() == {NAME: "delivered"})
+    assert len(hub.calls) == 3
+
+
 def test_a_push_that_one_record_spoils_is_halved(hub, connection, send, states):
     keys = [f"E{number}" for number in range(4)]
     planned.state(
