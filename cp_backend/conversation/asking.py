@@ -387,7 +387,8 @@ class Asking:
             self._wire.call_in(AWAITED_SECONDS)
 
     def _in_flight(self, message_id: str) -> Command | None:
-        if self._commands and self._commands[0].message_id == message_id:
+        # In whatever letters the id comes back: there is one call in flight.
+        if self._commands and self._commands[0].message_id == message_id.strip().lower():
             return self._commands[0]
         ignore_result(self._context)
         return None

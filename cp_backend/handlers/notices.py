@@ -7,6 +7,7 @@ import logging
 from charging.database.messages import Direction
 from cp_backend.context import Context
 from cp_backend.handlers.reply import Reply, after_commit, or_fail
+from cp_backend.handlers.status import judged_status
 from cp_backend.store.certificates import Signed
 from cp_backend.vocabulary import (
     CertificateRequestAnswer,
@@ -47,7 +48,7 @@ def on_events_reported(
             answer(next((each for each in results if each is not None), None))
 
     for status in message.statuses:
-        context.store.statuses.reported(charging_point_id, status, on_result)
+        context.store.statuses.reported(charging_point_id, judged_status(status), on_result)
     context.store.notices.received(charging_point_id, message.notice, on_result)
 
 

@@ -320,7 +320,7 @@ def _payload(frame: list[object], place: int, kinds: list[RepairKind]) -> JsonOb
     """Return the payload of a frame, None where there is none to be found.
 
     Nothing and null are an empty one, of a call a number and a truth value too; a list of one
-    object is that object; JSON within a text is read.
+    object is that object; JSON within a text is read. An answer that is one word is its status.
     """
     if len(frame) != place + 1:
         kinds.append(RepairKind.ELEMENTS)
@@ -328,13 +328,16 @@ def _payload(frame: list[object], place: int, kinds: list[RepairKind]) -> JsonOb
     if isinstance(payload, dict):
         return payload
     kinds.append(RepairKind.PAYLOAD)
-    if isinstance(payload, str):
-        try:
-            payload = orjson.loads(payload) if payload.strip() else None
-        except orjson.JSONDecodeError:
-            return None
     if isinstance(payload, list) and len(payload) <= 1:
         payload = payload[0] if payload else None
+    if isinstance(payload, str):
+        text = payload.strip()
+        try:
+            payload = orjson.loads(text) if text else None
+        except orjson.JSONDecodeError:
+            return {"status": text} if place == _OF_A_RESULT and text.isalpha() else None
+        if isinstance(payload, list) and len(payload) == 1:
+            payload = payload[0]
     if payload is None or (place == _OF_A_CALL and isinstance(payload, (bool, int, float))):
         return {}
     return payload if isinstance(payload, dict) else None

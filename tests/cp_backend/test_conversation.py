@@ -189,6 +189,14 @@ async def test_a_binary_message_is_taken_as_text_except_strictly(conversation, w
     assert heads(wire) == [[3, "1"]]
 
 
+@pytest.mark.parametrize("at", ["1970-01-01T00:00:00.740Z", "2099-01-01T00:00:00Z"])
+async def test_a_status_of_a_wrong_clock_is_as_of_its_receipt(conversation, node, at):
+    status = {"connectorId": 1, "errorCode": "NoError", "status": "Available", "timestamp": at}
+    say(conversation, 2, "1", "StatusNotification", status)
+    ((_, message, _),) = node.store.asked
+    assert abs(message.at - ago()).total_seconds() < 60
+
+
 async def test_a_text_that_is_not_utf8_closes(conversation, wire):
     conversation.on_text(b'[2,"1","\xff",{}]')
     assert wire.ended == "1007"
@@ -253,6 +261,23 @@ async def test_commands_go_out_one_by_one_and_each_gets_its_result(conversation,
     assert results[0].answer == ({"status": "Accepted"},)
     assert results[1].detail == "NotSupported: never"
     assert len({frame[1] for frame in wire.sent}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ('[3," {ID} ",{"status":"Accepted"}]', Outcome.ACCEPTED),
+        ('[3,"{ID}","Accepted"]', Outcome.ACCEPTED),
+        ('[3,"{ID}",["rejected"]]', Outcome.REJECTED),
+        ('[4,"{ID}"]', Outcome.FAILED),
+        ('[3,"{ID}",{"status":"Acc', Outcome.FAILED),
+    ],
+)
+async def test_an_answer_is_known_by_its_id_in_any_letters(conversation, wire, text, outcome):
+    results = []
+    stop(conversation, results)
+    conversation.on_text(text.replace("{ID}", wire.sent[0][1].upper()).encode())
+    assert [result.outcome for result in results] == [outcome]
 
 
 async def test_an_answer_that_is_cut_off_ends_its_command_at_once(conversation, wire):
