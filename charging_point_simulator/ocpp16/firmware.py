@@ -8,14 +8,16 @@ from charging_point_simulator.ocpp16.context import (
     Command,
     Context,
     Payload,
-    read_optional_time,
-    read_time,
 )
 from charging_point_simulator.station.certificates import read_chain, valid_at
 from charging_point_simulator.station.firmware import Update
 from charging_point_simulator.station.logs import Upload
-
-_RETRY_SECONDS = 1
+from charging_point_simulator.unversioned import (
+    RETRY_SECONDS,
+    get_log,
+    read_optional_time,
+    read_time,
+)
 
 
 def update_firmware(context: Context, payload: Payload) -> Payload:
@@ -24,7 +26,7 @@ def update_firmware(context: Context, payload: Payload) -> Payload:
         payload["location"],
         read_time(payload["retrieveDate"]),
         payload.get("retries", 0),
-        payload.get("retryInterval", _RETRY_SECONDS),
+        payload.get("retryInterval", RETRY_SECONDS),
     )
     context.point.afterwards.append(lambda: context.firmware.begin(update))
     return {}
@@ -46,7 +48,7 @@ def signed_update_firmware(context: Context, payload: Payload) -> Payload:
         wanted["location"],
         read_time(wanted["retrieveDateTime"]),
         payload.get("retries", 0),
-        payload.get("retryInterval", _RETRY_SECONDS),
+        payload.get("retryInterval", RETRY_SECONDS),
         read_optional_time(wanted.get("installDateTime")),
         payload["requestId"],
         certificate,
@@ -63,27 +65,10 @@ def get_diagnostics(context: Context, payload: Payload) -> Payload:
         payload["location"],
         name,
         payload.get("retries", 0),
-        payload.get("retryInterval", _RETRY_SECONDS),
+        payload.get("retryInterval", RETRY_SECONDS),
     )
     context.point.afterwards.append(lambda: context.logs.begin(upload))
     return {"fileName": name}
-
-
-def get_log(context: Context, payload: Payload) -> Payload:
-    """Send the log, or what of it is about security, to a location."""
-    kind = payload["logType"]
-    name = f"{context.point.identity}-{kind}-{payload['requestId']}.log"[-255:]
-    status = "AcceptedCanceled" if context.logs.busy else "Accepted"
-    upload = Upload(
-        payload["log"]["remoteLocation"],
-        name,
-        payload.get("retries", 0),
-        payload.get("retryInterval", _RETRY_SECONDS),
-        payload["requestId"],
-        kind == "SecurityLog",
-    )
-    context.point.afterwards.append(lambda: context.logs.begin(upload))
-    return {"status": status, "filename": name}
 
 
 COMMANDS: dict[str, Command] = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from charging_point_simulator.ocpp16.context import Command, Context, Payload, read_time
+from charging_point_simulator.ocpp16.context import Command, Context, Payload
 from charging_point_simulator.station import operators
 from charging_point_simulator.station.connector import Reservation
+from charging_point_simulator.unversioned import read_time
 
 
 def reserve_now(context: Context, payload: Payload) -> Payload:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from charging_point_simulator.ocpp16.context import Command, Context, Payload
-from charging_point_simulator.station.certificates import HashData
-
-
-def install_certificate(context: Context, payload: Payload) -> Payload:
-    """Install a root certificate."""
-    status = context.point.certificates.install(
-        payload["certificateType"], payload["certificate"], context.now
-    )
-    return {"status": status}
+from charging_point_simulator.unversioned import (
+    certificate_signed,
+    delete_certificate,
+    install_certificate,
+    write_hash_data,
+)
 
 
 def get_installed_certificate_ids(context: Context, payload: Payload) -> Payload:
@@ -21,43 +18,8 @@ def get_installed_certificate_ids(context: Context, payload: Payload) -> Payload
         return {"status": "NotFound"}
     return {
         "status": "Accepted",
-        "certificateHashData": [
-            {
-                "hashAlgorithm": found.algorithm,
-                "issuerNameHash": found.issuer_name_hash,
-                "issuerKeyHash": found.issuer_key_hash,
-                "serialNumber": found.serial_number,
-            }
-            for found in installed
-        ],
+        "certificateHashData": [write_hash_data(found) for found in installed],
     }
-
-
-def delete_certificate(context: Context, payload: Payload) -> Payload:
-    """Remove a root certificate."""
-    wanted = payload["certificateHashData"]
-    status = context.point.certificates.delete(
-        HashData(
-            wanted["hashAlgorithm"],
-            wanted["issuerNameHash"],
-            wanted["issuerKeyHash"],
-            wanted["serialNumber"],
-        )
-    )
-    return {"status": status}
-
-
-def certificate_signed(context: Context, payload: Payload) -> Payload:
-    """Take the certificate that was asked for; connect with it from now on."""
-    point = context.point
-    if not point.certificates.take_signed(payload["certificateChain"], context.now):
-        event = point.dialect.security_event("InvalidChargePointCertificate", "")
-        point.afterwards.append(lambda: point.calls.send(event))
-        return {"status": "Rejected"}
-    if point.options.security_profile == 3:
-        # The answer must be on its way before the connection goes.
-        point.timers.after(0.1, lambda: point.stay_away(0.0))
-    return {"status": "Accepted"}
 
 
 COMMANDS: dict[str, Command] = {

@@ -5,18 +5,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from charging_point_simulator.ocpp2.monitors import Monitors
 from charging_point_simulator.ocpp2.variables import Variables
 from charging_point_simulator.station.authorization import Known
-from charging_point_simulator.station.calls import Call, CallError
+from charging_point_simulator.station.calls import Call
 from charging_point_simulator.station.charging_point import ChargingPoint
 from charging_point_simulator.station.connector import Connector
 from charging_point_simulator.station.firmware import Firmware
 from charging_point_simulator.station.logs import Logs
 from charging_point_simulator.station.timers import write_time
+from charging_point_simulator.unversioned import read_optional_time
 
 Payload = dict[str, Any]
 PART = 20
@@ -96,20 +97,6 @@ def constant(action: str, payload: Payload, **how: Any) -> Call:
 def new_transaction_id() -> str:
     """Return a name that no transaction of any charging point has had; no seed repeats it."""
     return str(uuid.uuid4())
-
-
-def read_time(text: str) -> datetime:
-    """Read a time; one without a zone is UTC. Raises CallError."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise CallError("PropertyConstraintViolation", f"{text[:40]!r} is no time") from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-def read_optional_time(text: str | None) -> datetime | None:
-    """Read a time that may be absent. Raises CallError."""
-    return None if text is None else read_time(text)
 
 
 def known_of(info: Payload) -> Known:

@@ -10,7 +10,6 @@ from charging_point_simulator.ocpp2.context import (
     Payload,
     constant,
     known_of,
-    read_time,
 )
 from charging_point_simulator.ocpp2.smart_charging import read_profile
 from charging_point_simulator.ocpp2.variables import Variable
@@ -18,6 +17,7 @@ from charging_point_simulator.station import operators, sessions
 from charging_point_simulator.station.authorization import Known
 from charging_point_simulator.station.connector import Connector, Reservation, Status
 from charging_point_simulator.station.limits import Purpose
+from charging_point_simulator.unversioned import read_time
 
 _VENDOR = "Venerable Inertia"
 _ACCEPTED = {"status": "Accepted"}

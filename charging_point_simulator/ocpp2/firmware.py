@@ -7,14 +7,15 @@ from charging_point_simulator.ocpp2.context import (
     Context,
     Payload,
     constant,
-    read_optional_time,
-    read_time,
 )
 from charging_point_simulator.station.certificates import read_chain, valid_at
 from charging_point_simulator.station.firmware import Update
-from charging_point_simulator.station.logs import Upload
-
-_RETRY_SECONDS = 1
+from charging_point_simulator.unversioned import (
+    RETRY_SECONDS,
+    get_log,
+    read_optional_time,
+    read_time,
+)
 
 
 def update_firmware(context: Context, payload: Payload) -> Payload:
@@ -35,7 +36,7 @@ def update_firmware(context: Context, payload: Payload) -> Payload:
         wanted["location"],
         read_time(wanted["retrieveDateTime"]),
         payload.get("retries", 0),
-        payload.get("retryInterval", _RETRY_SECONDS),
+        payload.get("retryInterval", RETRY_SECONDS),
         read_optional_time(wanted.get("installDateTime")),
         payload["requestId"],
         certificate,
@@ -43,23 +44,6 @@ def update_firmware(context: Context, payload: Payload) -> Payload:
     )
     context.point.afterwards.append(lambda: context.firmware.begin(update))
     return {"status": status}
-
-
-def get_log(context: Context, payload: Payload) -> Payload:
-    """Send the log, or what of it is about security, to a location."""
-    kind = payload["logType"]
-    name = f"{context.point.identity}-{kind}-{payload['requestId']}.log"[-255:]
-    status = "AcceptedCanceled" if context.logs.busy else "Accepted"
-    upload = Upload(
-        payload["log"]["remoteLocation"],
-        name,
-        payload.get("retries", 0),
-        payload.get("retryInterval", _RETRY_SECONDS),
-        payload["requestId"],
-        kind == "SecurityLog",
-    )
-    context.point.afterwards.append(lambda: context.logs.begin(upload))
-    return {"status": status, "filename": name}
 
 
 def publish_firmware(context: Context, payload: Payload) -> Payload:

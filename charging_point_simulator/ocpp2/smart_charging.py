@@ -9,13 +9,12 @@ from charging_point_simulator.ocpp2.context import (
     Context,
     Payload,
     constant,
-    read_optional_time,
 )
-from charging_point_simulator.station import operators
 from charging_point_simulator.station.calls import CallError
-from charging_point_simulator.station.car import PHASES, VOLTAGE_V
+from charging_point_simulator.station.car import PHASES
 from charging_point_simulator.station.limits import MAX_PROFILES, Period, Profile, Purpose
 from charging_point_simulator.station.timers import write_time
+from charging_point_simulator.unversioned import composite_periods, read_optional_time
 
 _PURPOSES = {
     "ChargingStationExternalConstraints": Purpose.CHARGING_POINT,
@@ -133,15 +132,7 @@ def get_composite_schedule(context: Context, payload: Payload) -> Payload:
     point, number = context.point, payload["evseId"]
     if number and number not in point.connectors:
         return {"status": "Rejected"}
-    unit = payload.get("chargingRateUnit", "W")
-    schedule = point.profiles.composite(
-        number,
-        context.now,
-        payload["duration"],
-        operators.session_start(point, number),
-        point.settings.max_power_w * (1 if number else len(point.connectors)),
-    )
-    divisor = 1 if unit == "W" else PHASES * VOLTAGE_V
+    unit, periods = composite_periods(context, number, payload)
     return {
         "status": "Accepted",
         "schedule": {
@@ -149,10 +140,7 @@ def get_composite_schedule(context: Context, payload: Payload) -> Payload:
             "duration": payload["duration"],
             "scheduleStart": write_time(context.now),
             "chargingRateUnit": unit,
-            "chargingSchedulePeriod": [
-                {"startPeriod": start, "limit": round(limit / divisor, 1)}
-                for start, limit in schedule
-            ],
+            "chargingSchedulePeriod": periods,
         },
     }
 

@@ -150,36 +150,33 @@ class Variables:
         return [each for each in self._variables.values() if any(_names(w, each) for w in wanted)]
 
     def _get(self, wanted: Payload) -> Payload:
-        kind = wanted.get("attributeType", "Actual")
-        result = {
-            "attributeType": kind,
-            "component": wanted["component"],
-            "variable": wanted["variable"],
-        }
-        found = self.find(wanted["component"], wanted["variable"])
+        result, found = self._meant(wanted)
         if isinstance(found, str):
             return {**result, "attributeStatus": found}
-        if kind != "Actual":
-            return {**result, "attributeStatus": "NotSupportedAttributeType"}
         if found.read is None:
             return {**result, "attributeStatus": "Rejected"}
         return {**result, "attributeStatus": "Accepted", "attributeValue": found.read()[:1000]}
 
     def _set(self, wanted: Payload) -> Payload:
+        result, found = self._meant(wanted)
+        if isinstance(found, str):
+            status = found
+        else:
+            status = "Rejected" if found.write is None else found.write(wanted["attributeValue"])
+        return {**result, "attributeStatus": status}
+
+    def _meant(self, wanted: Payload) -> tuple[Payload, Variable | str]:
+        """Return what an answer repeats, and the variable or the status that says why none."""
         kind = wanted.get("attributeType", "Actual")
+        found = self.find(wanted["component"], wanted["variable"])
+        if not isinstance(found, str) and kind != "Actual":
+            found = "NotSupportedAttributeType"
         result = {
             "attributeType": kind,
             "component": wanted["component"],
             "variable": wanted["variable"],
         }
-        found = self.find(wanted["component"], wanted["variable"])
-        if isinstance(found, str):
-            status = found
-        elif kind != "Actual":
-            status = "NotSupportedAttributeType"
-        else:
-            status = "Rejected" if found.write is None else found.write(wanted["attributeValue"])
-        return {**result, "attributeStatus": status}
+        return result, found
 
     # What there is.
 
