@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from troposphere import AWS_NO_VALUE, If, Join, Ref, Sub, ecs
 
 from templates.exports import imported
-from templates.naming import camel
+from templates.naming import camel, service_name, tags
 
 # Fargate's longest; cp_backend drains within it.
 STOP_TIMEOUT_SECONDS = 120
@@ -16,14 +16,6 @@ DATABASE_NAME = "vni"
 OPEN_FILES = 65_535
 # Not root, and no user that the image knows.
 USER = "10001:10001"
-WITHOUT_COMPUTE_SPECIFICS = {
-    "RequiresCompatibilities": ["FARGATE"],
-    "NetworkMode": "awsvpc",
-    # The definition before stays: a service can go back to it, and whoever deploys needs no right
-    # to take definitions away, which AWS gives for all environments or for none.
-    "DeletionPolicy": "Delete",
-    "UpdateReplacePolicy": "Retain",
-}
 
 
 @dataclass(frozen=True)
@@ -89,6 +81,43 @@ def container(
     )
 
 
+def task_definition(
+    title: str,
+    tag: str,
+    containers: Sequence[ecs.ContainerDefinition],
+    *,
+    starter: object,
+    architecture: object = None,
+    cpu: object = "256",
+    memory: object = "512",
+    **more: object,
+) -> ecs.TaskDefinition:
+    """Return a task on Fargate. title: in its template; tag: its family, and whose it is.
+
+    starter: ARN of the role that starts it. architecture: the template's parameter where None.
+    more: the role that its programs have.
+    """
+    return ecs.TaskDefinition(
+        title,
+        Family=service_name(tag),
+        Cpu=cpu,
+        Memory=memory,
+        RuntimePlatform=ecs.RuntimePlatform(
+            CpuArchitecture=architecture or Ref("Architecture"), OperatingSystemFamily="LINUX"
+        ),
+        ExecutionRoleArn=starter,
+        ContainerDefinitions=list(containers),
+        Tags=tags(tag),
+        RequiresCompatibilities=["FARGATE"],
+        NetworkMode="awsvpc",
+        # The definition before stays: a service can go back to it, and whoever deploys needs no
+        # right to take definitions away, which AWS gives for all environments or for none.
+        DeletionPolicy="Delete",
+        UpdateReplacePolicy="Retain",
+        **more,
+    )
+
+
 def _variable(name: str, value: object) -> object:
     if isinstance(value, Only):
         variable = ecs.Environment(Name=name, Value=value.value)
@@ -113,11 +142,6 @@ def database_secrets() -> dict[str, object]:
         "DATABASE_USER": secret_key(secret, "username"),
         "DATABASE_PASSWORD": secret_key(secret, "password"),
     }
-
-
-def runtime(architecture: object) -> ecs.RuntimePlatform:
-    """Return Linux on the environment's processors."""
-    return ecs.RuntimePlatform(CpuArchitecture=architecture, OperatingSystemFamily="LINUX")
 
 
 def arn_of_log_group(name: str) -> Sub:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 
-from troposphere import GetAtt, Ref, Sub, Template, ecs, scheduler
+from troposphere import GetAtt, Ref, Sub, Template, scheduler
 
 from templates.exports import imported, subnets
 from templates.iam.roles import role
 from templates.iam.services import run_task, tasks_of
-from templates.naming import BOOKS, THIRD_PARTY, camel, log_group_name, named, service_name, tags
+from templates.naming import BOOKS, THIRD_PARTY, camel, log_group_name, named
 from templates.parts.checks import skips
 from templates.parts.containers import (
-    WITHOUT_COMPUTE_SPECIFICS,
     container,
     database_environment,
     database_secrets,
-    runtime,
+    task_definition,
 )
 
 # UTC, after the day that is audited; bills first, so that the audit sees them.
@@ -33,14 +32,10 @@ def add_daily_tasks(template: Template) -> None:
     They are tasks of the image that has the back office, with the database and nothing else.
     """
     task = template.add_resource(
-        ecs.TaskDefinition(
+        task_definition(
             "BooksTask",
-            Family=service_name(BOOKS),
-            Cpu="512",
-            Memory="2048",
-            RuntimePlatform=runtime(Ref("Architecture")),
-            ExecutionRoleArn=imported("cluster", "ExecutionRole"),
-            ContainerDefinitions=[
+            BOOKS,
+            [
                 container(
                     THIRD_PARTY,
                     name=BOOKS,
@@ -50,8 +45,9 @@ def add_daily_tasks(template: Template) -> None:
                     log_group=log_group_name(THIRD_PARTY),
                 )
             ],
-            Tags=tags(BOOKS),
-            **WITHOUT_COMPUTE_SPECIFICS,
+            starter=imported("cluster", "ExecutionRole"),
+            cpu="512",
+            memory="2048",
         )
     )
     starter = role(

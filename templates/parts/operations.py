@@ -6,19 +6,18 @@ the database, nothing calls it, and what it prints goes to the caller's object a
 
 from __future__ import annotations
 
-from troposphere import GetAtt, Ref, Template, ecs
+from troposphere import GetAtt, Template, ecs
 
 from templates.exports import imported
 from templates.iam.roles import role
 from templates.iam.services import pull_images, read_secrets, write_logs
-from templates.naming import THIRD_PARTY, camel, log_group_name, service_name, tags
+from templates.naming import THIRD_PARTY, camel, log_group_name
 from templates.parts.containers import (
-    WITHOUT_COMPUTE_SPECIFICS,
     arn_of_log_group,
     container,
     database_environment,
-    runtime,
     secret_key,
+    task_definition,
 )
 
 OPERATIONS = "operations"
@@ -38,14 +37,10 @@ def add_operations(template: Template) -> ecs.TaskDefinition:
         },
     )
     return template.add_resource(
-        ecs.TaskDefinition(
+        task_definition(
             "OperationsTask",
-            Family=service_name(OPERATIONS),
-            Cpu="256",
-            Memory="512",
-            RuntimePlatform=runtime(Ref("Architecture")),
-            ExecutionRoleArn=GetAtt(starter, "Arn"),
-            ContainerDefinitions=[
+            OPERATIONS,
+            [
                 container(
                     THIRD_PARTY,
                     name=OPERATIONS,
@@ -58,7 +53,6 @@ def add_operations(template: Template) -> ecs.TaskDefinition:
                     log_group=log_group_name(OPERATIONS),
                 )
             ],
-            Tags=tags(OPERATIONS),
-            **WITHOUT_COMPUTE_SPECIFICS,
+            starter=GetAtt(starter, "Arn"),
         )
     )

@@ -23,10 +23,9 @@ from templates.naming import (
     THIRD_PARTY_PORT,
     camel,
     log_group_name,
-    service_name,
     tags,
 )
-from templates.parts.containers import WITHOUT_COMPUTE_SPECIFICS, container, runtime
+from templates.parts.containers import container, task_definition
 
 TLS_POLICIES = {
     # TLS 1.2 and 1.3 with forward secrecy, and TLS_RSA_WITH_AES_128/256_GCM besides: a central
@@ -291,15 +290,10 @@ class Service:
     def _add_task(self, template: Template) -> ecs.TaskDefinition:
         more = {"HealthCheck": self.health_check} if self.health_check else {}
         return template.add_resource(
-            ecs.TaskDefinition(
+            task_definition(
                 f"{self.title}Task",
-                Family=service_name(self.tag),
-                Cpu=self.cpu,
-                Memory=self.memory,
-                RuntimePlatform=runtime(Ref("Architecture")),
-                ExecutionRoleArn=self.execution_role,
-                TaskRoleArn=self.task_role,
-                ContainerDefinitions=[
+                self.tag,
+                [
                     container(
                         self.program.name,
                         command=self.program.command,
@@ -313,8 +307,10 @@ class Service:
                     ),
                     *self.beside,
                 ],
-                Tags=tags(self.tag),
-                **WITHOUT_COMPUTE_SPECIFICS,
+                starter=self.execution_role,
+                cpu=self.cpu,
+                memory=self.memory,
+                TaskRoleArn=self.task_role,
             )
         )
 

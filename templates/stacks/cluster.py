@@ -16,18 +16,16 @@ from templates.naming import (
     camel,
     log_group_name,
     named,
-    service_name,
     tags,
 )
 from templates.parameters import add_architecture, log_days, new_template, switch, text
 from templates.parts import hub
 from templates.parts.containers import (
-    WITHOUT_COMPUTE_SPECIFICS,
     arn_of_log_group,
     container,
     database_environment,
-    runtime,
     secret_key,
+    task_definition,
 )
 from templates.parts.operations import OPERATIONS
 
@@ -115,14 +113,10 @@ def _add_owners_tasks(template: Template, architecture: Ref, group: Ref) -> None
     for name, secret in secrets.items():
         title = "Migration" if name == MIGRATIONS else camel(name)
         definition = template.add_resource(
-            ecs.TaskDefinition(
+            task_definition(
                 f"{title}Task",
-                Family=service_name(name),
-                Cpu="256",
-                Memory="512",
-                RuntimePlatform=runtime(architecture),
-                ExecutionRoleArn=GetAtt(starter, "Arn"),
-                ContainerDefinitions=[
+                name,
+                [
                     container(
                         CHARGING_POINT,
                         command=["python", "-m", "charging.database", "upgrade", "--grant"],
@@ -136,8 +130,8 @@ def _add_owners_tasks(template: Template, architecture: Ref, group: Ref) -> None
                         log_group=group,
                     )
                 ],
-                Tags=tags(name),
-                **WITHOUT_COMPUTE_SPECIFICS,
+                starter=GetAtt(starter, "Arn"),
+                architecture=architecture,
             )
         )
         offer(template, STACK, f"{title}Task", Ref(definition), f"Task of the {name}")

@@ -6,7 +6,7 @@ docs/decisions/0017-one-way-into-production.md.
 
 from __future__ import annotations
 
-from troposphere import GetAtt, Output, Ref, Sub, Template, ec2, ecs, logs, secretsmanager
+from troposphere import GetAtt, Output, Ref, Sub, Template, ec2, logs, secretsmanager
 from troposphere import elasticloadbalancingv2 as elb
 
 from templates.exports import imported, offer
@@ -20,17 +20,15 @@ from templates.naming import (
     log_group_name,
     name_of_test_service,
     named,
-    service_name,
     tags,
 )
 from templates.parameters import add_architecture, add_zones, log_days, new_template, text
 from templates.parts.containers import (
-    WITHOUT_COMPUTE_SPECIFICS,
     arn_of_log_group,
     container,
     database_environment,
-    runtime,
     secret_key,
+    task_definition,
 )
 from templates.parts.service import (
     PROGRAMS,
@@ -285,14 +283,10 @@ def _add_test_database(template: Template, secret: secretsmanager.Secret) -> Non
         },
     )
     definition = template.add_resource(
-        ecs.TaskDefinition(
+        task_definition(
             "TestDatabaseTask",
-            Family=service_name(DATABASE_TASK),
-            Cpu="256",
-            Memory="512",
-            RuntimePlatform=runtime(Ref("Architecture")),
-            ExecutionRoleArn=GetAtt(starter, "Arn"),
-            ContainerDefinitions=[
+            DATABASE_TASK,
+            [
                 container(
                     CHARGING_POINT,
                     command=["python", "-m", "charging.database", "create", DATABASE],
@@ -306,8 +300,7 @@ def _add_test_database(template: Template, secret: secretsmanager.Secret) -> Non
                     log_group=log_group_name(DATABASE_TASK),
                 )
             ],
-            Tags=tags(DATABASE_TASK),
-            **WITHOUT_COMPUTE_SPECIFICS,
+            starter=GetAtt(starter, "Arn"),
         )
     )
     template.add_output(
