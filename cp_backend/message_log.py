@@ -137,6 +137,7 @@ class MessageLog:
                     await self._write(connection, backoff)
             except (psycopg.Error, OSError) as error:
                 self.begun = True
+                self._of_each.clear()  # else each would keep its oldest until the database is back
                 log.warning("messages not logged", extra={"error": str(error)[:300]})
             await asyncio.sleep(backoff.seconds())
 
