@@ -34,9 +34,13 @@ from tests.rows import add_charging_point, add_token
 from tests.station import Station
 
 EMAID = "DE8AAC12345678X"
-NOW = datetime.now(UTC)
 DER = serialization.Encoding.DER
 AUTHORIZATION = Authorization(Decision.ACCEPTED)
+
+
+def now():
+    """Not the time of the import: in a whole run that is long before the tests."""
+    return datetime.now(UTC)
 
 
 @pytest.fixture(scope="module")
@@ -60,21 +64,21 @@ def hash_of(pki, contract, issuer=None):
 
 def test_a_contract_whose_issuers_responder_says_good_is_valid(pki, authorities):
     contract = pki.contract()
-    chain = authorities.check_chain(contract.pem + pki.authority.pem, "DE-8AA-C12345678", NOW)
+    chain = authorities.check_chain(contract.pem + pki.authority.pem, "DE-8AA-C12345678", now())
     wanted = authorities.hash_of(chain)
     assert wanted == hash_of(pki, contract)
     answer = pki.authority.status(contract.certificate, by=pki.signer)
-    assert authorities.check_answer(wanted, answer, NOW, chain) > NOW
+    assert authorities.check_answer(wanted, answer, now(), chain) > now()
 
 
 def test_without_the_chain_the_issuer_must_be_an_authority_of_ours(pki, authorities):
     contract = pki.contract()
     answer = pki.authority.status(contract.certificate, by=pki.signer)
     with pytest.raises(UntrustedError) as refused:
-        authorities.check_answer(hash_of(pki, contract), answer, NOW)
+        authorities.check_answer(hash_of(pki, contract), answer, now())
     assert refused.value.finding is ContractFinding.UNCHECKED
     known = Authorities((pki.root.certificate, pki.authority.certificate))
-    assert known.check_answer(hash_of(pki, contract), answer, NOW)
+    assert known.check_answer(hash_of(pki, contract), answer, now())
 
 
 def answers_that_do_not_count(pki, contract):
@@ -87,8 +91,8 @@ def answers_that_do_not_count(pki, contract):
     status = pki.authority.status
     yield status(certificate, ocsp.OCSPCertStatus.REVOKED), ContractFinding.REVOKED
     yield status(certificate, ocsp.OCSPCertStatus.UNKNOWN), ContractFinding.UNTRUSTED
-    yield status(certificate, at=NOW - 2 * DAY), ContractFinding.UNCHECKED
-    yield status(certificate, at=NOW + DAY), ContractFinding.UNCHECKED
+    yield status(certificate, at=now() - 2 * DAY), ContractFinding.UNCHECKED
+    yield status(certificate, at=now() + DAY), ContractFinding.UNCHECKED
     yield status(other), ContractFinding.UNCHECKED
     yield status(certificate, by=of_another), ContractFinding.UNCHECKED
     yield status(certificate, by=no_signer), ContractFinding.UNCHECKED
@@ -103,7 +107,7 @@ def test_only_a_signed_timely_good_counts(pki):
     contract = pki.contract()
     for answer, finding in answers_that_do_not_count(pki, contract):
         with pytest.raises(UntrustedError) as refused:
-            authorities.check_answer(hash_of(pki, contract), answer, NOW)
+            authorities.check_answer(hash_of(pki, contract), answer, now())
         assert refused.value.finding is finding
         assert str(refused.value)
 
@@ -122,7 +126,7 @@ def test_a_chain_that_leads_nowhere_has_expired_or_is_anothers_is_refused(pki, a
         ("no certificate", ContractFinding.UNTRUSTED),
     ):
         with pytest.raises(UntrustedError) as refused:
-            authorities.check_chain(chain, EMAID, NOW)
+            authorities.check_chain(chain, EMAID, now())
         assert refused.value.finding is finding
 
 
@@ -378,7 +382,7 @@ def check_chain_status(spoken, good, revoked):
     V21.schemas().check_response("GetCertificateChainStatus", answer)
     first, second = answer["certificateStatus"]
     assert (first["status"], second["status"]) == ("Good", "Revoked")
-    assert first["nextUpdate"] > NOW.isoformat()
+    assert first["nextUpdate"] > now().isoformat()
 
 
 def test_contracts_charge_and_certificates_are_handed_on_in_every_version(

@@ -10,6 +10,7 @@ import pytest
 import cp_backend.telemetry
 import third_party_backend.telemetry
 from operations import energy_audits
+from scripts.cloud.certificates import Authority
 from scripts.programs import Program, free_port
 from templates.parts.alarms import PROGRAMS
 from templates.stacks import observability, services
@@ -77,8 +78,11 @@ def test_the_hubs_programs_documents_keep_the_rules_too(
     database_url, tmp_path, mode, metrics, samples
 ):
     port = free_port()
+    certificate, key = Authority.new("hub").issue(["vni"], 10, elliptic=True)
     variables = {
         "DATABASE_URL": database_url,
+        "THIRD_PARTY_HUB_CERTIFICATE": certificate.decode(),
+        "THIRD_PARTY_HUB_KEY": key.decode(),
         "THIRD_PARTY_METRICS_INTERVAL": "1",
         "THIRD_PARTY_PORT": str(port),
         # A hub that nobody plays: nothing waits to be told to it.
