@@ -161,6 +161,12 @@ command-latency: setup ## Measure commands' round trips with 10,000 charging poi
 flood: setup ## Measure what a charging point waits for while 64 others flood its node
 	@$(PYTHON) -m scripts.capacity.flood $(ARGS)
 
+FUZZ_SECONDS = $(if $(filter command line,$(origin SECONDS)),$(SECONDS),120)
+
+.PHONY: fuzz
+fuzz: setup ## Try wrong messages at every seam for SECONDS= (120); ARGS="--seed 1 --seam hub" repeats some
+	@$(PYTHON) -m tests.fuzzing --seconds $(FUZZ_SECONDS) $(ARGS)
+
 .PHONY: compare-peers
 compare-peers: setup ## Hold a node against PyPI ocpp, websockets, aiohttp and picows; write docs/capacity-peers.md
 	@$(PYTHON) -m scripts.capacity.compare $(ARGS)

@@ -260,9 +260,10 @@ class Handshake:
             self._charging_point_id = charging_point_id(path)
             self._opening = read_opening(request)
             self._check_room()
-            self._shared.store.admission.look_up(self._charging_point_id, self._on_looked_up)
             self._waiting = True
             self._shared.engine.poller.watch(self._fd, 0)
+            # It is answered at once where too much waits for the database.
+            self._shared.store.admission.look_up(self._charging_point_id, self._on_looked_up)
         except Refusal as refusal:
             self._refuse(refusal)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered

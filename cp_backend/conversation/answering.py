@@ -213,6 +213,8 @@ class Answering:
 
         fits: whether its payload is as its schema wants it.
         """
+        if any(repair.kind is RepairKind.DEPTH for repair in call.repairs):
+            raise CallRefusedError(ErrorCode.FORMATION_VIOLATION, "payload: nested too deep")
         schemas = self.dialect.schemas()
         strict, zone = self.tolerance
         if strict:

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeGuard, cast
 import orjson
 
 from cp_backend.ocpp import lenient_json
-from cp_backend.ocpp.lenient_json import MAX_DEPTH
+from cp_backend.ocpp.lenient_json import MAX_DEPTH, is_deeper
 from cp_backend.ocpp.repair import Repair, RepairKind, sample_of
 from cp_backend.vocabulary import JsonObject
 
@@ -162,6 +162,8 @@ def parse(text: bytes) -> Frame | Several:
             and type(action) is str
             and type(payload) is dict
             and _NUL not in text
+            # What has more may be nested too deep.
+            and (len(text) <= 99 or text.count(b"{") + text.count(b"[") <= MAX_DEPTH)
         ):
             return Call(message_id, action, payload)
     if isinstance(frame, str):
@@ -267,9 +269,9 @@ def _parse_carefully(frame: object, text: bytes, kinds: list[RepairKind]) -> Fra
         action, content = (*frame[2:4], "", None)[:2]
         if not isinstance(action, str) or not isinstance(content, dict):
             return Send(str(message_id), "", {})
-        return Send(
-            str(message_id), action.replace("\x00", ""), _cleaned(content, text, kinds, None)
-        )
+        if is_deeper(content, MAX_DEPTH):
+            raise FrameError("nested too deep")
+        return Send(str(message_id), action.replace("\x00", ""), _cleaned(content, text, kinds))
     if not isinstance(message_id, str):
         raise FrameError("the answer to a call of nobody")
     if kind in (CALL_ERROR, CALL_RESULT_ERROR):
@@ -282,11 +284,11 @@ def _parse_carefully(frame: object, text: bytes, kinds: list[RepairKind]) -> Fra
             description.replace("\x00", "") if isinstance(description, str) else "",
         )
     payload = _payload(frame, _OF_A_RESULT, kinds)
-    if payload is None:
+    if payload is None or is_deeper(payload, MAX_DEPTH):
         return UnreadableAnswer(message_id, _text(text))
     return CallResult(
         message_id,
-        _cleaned(payload, text, kinds, None),
+        _cleaned(payload, text, kinds),
         tuple(Repair("", "", kind, "") for kind in kinds),
     )
 
@@ -302,7 +304,11 @@ def _read_call(
     payload = _payload(frame, _OF_A_CALL, kinds)
     if payload is None:
         raise FrameError("a payload is a JSON object", message_id)
-    payload = _cleaned(payload, text, kinds, message_id)
+    if is_deeper(payload, MAX_DEPTH):
+        # Neither the validator nor the writer of JSON goes on for ever. It is refused in its turn.
+        kinds.append(RepairKind.DEPTH)
+        payload = {}
+    payload = _cleaned(payload, text, kinds)
     action = action.replace("\x00", "")
     repairs = tuple(
         Repair(
@@ -343,33 +349,24 @@ def _payload(frame: list[object], place: int, kinds: list[RepairKind]) -> JsonOb
     return payload if isinstance(payload, dict) else None
 
 
-def _cleaned(
-    payload: JsonObject, text: bytes, kinds: list[RepairKind], message_id: MessageId
-) -> JsonObject:
+def _cleaned(payload: JsonObject, text: bytes, kinds: list[RepairKind]) -> JsonObject:
     """Return the payload without NUL; its escape in the text may be a backslash's instead."""
     if _NUL not in text:
         return payload
-    try:
-        cleaned = cast("JsonObject", _without_nul(payload))
-    except RecursionError:
-        raise FrameError("nested too deep", message_id) from None
+    cleaned = cast("JsonObject", _without_nul(payload))
     if cleaned != payload:
         kinds.append(RepairKind.CONTROL_CHARACTERS)
     return cleaned
 
 
-def _without_nul(value: object, depth: int = 0) -> object:
-    """Return a JSON value without NUL in its texts. Raises RecursionError beyond MAX_DEPTH."""
+def _without_nul(value: object) -> object:
+    """Return a JSON value without NUL in its texts."""
     if isinstance(value, str):
         return value.replace("\x00", "")
-    if depth > MAX_DEPTH:
-        raise RecursionError
     if isinstance(value, list):
-        return [_without_nul(item, depth + 1) for item in value]
+        return [_without_nul(item) for item in value]
     if isinstance(value, dict):
-        return {
-            name.replace("\x00", ""): _without_nul(item, depth + 1) for name, item in value.items()
-        }
+        return {name.replace("\x00", ""): _without_nul(item) for name, item in value.items()}
     return value
 
 

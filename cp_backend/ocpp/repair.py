@@ -37,6 +37,8 @@ class RepairKind(StrEnum):
     """More or fewer than the frame has, its type or the whole written as text, several at once."""
     PAYLOAD = "payload"
     """No JSON object."""
+    DEPTH = "depth"
+    """Nested deeper than any message of OCPP: left out, and the call refused."""
     # Of a field.
     ACTION = "action"
     """Spelled in other letters than the standard's."""

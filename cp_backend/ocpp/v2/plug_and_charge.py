@@ -11,6 +11,7 @@ from functools import partial
 from charging.authorization import Authorization
 from charging.contract import CertificateStatus, ContractFinding, ContractHash
 from cp_backend.ocpp.actions import AnyIncoming, Incoming
+from cp_backend.ocpp.errors import CallRefusedError, ErrorCode
 from cp_backend.ocpp.times import write_time
 from cp_backend.ocpp.v2.tokens import read_token, write_token_info
 from cp_backend.vocabulary import (
@@ -42,6 +43,9 @@ _STATUSES = {
     CertificateStatus.UNKNOWN: "Unknown",
     CertificateStatus.FAILED: "Failed",
 }
+# Source: HashAlgorithmEnumType, CertificateHashDataType.
+_HASHES = frozenset({"SHA256", "SHA384", "SHA512"})
+_LONGEST = {"issuerNameHash": 128, "issuerKeyHash": 128, "serialNumber": 40}
 _NOT_KNOWN_UNTIL = "1970-01-01T00:00:00Z"
 _MAX_REASON = 500
 
@@ -117,11 +121,23 @@ def _info(reason: str) -> JsonObject:
 
 
 def _read_chain(payload: JsonObject) -> ChainStatusAsked:
-    return ChainStatusAsked(
-        [
-            _read_hash(each["certificateHashData"], each["urls"][0])
-            for each in payload["certificateStatusRequests"]
-        ]
+    """Read what is asked; raises CallRefusedError for what the answer could not repeat."""
+    certificates = [
+        _read_hash(each["certificateHashData"], each["urls"][0])
+        for each in payload["certificateStatusRequests"]
+        if each["urls"] and _can_be_repeated(each["certificateHashData"])
+    ]
+    if not certificates:
+        raise CallRefusedError(
+            ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, "no certificate with its hash and responder"
+        )
+    return ChainStatusAsked(certificates)
+
+
+def _can_be_repeated(certificate: JsonObject) -> bool:
+    """Return whether an answer may hold what was read more leniently than it is written."""
+    return certificate["hashAlgorithm"] in _HASHES and all(
+        len(certificate[name]) <= longest for name, longest in _LONGEST.items()
     )
 
 

@@ -77,7 +77,6 @@ def test_what_has_no_id_to_answer_is_not_answered(text):
         b'[2,"19","StatusNotification",{"info":',
         b'[2,"19","StatusNotification",{"inf',
         b'[2,"19","DataTransfer",{"data":' + b"[" * 1100 + b"]" * 1100 + b"}]",
-        b'[2,"19","DataTransfer",{"data":"\\u0000","more":' + b"[" * 40 + b"]" * 40 + b"}]",
         b'[2,"19","DataTransfer",{"data":,"more":"' + b"x" * 40_000 + b'"}]',
         b'[2,"19","DataTransfer",{"data":[' + b"1,,x" * 7_000 + b"]}]",
     ],
@@ -86,6 +85,21 @@ def test_a_call_that_cannot_be_read_is_answered_by_its_id(text):
     with pytest.raises(FrameError) as error:
         frames.parse(text)
     assert error.value.message_id == "19"
+
+
+@pytest.mark.parametrize(
+    "data", ["[" * 40 + "]" * 40, '"\\u0000' + "\\u005b" * 3 + '","b":' + "[" * 40 + "]" * 40]
+)
+def test_a_call_nested_too_deep_is_refused_in_its_turn(data):
+    call = frames.parse(b'[2,"19","DataTransfer",{"data":%b}]' % data.encode())
+    assert (call.message_id, call.payload) == ("19", {})
+    assert [repair.kind for repair in call.repairs] == [RepairKind.DEPTH]
+
+
+def test_an_answer_nested_too_deep_is_one_that_cannot_be_read():
+    answer = frames.parse(b'[3,"19",{"data":' + b"[" * 40 + b"]" * 40 + b"}]")
+    assert isinstance(answer, UnreadableAnswer)
+    assert answer.message_id == "19"
 
 
 @pytest.mark.parametrize(
