@@ -155,7 +155,7 @@ class Committer:
         if urgent:
             self._waiting.appendleft(_Waiting(statement, item, on_result, key))
         elif len(self._waiting) >= self._max_depth:
-            on_result(DatabaseAwayError("too much waits for the database"))
+            _hand_on(on_result, DatabaseAwayError("too much waits for the database"))
             return
         else:
             self._waiting.append(_Waiting(statement, item, on_result, key))
@@ -229,6 +229,13 @@ class Committer:
         except _AWAY as error:
             await self._away(error, batch)
             return False
+        except Exception as error:
+            # A defect of ours; whether it was committed nobody knows, so all are told to try again.
+            log.exception("batch failed", extra={"committer": self._name})
+            self._metrics.count("Defects", self._name)
+            await self._disconnect()
+            self._refuse(batch, error)
+            return True
         self._answered = True
         self._backoff.reset()
         self._metrics.sample("CommitBatchSize", len(batch))
@@ -330,8 +337,8 @@ class Committer:
         await self._disconnect()
         await asyncio.sleep(self._backoff.seconds())
 
-    def _refuse(self, batch: Sequence[_Waiting]) -> None:
-        refusal = DatabaseAwayError("the database cannot be reached")
+    def _refuse(self, batch: Sequence[_Waiting], why: Exception | None = None) -> None:
+        refusal = why or DatabaseAwayError("the database cannot be reached")
         for each in batch:
             _hand_on(each.on_result, refusal)
 

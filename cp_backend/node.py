@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from uuid import uuid4
 
 import psycopg
@@ -29,6 +30,7 @@ from cp_backend.file_transfers import FileTransfers
 from cp_backend.handshake import Accepted, Handshakes
 from cp_backend.hub_authorization import HubAuthorization
 from cp_backend.keepalive import TimerWheel
+from cp_backend.lasting import Lasting
 from cp_backend.listener import Listener
 from cp_backend.message_log import MessageLog
 from cp_backend.ocpp.dialect import DIALECTS
@@ -74,6 +76,7 @@ class Node:
         self.settings = settings
         self.node_id = uuid4()
         self.metrics = Metrics()
+        self.lasting = Lasting(self.metrics)
         self.registry = Registry()
         self.wheel = TimerWheel()
         self._dialects = [DIALECTS[version] for version in settings.spoken_versions()]
@@ -145,7 +148,12 @@ class Node:
     def ready(self) -> bool:
         """Whether new charging points should be sent here."""
         # The log of messages is waited for at the start only: later it is no reason to be away.
-        return self.store.healthy and self.message_log.begun and not self.draining
+        return (
+            self.store.healthy
+            and self.lasting.healthy
+            and self.message_log.begun
+            and not self.draining
+        )
 
     def on_target_draining(self, draining: bool) -> None:
         """Close all connections within the deregistration delay, or take new ones again."""
@@ -179,24 +187,25 @@ class Node:
             signal.SIGINT, self.stop, min(QUICK_DRAIN_SECONDS, self.settings.drain_time)
         )
         committers = [
-            asyncio.create_task(self.store.lookups.run(), name="lookups"),
-            asyncio.create_task(self.store.facts.run(), name="facts"),
+            self.lasting.begin("lookups", self.store.lookups.run),
+            self.lasting.begin("facts", self.store.facts.run),
         ]
+        begin = self.lasting.begin
         tasks = [
-            asyncio.create_task(self.dispatcher.listen(), name="listen"),
-            asyncio.create_task(self.dispatcher.dispatch(), name="dispatch"),
-            asyncio.create_task(self.hub.run(), name="hub"),
-            asyncio.create_task(self.message_log.run(), name="message log"),
-            asyncio.create_task(self.context.deviations.run(), name="deviations"),
-            asyncio.create_task(self.context.refused_tokens.run(), name="refused tokens"),
-            asyncio.create_task(self.refused.run(), name="refused handshakes"),
-            asyncio.create_task(self.presence.beat(), name="beat"),
-            asyncio.create_task(self.store.presumed_ends.run(), name="lost stops"),
-            asyncio.create_task(self._tick(), name="tick"),
-            asyncio.create_task(self._measure(), name="measure"),
+            begin("listen", self.dispatcher.listen),
+            begin("dispatch", self.dispatcher.dispatch),
+            begin("hub", self.hub.run),
+            begin("message log", self.message_log.run),
+            begin("deviations", self.context.deviations.run),
+            begin("refused tokens", self.context.refused_tokens.run),
+            begin("refused handshakes", self.refused.run),
+            begin("beat", self.presence.beat),
+            begin("lost stops", self.store.presumed_ends.run),
+            begin("tick", self._tick),
+            begin("measure", self._measure),
         ]
         if (target := target_from(port=port)) is not None:
-            tasks.append(asyncio.create_task(watch(target, self.on_target_draining), name="target"))
+            tasks.append(begin("target", partial(watch, target, self.on_target_draining)))
         tls = (
             TlsListener(self.settings, self.listener, self.refused)
             if self.settings.tls_certificate

@@ -32,6 +32,7 @@ METRICS: dict[str, str] = {
     "FilesMoved": "Count",
     "FilesRefused": "Count",
     "DatabaseFailures": "Count",
+    "Defects": "Count",
     "MessagesLogged": "Count",
     "MessagesNotLogged": "Count",
     # samples

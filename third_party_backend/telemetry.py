@@ -31,6 +31,7 @@ RELAY_METRICS: dict[str, str] = {
     "DeliveriesFailed": "Count",
     "AuthorizationsAsked": "Count",
     "DatabaseFailures": "Count",
+    "Defects": "Count",
     # samples
     "DeliveryLatency": "Milliseconds",
     "AuthorizationLatency": "Milliseconds",

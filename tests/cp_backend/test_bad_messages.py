@@ -2,14 +2,18 @@
 
 import asyncio
 
+import pytest
+
 from charging.authorization import Authorization, Decision
 from charging.token import token_of
-from cp_backend.committer import Committer
+from cp_backend.committer import Committer, DatabaseAwayError
 from cp_backend.hub_authorization import HubAuthorization
 from cp_backend.keepalive import TimerWheel
+from cp_backend.lasting import Lasting
 from cp_backend.settings import Settings
 from cp_backend.telemetry import Metrics
 from tests.station import Station, ago, iso
+from tests.waiting import eventually_async
 
 HUGE = "1e1000000"
 DEPTH = 300
@@ -123,6 +127,47 @@ def test_what_fails_when_due_lets_the_others_have_their_turn():
     wheel.tick()
     wheel.tick()
     assert called == ["bad", "bad aborted", "good", "good"]
+
+
+async def test_a_part_of_a_node_that_fails_is_begun_again():
+    metrics, rounds = Metrics(), []
+    lasting = Lasting(metrics)
+
+    async def work():
+        rounds.append(lasting.healthy)
+        if len(rounds) < 3:
+            raise RuntimeError("a defect")
+        await asyncio.Event().wait()
+
+    task = lasting.begin("part", work)
+    await eventually_async(lambda: len(rounds) == 1 and not lasting.healthy)
+    await eventually_async(lambda: len(rounds) == 3)
+    assert lasting.healthy
+    assert metrics.counts["Defects:part"] == 2
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+
+
+async def test_a_defect_of_the_committer_itself_leaves_nobody_without_a_result(database_url):
+    async def too_few(cursor, items):
+        await cursor.execute("SELECT 1")
+        return []
+
+    committer = Committer("test", database_url, batch_limit=9, max_depth=0, metrics=Metrics())
+    with pytest.raises(DatabaseAwayError):
+        await committer.ask(too_few, 1)  # refused at once, by the same guard
+    committer = Committer("test", database_url, batch_limit=9, max_depth=9, metrics=Metrics())
+    committer.run_in_order("no statement", too_few)
+    running = asyncio.create_task(committer.run())
+    async with asyncio.timeout(10):
+        results = await asyncio.gather(
+            *(committer.ask(too_few, 1) for _ in range(3)), return_exceptions=True
+        )
+    assert [type(result) for result in results] == [ValueError] * 3
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_statement_that_fails_in_python_fails_its_item_alone(database_url):

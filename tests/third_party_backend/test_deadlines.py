@@ -107,3 +107,24 @@ def test_a_worker_serves_again_and_stops(peer, web):
     # Its threads were ended, not cut: the last metrics are written.
     lines = [json.loads(line) for line in web.program.log.read_text().splitlines()]
     assert sum(line.get("RemoteStarts", 0) for line in lines) >= 2
+
+
+def test_a_thread_of_the_relay_that_meets_a_defect_goes_on(database_url):
+    stopped, metrics, rounds = threading.Event(), relay_metrics(), []
+
+    def work(connection):
+        rounds.append(connection.execute("SELECT 1").fetchone())
+        if len(rounds) == 1:
+            raise RuntimeError("a defect")
+        stopped.wait(10)
+
+    thread = threading.Thread(
+        target=keep_connected, args=(database_url, "test", stopped, metrics, work)
+    )
+    thread.start()
+    try:
+        eventually(lambda: len(rounds) == 2)
+    finally:
+        stopped.set()
+        thread.join(10)
+    assert metrics.counts["Defects:test"] == 1

@@ -26,6 +26,7 @@ from third_party_backend.deadlines import DeadlineConnection
 Json = dict[str, Any]
 
 LIMITS = Limits(connect=3, statement=30)
+MAX_DEFECT_BACKOFF_SECONDS = 60.0
 LOCK_SECONDS = 2.0
 """How often a lock is tried that another holds."""
 BEAT_SECONDS = 5.0
@@ -62,9 +63,9 @@ def keep_connected(
 ) -> None:
     """Call work with a connection until stopped; with a new one whenever the database was away.
 
-    work: returns when stopped is set, and leaves psycopg.Error to us.
+    work: returns when stopped is set. It leaves psycopg.Error to us, and whatever else it meets.
     """
-    backoff = Backoff(MAX_BACKOFF_SECONDS)
+    backoff, after_defect = Backoff(MAX_BACKOFF_SECONDS), Backoff(MAX_DEFECT_BACKOFF_SECONDS)
     while not stopped.is_set():
         try:
             with connect(url, name, kind) as connection:
@@ -74,6 +75,11 @@ def keep_connected(
             metrics.count("DatabaseFailures", type(error).__name__)
             log.warning("database away", extra={"part": name, "error": str(error)[:300]})
             stopped.wait(backoff.seconds())
+        except Exception:
+            # The other threads must not end by it, nor this one: what it stands at may be mended.
+            metrics.count("Defects", name)
+            log.exception("a part failed and is begun again", extra={"part": name})
+            stopped.wait(after_defect.seconds())
 
 
 def may_plan(connection: Connection) -> bool:
