@@ -201,6 +201,10 @@ list-sessions: setup ## List charging sessions with their energy
 show-session: setup ## Show SESSION= with its meter values
 	@$(PYTHON) -m operations sessions show $(call required,SESSION) $(ARGS)
 
+.PHONY: maintain
+maintain: setup ## Archive and drop what need not be kept any longer (ARGS=--dry-run)
+	@$(PYTHON) -m operations maintain $(ARGS)
+
 .PHONY: migrate-database
 migrate-database: setup ## Bring DATABASE_URL's schema (or the local one) up to date (ARGS=--grant)
 	@$(PYTHON) -m charging.database upgrade $(ARGS)

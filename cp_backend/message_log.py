@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from charging.database import messages, states
+from charging.database import messages, retention
 from charging.database.connection import AsyncConnection, connect_async
 from charging.database.messages import Direction, LoggedMessage
 from charging.service.backoff import Backoff
@@ -123,7 +123,7 @@ class MessageLog:
     async def run(self) -> None:
         """Write until cancelled; then what waits is written once more, if it can be.
 
-        The partitions of the history of states are kept here too, by the same connection.
+        The partitions to come of the tables that are parted by months are made here too.
         """
         backoff = Backoff(most_seconds=30.0)
         while True:
@@ -164,7 +164,7 @@ class MessageLog:
 
     async def _keep_partitions(self, connection: AsyncConnection) -> None:
         await messages.keep_partitions(connection, keep_days=self._keep_days)
-        await states.keep_partitions(connection)
+        await retention.make_partitions_async(connection)
 
     async def _flush(self, connection: AsyncConnection) -> None:
         self._of_each.clear()

@@ -89,9 +89,6 @@ class Settings:
         " operator instead of billed",
         1,
     )
-    retention_days: float = setting(
-        90.0, "days that delivered notifications and relayed events are kept", 1
-    )
     environment: str = setting("local", "name of the environment, a dimension of the metrics")
     metrics_interval: float = setting(60.0, "seconds between metric documents in the log", 1)
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", choices=LOG_LEVELS)

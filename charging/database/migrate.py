@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import sqlalchemy
@@ -12,6 +13,7 @@ from alembic.script import ScriptDirectory
 
 # Any constant will do, as long as it is ours alone.
 _ADVISORY_LOCK = 0x564E49
+_ASK_AGAIN_SECONDS = 0.2
 
 
 def upgrade(url: str, revision: str = "head") -> str:
@@ -64,17 +66,26 @@ def _migrate(url: str, revision: str, *, up: bool) -> str:
         poolclass=sqlalchemy.NullPool,
     )
     with engine.connect() as connection:
-        # Of the session, which ends with the connection: migrations have transactions of their own.
-        connection.execute(
-            sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": _ADVISORY_LOCK}
-        )
-        connection.commit()
+        _wait_for_turn(connection)
         configuration.attributes["connection"] = connection
         if not up or is_known(_current(connection)):
             (command.upgrade if up else command.downgrade)(configuration, revision)
         current = _current(connection)
     engine.dispose()
     return current
+
+
+def _wait_for_turn(connection: sqlalchemy.Connection) -> None:
+    """Take the lock of migrations, of the session: migrations have transactions of their own.
+
+    Asked for again and again: a statement that waits for it is what CREATE INDEX CONCURRENTLY of
+    the program that has it would wait for.
+    """
+    taken = sqlalchemy.text("SELECT pg_try_advisory_lock(:key)")
+    while not connection.execute(taken, {"key": _ADVISORY_LOCK}).scalar():
+        connection.commit()
+        time.sleep(_ASK_AGAIN_SECONDS)
+    connection.commit()
 
 
 def _current(connection: sqlalchemy.Connection) -> str:

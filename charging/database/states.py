@@ -10,11 +10,7 @@ from datetime import datetime, timedelta
 
 from psycopg.rows import class_row
 
-from charging.database.connection import AsyncConnection, Connection
-
-PARTITIONS_AHEAD_MONTHS = 2
-KEEP_MONTHS = 13
-"""A year to compare with, and the month that runs."""
+from charging.database.connection import Connection
 
 _READ = b"""
 SELECT evse_number AS evse, changed_at AS since, state, status AS reported, error_code AS error,
@@ -41,13 +37,6 @@ class StateChange:
     error: str | None
     lasted: timedelta
     now: bool
-
-
-async def keep_partitions(connection: AsyncConnection) -> None:
-    """Make the partitions of the months to come, and drop those that are too old."""
-    await connection.execute(
-        "SELECT keep_state_partitions(%s, %s)", [PARTITIONS_AHEAD_MONTHS, KEEP_MONTHS]
-    )
 
 
 def read(

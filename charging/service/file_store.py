@@ -1,7 +1,8 @@
 """Where files of charging points are kept: a folder, or a bucket of S3.
 
-Firmware that is handed out and logs that were sent in. What each file is stands in the database
-(`charging.database.files`); here it is bytes under a key. Everything here blocks.
+Firmware that is handed out, logs that were sent in, and archives. What each file is stands in the
+database (`charging.database.files`, `charging.database.retention`); here it is bytes under a key.
+Everything here blocks.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Protocol
 from charging.service.s3 import S3, credentials_from
 
 FILE_STORE = "FILE_STORE"
+ARCHIVE_STORE = "ARCHIVE_STORE"
 CHUNK_BYTES = 64 * 1024
 
-_KEY = re.compile(r"[a-z]+/[A-Za-z0-9_-]+")
+_KEY = re.compile(r"[a-z]+(?:/[A-Za-z0-9_-][A-Za-z0-9_=.-]*)+")
 
 
 class FileStore(Protocol):
@@ -39,19 +41,21 @@ def new_key(kind: str) -> str:
     return f"{kind}/{secrets.token_urlsafe(16)}"
 
 
-def file_store(default: Path, environment: Mapping[str, str] = os.environ) -> FileStore:
-    """Return the store that FILE_STORE names: a folder or ``s3://bucket/prefix``.
+def file_store(
+    default: Path, environment: Mapping[str, str] = os.environ, *, variable: str = FILE_STORE
+) -> FileStore:
+    """Return the store that a variable names: a folder or ``s3://bucket/prefix``.
 
     Unset: the folder `default`. For S3 the region is AWS_REGION, the credentials are those of the
     task's role or of the environment, and AWS_ENDPOINT_URL names another S3. Raises ValueError.
     """
-    configured = environment.get(FILE_STORE, "")
+    configured = environment.get(variable, "")
     if not configured.startswith("s3://"):
         return FolderStore(Path(configured) if configured else default)
     bucket, _, prefix = configured.removeprefix("s3://").partition("/")
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     if not bucket or not region:
-        raise ValueError(f"{FILE_STORE}={configured}: needs a bucket, and AWS_REGION")
+        raise ValueError(f"{variable}={configured}: needs a bucket, and AWS_REGION")
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     endpoint = environment.get("AWS_ENDPOINT_URL", f"https://s3.{region}.{suffix}")
     return S3Store(S3(endpoint, bucket, region, credentials_from(environment)), prefix)

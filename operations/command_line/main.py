@@ -23,6 +23,7 @@ from operations.command_line import (
     hub,
     jobs,
     local_lists,
+    maintain,
     maintenance,
     nodes,
     people,
@@ -123,6 +124,14 @@ def _parser(*, many: bool = False) -> argparse.ArgumentParser:
         ("logs", maintenance.add_logs_arguments, "let charging points send theirs"),
     ):
         add(subjects.add_parser(name, help=help_text), common)
+    maintain.add_arguments(
+        subjects.add_parser(
+            "maintain",
+            parents=[common],
+            help="archive and drop what need not be kept any longer",
+            description=maintain.DESCRIPTION,
+        )
+    )
     for name, add_arguments, help_text in (
         ("trace", timeline.add_trace_arguments, "what a charging point and a node exchanged"),
         ("explain", timeline.add_explain_arguments, "all that is known of a time, and why"),

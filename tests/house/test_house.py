@@ -12,6 +12,7 @@ import pytest
 import cp_backend.settings
 import operations.console.settings
 import third_party_backend.settings
+from charging.database import retention
 from tests.house.tree import DOCUMENTS, FILES, ROOT, relative
 
 ROOMS = {
@@ -62,6 +63,11 @@ def test_every_setting_is_documented(module, document):
         if line.startswith(f"| `{module.PREFIX}")
     ]
     assert documented == rows
+
+
+def test_how_long_data_is_kept_is_documented():
+    page = (ROOT / "docs/data.md").read_text().splitlines()
+    assert [line for line in page if line.startswith("| `")] == retention.page_rows()
 
 
 def test_only_settings_read_the_environment():

@@ -25,10 +25,10 @@ from third_party_backend.relay import planned
 from third_party_backend.relay.database import Json, keep_connected, may_plan
 from third_party_backend.relay.planning import (
     catalogue,
+    notifications,
     presence,
     prices,
     reservations,
-    retention,
     sessions,
 )
 from third_party_backend.relay.planning.context import BATCH, STATUS_BATCH, Context, Event
@@ -98,8 +98,7 @@ class Planner(threading.Thread):
             PeriodicJob(min(2.0, settings.start_timeout), sessions.close_unstarted),
             PeriodicJob(5.0, reservations.expire),
             PeriodicJob(min(10.0, settings.progress_interval), sessions.progress),
-            PeriodicJob(30.0, retention.drop_late_notifications),
-            PeriodicJob(3600.0, retention.prune),
+            PeriodicJob(30.0, notifications.drop_late_notifications),
         ]
 
     def run(self) -> None:

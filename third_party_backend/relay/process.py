@@ -7,7 +7,6 @@ take over within seconds.
 from __future__ import annotations
 
 import logging
-import random
 import signal
 import threading
 import time
@@ -25,7 +24,6 @@ from third_party_backend.relay.authorizer import Authorizer
 from third_party_backend.relay.client import HubClient, certificate_days
 from third_party_backend.relay.database import connect
 from third_party_backend.relay.planner import Planner
-from third_party_backend.relay.planning.retention import delete_unrelayed
 from third_party_backend.relay.sender import Sender
 from third_party_backend.settings import Settings, variable
 from third_party_backend.telemetry import dimensions, relay_metrics
@@ -33,7 +31,6 @@ from third_party_backend.telemetry import dimensions, relay_metrics
 FIGURES_SECONDS = 10.0
 STOP_SECONDS = 15.0
 """How long all threads have, together, to finish what they do."""
-PRUNE_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -115,29 +112,17 @@ class Relay:
     def _watch(self) -> bool:
         """Write metrics until stopped; return whether a thread died, which none ever should."""
         waited = self._settings.metrics_interval
-        prune_at = 0.0
         while not self._stopped.wait(min(FIGURES_SECONDS, self._settings.metrics_interval)):
             if dead := [thread.name for thread in self._threads if not thread.is_alive()]:
                 log.error("a thread died", extra={"threads": dead})
                 return True
             if not self._threads:
-                if time.monotonic() >= prune_at:
-                    self._prune()
-                    prune_at = time.monotonic() + PRUNE_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311
                 continue
             waited += min(FIGURES_SECONDS, self._settings.metrics_interval)
             if waited >= self._settings.metrics_interval:
                 waited = 0.0
                 self._measure(self._metrics)
         return False
-
-    def _prune(self) -> None:
-        """Delete old events: without a hub they are kept for one that may come, not for ever."""
-        try:
-            with connect(self._url, "idle") as connection:
-                delete_unrelayed(connection, self._settings.retention_days)
-        except psycopg.Error as error:
-            log.warning("old events not deleted", extra={"error": str(error)[:300]})
 
     def _measure(self, metrics: Metrics) -> None:
         try:

@@ -25,10 +25,10 @@ from third_party_backend.oicp.records import HubSession
 from third_party_backend.relay.database import connect, may_plan
 from third_party_backend.relay.planner import PLANNERS, relay_events, run_alone
 from third_party_backend.relay.planning import (
+    notifications,
     presence,
     prices,
     reservations,
-    retention,
     sessions,
 )
 from third_party_backend.relay.planning.catalogue import Evse, wanted
@@ -533,32 +533,6 @@ def test_progress_follows_a_start_that_was_delivered(site, context, planned):
     assert planned()["notification", f"{HUB_SESSION}/progress"][0] == "dropped"
 
 
-def test_what_is_old_goes_but_no_record(site, context):
-    old = datetime.now(UTC) - timedelta(days=91)
-    for queue, key in (("notification", "a/end"), ("charge-detail-record", "a")):
-        insert(site, "deliveries", queue=queue, key=key, state="delivered", settled_at=old)
-    insert(site, "deliveries", queue="notification", key="b/end", state="parked", settled_at=old)
-    for relayed_at in (old, None):
-        insert(
-            site,
-            "events",
-            kind="evse_changed",
-            charging_point_id="CP1",
-            payload={},
-            occurred_at=old,
-            recorded_at=old,
-            relayed_at=relayed_at,
-        )
-    run_alone(context, retention.prune)
-    assert site.execute("SELECT key FROM deliveries ORDER BY key").fetchall() == [
-        ("a",),
-        ("b/end",),
-    ]
-    assert site.execute("SELECT relayed_at FROM events").fetchall() == [(None,)]
-    retention.delete_unrelayed(context.connection, 90)
-    assert site.execute("SELECT count(*) FROM events").fetchone() == (0,)
-
-
 def test_notifications_that_come_too_late_are_dropped(site, context, planned):
     insert(
         site,
@@ -577,7 +551,7 @@ def test_notifications_that_come_too_late_are_dropped(site, context, planned):
         hub_session_id=HUB_SESSION,
         payload={},
     )
-    run_alone(context, retention.drop_late_notifications)
+    run_alone(context, notifications.drop_late_notifications)
     assert planned()["notification", f"{HUB_SESSION}/end"][0] == "dropped"
 
 
