@@ -8,8 +8,9 @@ from pydantic import AwareDatetime, Field
 
 from charging.database.audit import Asker
 from charging.database.connection import Connection
-from operations import search, tokens
+from operations import erasure, search, tokens
 from operations.api.endpoints import Body, Query, endpoint
+from operations.erasure import Erased
 from operations.people import Role
 from operations.search import PAGE, FoundToken, Page
 from operations.tokens import Refused
@@ -97,6 +98,18 @@ class Adoption(Body):
 def set_token_expiry(connection: Connection, by: Asker, token: str, body: Expiry) -> None:
     """Set when a token ends."""
     tokens.set_expiry(connection, token, by=by, expires_at=body.expires_at)
+
+
+class Erasure(Body):
+    """forget_local_lists: erase it although charging points have it in their local lists."""
+
+    forget_local_lists: bool = False
+
+
+@endpoint("POST", "/tokens/{token}/erasure", Role.ADMINISTRATOR)
+def erase_token(connection: Connection, by: Asker, token: str, body: Erasure) -> Erased:
+    """Erase a card from every table: a keyed hash takes its place; sessions and bills stay."""
+    return erasure.erase_token(connection, token, by=by, forget_local_lists=body.forget_local_lists)
 
 
 @endpoint("GET", "/refused-tokens")

@@ -6,10 +6,11 @@ import argparse
 
 from charging.database.connection import Connection
 from charging.identity import redact
-from operations import tokens
+from operations import erasure, tokens
 from operations.command_line.asker import BY
-from operations.command_line.output import print_text, records, show, show_json
+from operations.command_line.output import print_error, print_text, records, show, show_json
 from operations.command_line.times import read_time
+from operations.errors import ConflictError
 
 
 def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -49,6 +50,20 @@ def add_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPars
     adopt_parser.add_argument("--parent", help="as in `tokens add`")
     adopt_parser.add_argument("--note", default="", help="whose it is")
     adopt_parser.set_defaults(run=adopt)
+    erase_parser = actions.add_parser(
+        "erase",
+        parents=[common],
+        help="forget a card: a hash takes its place everywhere, the books stay",
+        description="Put a keyed hash in a card's place in every table. It cannot be undone.",
+    )
+    erase_parser.add_argument("token")
+    erase_parser.add_argument(
+        "--forget-local-lists",
+        action="store_true",
+        help="although charging points have it in their lists and may admit it",
+    )
+    erase_parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    erase_parser.set_defaults(run=erase)
     for name, blocked in (("block", True), ("unblock", False)):
         parser_ = actions.add_parser(name, parents=[common], help=f"{name} a token")
         parser_.add_argument("token")
@@ -79,6 +94,22 @@ def set_expiry(connection: Connection, options: argparse.Namespace) -> None:
     key = tokens.set_expiry(connection, options.token, by=BY, expires_at=options.expires_at)
     until = f"may charge until {options.expires_at}" if options.expires_at else "never expires"
     _show(key, until, as_json=options.json)
+
+
+def erase(connection: Connection, options: argparse.Namespace) -> None:
+    """Erase a card, after it was confirmed."""
+    if not options.yes:
+        print_error(f"{redact(options.token)} cannot be found again after it was erased.")
+        if input("Erase it? [y/N] ").strip().lower() not in ("y", "yes"):
+            raise ConflictError("nothing was erased")
+    erased = erasure.erase_token(
+        connection, options.token, by=BY, forget_local_lists=options.forget_local_lists
+    )
+    if options.json:
+        show_json({"stand_in": erased.stand_in, "rows": erased.rows})
+        return
+    rows = ", ".join(f"{count} of {table}" for table, count in erased.rows.items())
+    print_text(f"{erased.stand_in} has taken its place in rows: {rows}")
 
 
 def list_refused(connection: Connection, options: argparse.Namespace) -> None:
