@@ -10,8 +10,6 @@ encoding and signature verification; Amazon Cognito, access token; RFC 7515, 751
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 import threading
@@ -21,10 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.request import Request, urlopen
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+import jwt
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from charging.service.settings import SettingError
@@ -51,7 +46,6 @@ _SIGNER = re.compile(
     r"arn:[\w-]+:elasticloadbalancing:([a-z0-9-]+):\d{12}:loadbalancer/app/[\w-]+/\w+"
 )
 _KEY_ID = re.compile(r"[A-Za-z0-9+/=_-]{1,100}")
-_PART = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,38 +100,27 @@ class BalancerSignIn:
 
     def _claims(self, token: str) -> dict[str, Any]:
         """Return what the load balancer says of somebody. Raises NotAllowedError."""
-        header, claims, signed, signature = _parts(token)
-        expected = {
-            "alg": "ES256",
-            "signer": self._signer,
-            "iss": self._issuer,
-            "client": self._client,
-        }
-        _expect(header, expected)
+        header = _header(token)
+        # Its time stands there, and not only among the claims.
+        _expect(
+            header,
+            {
+                "alg": "ES256",
+                "signer": self._signer,
+                "iss": self._issuer,
+                "client": self._client,
+            },
+        )
         _check_time(header)
         key_id = _key_id(header)
         key = self._keys.get(key_id, lambda: self._balancers_key(key_id))
-        if not isinstance(key, ec.EllipticCurvePublicKey) or len(signature) != 64:
-            raise NotAllowedError("the load balancer's signature is not as it should be")
-        halves = (int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
-        try:
-            key.verify(encode_dss_signature(*halves), signed, ec.ECDSA(hashes.SHA256()))
-        except InvalidSignature:
-            raise NotAllowedError("that is not signed by the load balancer") from None
-        return claims
+        return _verified(token, key, "ES256", "the load balancer")
 
     def _access(self, token: str) -> dict[str, Any]:
         """Return what the provider lets somebody do. Raises NotAllowedError."""
-        header, claims, signed, signature = _parts(token)
-        _expect(header, {"alg": "RS256"})
-        key_id = _key_id(header)
+        key_id = _key_id(_header(token))
         key = self._keys.get(f"issuer {key_id}", lambda: self._issuers_key(key_id))
-        if not isinstance(key, rsa.RSAPublicKey):
-            raise NotAllowedError("the access token is not signed as it should be")
-        try:
-            key.verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
-        except InvalidSignature:
-            raise NotAllowedError("the access token is not signed by the issuer") from None
+        claims = _verified(token, key, "RS256", "the issuer")
         _expect(claims, {"iss": self._issuer, "client_id": self._client, "token_use": "access"})
         _check_time(claims)
         return claims
@@ -152,8 +135,7 @@ class BalancerSignIn:
         found = json.loads(self._fetch(f"{self._issuer}/.well-known/jwks.json"))
         for one in found["keys"]:
             if one["kid"] == key_id and one["kty"] == "RSA":
-                numbers = (int.from_bytes(_decoded(one[part]), "big") for part in ("e", "n"))
-                return rsa.RSAPublicNumbers(*numbers).public_key()
+                return jwt.PyJWK.from_dict(one, "RS256").key
         raise ValueError(key_id)
 
 
@@ -171,7 +153,7 @@ class _Keys:
             if key is None and (not made or time.monotonic() - made > UNKNOWN_SECONDS):
                 try:
                     key = fetch()
-                except (OSError, ValueError, KeyError, TypeError):
+                except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError):
                     key = None
                 if len(self._kept) >= MAX_KEYS:
                     self._kept.pop(next(iter(self._kept)))
@@ -185,25 +167,41 @@ def _fetch(address: str) -> bytes:
         return bytes(answer.read(MAX_KEY_BYTES))
 
 
-def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
-    """Return a JWT's header, claims, what is signed, and the signature. Raises NotAllowedError."""
-    parts = token.split(".") if len(token) <= MAX_TOKEN else []
-    if len(parts) != 3 or not all(_PART.fullmatch(part) for part in parts):
-        raise NotAllowedError("the load balancer has signed nobody in")
+def _header(token: str) -> dict[str, Any]:
+    """Return what a token says of itself, before anything of it is verified.
+
+    Raises NotAllowedError.
+    """
     try:
-        header, claims = (json.loads(_decoded(part)) for part in parts[:2])
-        signature = _decoded(parts[2])
-    except (ValueError, binascii.Error, RecursionError):
-        raise NotAllowedError("the load balancer's token cannot be read") from None
-    if not isinstance(header, dict) or not isinstance(claims, dict):
-        raise NotAllowedError("the load balancer's token cannot be read")
-    return header, claims, f"{parts[0]}.{parts[1]}".encode(), signature
+        return dict(jwt.get_unverified_header(token if len(token) <= MAX_TOKEN else ""))
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise NotAllowedError("the load balancer has signed nobody in") from None
 
 
-def _decoded(text: str) -> bytes:
-    # The load balancer's have padding, others' have none.
-    text = text.rstrip("=")
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def _verified(token: str, key: object, algorithm: str, whose: str) -> dict[str, Any]:
+    """Return the claims of a token that a key has signed, by one algorithm alone.
+
+    key: None where it could not be had. Raises NotAllowedError.
+    """
+    if key is None:
+        raise NotAllowedError(f"the key of {whose} cannot be had")
+    try:
+        # Whom it is for stands elsewhere: `client` in a header, `client_id` among the claims.
+        return dict(
+            jwt.decode(
+                token,
+                key,  # type: ignore[arg-type]
+                algorithms=[algorithm],
+                leeway=LEEWAY_SECONDS,
+                options={"verify_aud": False},
+            )
+        )
+    except jwt.ExpiredSignatureError:
+        raise NotAllowedError("the token is not good any more; load the page again") from None
+    except jwt.InvalidSignatureError:
+        raise NotAllowedError(f"that is not signed by {whose}") from None
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        raise NotAllowedError(f"the token of {whose} is not as it should be") from None
 
 
 def _expect(found: Mapping[str, Any], expected: Mapping[str, str]) -> None:
