@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from charging.database.address import application_user, configured_url, database
-from charging.database.grant import create, grant
+from charging.database.grant import create, grant, grant_console
 from charging.database.migrate import downgrade, is_known, upgrade
 
 
@@ -21,8 +21,16 @@ def main(arguments: list[str] | None = None) -> int:
     up.add_argument("revision", nargs="?", default="head")
     up.add_argument(
         "--grant",
-        action="store_true",
+        action="store_const",
+        const=grant,
         help="then let APPLICATION_USER, with APPLICATION_PASSWORD, read and write rows",
+    )
+    up.add_argument(
+        "--grant-console",
+        action="store_const",
+        const=grant_console,
+        dest="grant",
+        help="then let it read, and write what the console writes",
     )
     down = commands.add_parser("downgrade", help="take the schema down to a revision")
     down.add_argument("revision")
@@ -49,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
             if not is_known(current):
                 print(f"the schema is at {current}, newer than this version: it stays as it is")
             if services_user:
-                grant(url, *services_user)
+                options.grant(url, *services_user)
         else:
             downgrade(url, options.revision)
     where = "the configured database" if configured_url() else "the embedded server"

@@ -207,6 +207,8 @@ def _on_database_error(error: Exception) -> Response:
     if isinstance(error, _CALLERS_MISTAKES):
         return problem(400, f"the database cannot hold that: {_first_line(error)}")
     log.error("API call failed", exc_info=error, extra={"path": request.path})
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return problem(403, "this service has no right to that at the database; a shell has")
     if isinstance(error, psycopg.errors.QueryCanceled):
         return problem(503, "the database took too long; ask for less, or try again")
     if isinstance(error, psycopg.OperationalError | PoolTimeout):

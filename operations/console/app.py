@@ -166,6 +166,8 @@ def _on_http_error(error: HTTPException) -> tuple[str, int] | HTTPException:
 
 def _on_database_error(error: Exception) -> tuple[str, int]:
     log.error("page failed", exc_info=error, extra={"path": request.path})
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return _page(403, "The console has no right to that at the database; a shell has.")
     if isinstance(error, psycopg.errors.QueryCanceled):
         return _page(503, "The database took too long; narrow what you look for, or try again.")
     if isinstance(error, (psycopg.OperationalError, PoolTimeout)):

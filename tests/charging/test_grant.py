@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from charging.database.grant import CONSOLE_WRITES, grant_console
 from scripts.world import Node
 from tests.station import Station
 
@@ -62,6 +63,52 @@ def test_the_services_run_with_rows_and_nothing_more(database_url, services_user
             assert station.boot()["status"] == "Accepted"
     finally:
         node.program.stop()
+
+
+def test_the_consoles_user_writes_where_somebody_decides_and_nowhere_else(
+    database_url, services_user
+):
+    run = subprocess.run(
+        [sys.executable, "-m", "charging.database", "upgrade", "--grant-console"],
+        env={
+            **os.environ,
+            "DATABASE_URL": database_url,
+            "APPLICATION_USER": services_user,
+            "APPLICATION_PASSWORD": "first",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute(sql.SQL("GRANT DELETE ON bills TO {}").format(sql.Identifier(services_user)))
+    grant_console(database_url, services_user, "first")  # an older version gave it more
+    with psycopg.connect(as_user(database_url, services_user), autocommit=True) as connection:
+        assert connection.execute("SHOW statement_timeout").fetchone() == ("2s",)
+        tables = [
+            table
+            for (table,) in connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            ).fetchall()
+        ]
+        assert set(CONSOLE_WRITES) < set(tables)
+        for table in tables:
+            rights = {
+                right
+                for right in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
+                if connection.execute(
+                    "SELECT has_table_privilege(%s, %s)", (table, right)
+                ).fetchone()
+                == (True,)
+            }
+            reads = set() if table == "hash_keys" else {"SELECT"}
+            written = set(CONSOLE_WRITES.get(table, "").split(", ")) - {""}
+            assert rights == reads | written, table
+        for kept in ("meter_values", "bills", "messages", "energy_audits"):
+            assert kept in tables
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(kept)))
 
 
 def test_what_is_missing_is_said(database_url):
