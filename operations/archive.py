@@ -116,7 +116,8 @@ def read_back(files: list[ArchivedFile], columns: Mapping[str, str], store: File
 
 
 def _folder(leaving: Leaving) -> str:
-    day = leaving.from_time.date().isoformat() if leaving.from_time else "0001-01-01"
+    # The first partition begins nowhere; Athena counts its folders from here.
+    day = leaving.from_time.date().isoformat() if leaving.from_time else "1970-01-01"
     return f"archive/{leaving.table_name}/date={day}"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
@@ -11,9 +12,14 @@ from charging.database import retention
 from charging.database.connection import Connection
 from charging.database.retention import ArchivedFile, Leaving, Rule
 from charging.service.file_store import FileStore
+from charging.service.telemetry import Metrics
 from operations import archive
 from operations.archive import ArchiveError
 from operations.errors import ConflictError, InvalidError
+
+NAMESPACE = "VNI/Operations"
+METRICS = {"DataMaintained": "Count", "RowsArchived": "Count", "RowsDeleted": "Count"}
+"""Metrics of maintenance: that it was done, and how many rows have left."""
 
 _LOCK_TRIES = 30
 
@@ -84,6 +90,16 @@ def maintain(
         if rule.key is not None
     ]
     return left + [each for each in deleted if each.rows]
+
+
+def metrics_document(left: Sequence[Left], environment: str) -> dict[str, Any]:
+    """Return what has left in CloudWatch's embedded metric format."""
+    metrics = Metrics(NAMESPACE, METRICS)
+    archived = sum(each.rows for each in left if each.files)
+    metrics.count("DataMaintained")
+    metrics.count("RowsArchived", amount=archived)
+    metrics.count("RowsDeleted", amount=sum(each.rows for each in left) - archived)
+    return metrics.document({"Environment": environment, "Service": "operations"})
 
 
 def _rules(days: Mapping[str, int] | None) -> list[Rule]:

@@ -10,6 +10,7 @@ from charging.database.address import state_directory
 from charging.database.connection import Connection
 from charging.database.retention import RULES
 from charging.service.file_store import ARCHIVE_STORE, FileStore, file_store
+from charging.service.telemetry import write_document
 from operations import retention
 from operations.command_line.output import print_text, show
 from operations.errors import InvalidError
@@ -33,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_days,
         help=f"how long, instead of {tables}",
     )
+    parser.add_argument(
+        "--metrics",
+        metavar="ENVIRONMENT",
+        help="write the figures to standard error as a document of CloudWatch metrics",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only list the months that are over")
     parser.set_defaults(run=maintain)
 
@@ -49,6 +55,8 @@ def maintain(connection: Connection, options: argparse.Namespace) -> None:
         print(sentence, file=sys.stderr, flush=True)
 
     left = retention.maintain(connection, _store(), days=days, progress=progress)
+    if options.metrics is not None:
+        write_document(retention.metrics_document(left, options.metrics))
     if options.json:
         show([asdict(each) for each in left], as_json=True, title="", empty="")
         return

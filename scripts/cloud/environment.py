@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scripts.cloud import (
+    buckets,
     client_authorities,
     fleet,
     migration,
@@ -27,6 +28,7 @@ from scripts.cloud.steps import NO_CHANGES, Work, run
 from templates.__main__ import OPTIONAL, STACKS
 from templates.environments import sizes
 from templates.naming import CHARGING_POINT, SERVICES, camel, named, service_name
+from templates.parts.archive import BUCKET as ARCHIVE_BUCKET
 from templates.stacks import access, boundary, builds, network, storage
 from templates.stacks.firewall import MAX_HUB_ADDRESSES
 
@@ -352,8 +354,11 @@ def _delete(aws: Aws, stack: str) -> str:
     if stack == builds.STACK:
         pipelines.make_room(aws)
     if stack == storage.STACK:
-        for bucket in ("Operations", "Authorities"):
-            aws("s3", "rm", f"s3://{stacks.outputs(aws, stack)[bucket]}", "--recursive")
+        found = stacks.outputs(aws, stack)
+        for bucket in ("Operations", "Authorities", "Files"):
+            # One that was made before this version lacks some.
+            if bucket in found:
+                buckets.empty(aws, found[bucket])
     if stack == network.STACK:
         _free_vpc(aws)
     stacks.delete(aws, stack)
@@ -398,8 +403,10 @@ def _sweep(aws: Aws) -> str:
         *("--db-cluster-identifier", cluster),
     )["DBClusterSnapshots"]
     names = [snapshot["DBClusterSnapshotIdentifier"] for snapshot in snapshots]
+    archive = aws.target.spelled(ARCHIVE_BUCKET).replace("${AWS::AccountId}", aws.target.account)
     if sizes(aws.target.environment).protected:
-        return f"kept the database's {', '.join(names)}"
+        return f"kept the database's {', '.join(names)}, and the archive in {archive}"
+    buckets.delete(aws, archive)
     for name in names:
         aws("rds", "delete-db-cluster-snapshot", "--db-cluster-snapshot-identifier", name)
     return f"deleted, {len(names)} snapshots and {definitions} task definitions too"

@@ -290,6 +290,15 @@ def administer_stacks() -> aws.PolicyDocument:
                 arn("codepipeline", f"webhook:vni-backend-*-{_OURS}"),
             ],
         ),
+        change(
+            *_actions({"glue": ("*Database", "*Table"), "athena": ("*WorkGroup", "*Resource")}),
+            at=[
+                arn("glue", "catalog"),
+                arn("glue", f"database/vni_cpo_{_OURS}"),
+                arn("glue", f"table/vni_cpo_{_OURS}/*"),
+                arn("athena", f"workgroup/vni-cpo-{_OURS}"),
+            ],
+        ),
         change(aws.Action("s3", "*"), at=[Sub(f"arn:${{AWS::Partition}}:s3:::vni-cpo-{_OURS}-*")]),
         change(
             aws.Action("rds", "*"),
@@ -493,8 +502,11 @@ def _actions(wanted: Mapping[str, Sequence[str]]) -> list[aws.Action]:
     return [aws.Action(service, one) for service, actions in wanted.items() for one in actions]
 
 
-_ROLES_OF_SERVICES = ("execution", *(f"{service}-task" for service in SERVICES))
-"""What the two services' tasks are started with and take on."""
+_ROLES_OF_SERVICES = (
+    *("execution", "operations-execution", "operations-task", "books-task"),
+    *(f"{service}-task" for service in SERVICES),
+)
+"""What the two services' tasks, and others of their images, are started with and take on."""
 
 
 def _hand_over(*services: str, roles: Sequence[str] = ("*",)) -> aws.Statement:

@@ -56,6 +56,8 @@ _REPORT = [
     codebuild.UpdateReport,
 ]
 _ARTIFACTS = [s3.GetObject, s3.GetObjectVersion, s3.PutObject]
+# Those are what `charging.service.s3` calls.
+_FILES = [s3.AbortMultipartUpload, s3.DeleteObject, s3.GetObject, s3.PutObject]
 _USE_KEY = [kms.Decrypt, kms.DescribeKey, kms.Encrypt, kms.GenerateDataKey]
 # CodeConnections had another name before, and checks permissions by either.
 _USE_CONNECTION = [codeconnections.UseConnection, codestar_connections.UseConnection]
@@ -153,6 +155,14 @@ def use_artifacts(bucket_arn: object, key_arn: object) -> aws.PolicyDocument:
     return allow(
         (_ARTIFACTS, [Sub("${Bucket}/*", Bucket=bucket_arn)]),
         ([s3.GetBucketVersioning], [bucket_arn]),
+        (_USE_KEY, [key_arn]),
+    )
+
+
+def keep_files(key_arn: object, *bucket_arns: object) -> aws.PolicyDocument:
+    """Let a program keep files in these buckets, read them and take them away."""
+    return allow(
+        (_FILES, [Sub("${Bucket}/*", Bucket=arn_) for arn_ in bucket_arns]),
         (_USE_KEY, [key_arn]),
     )
 
@@ -422,7 +432,7 @@ def boundary() -> aws.PolicyDocument:
                 ),
                 ([sns.Publish], [arn("sns", "vni-cpo-${Environment}-*")]),
                 (
-                    [*_ARTIFACTS, s3.GetBucketVersioning],
+                    sorted({*_ARTIFACTS, *_FILES, s3.GetBucketVersioning}, key=str),
                     [Sub("arn:${AWS::Partition}:s3:::vni-cpo-${Environment}-*")],
                 ),
                 (

@@ -21,6 +21,11 @@ def add_key(template: Template, description: str, tag: str) -> kms.Key:
     )
 
 
+def bucket_name(tag: str) -> Sub:
+    """Return a bucket's name: no other account of the world has it."""
+    return Sub(f"vni-cpo-${{Environment}}-{tag}-${{AWS::AccountId}}")
+
+
 def add_bucket(
     template: Template,
     title: str,
@@ -37,7 +42,7 @@ def add_bucket(
     return template.add_resource(
         s3.Bucket(
             title,
-            BucketName=Sub(f"vni-cpo-${{Environment}}-{tag}-${{AWS::AccountId}}"),
+            BucketName=bucket_name(tag),
             BucketEncryption=s3.BucketEncryption(
                 ServerSideEncryptionConfiguration=[
                     s3.ServerSideEncryptionRule(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from troposphere import AWS_NO_VALUE, If, Join, Ref, Sub, ecs
 
@@ -12,6 +13,8 @@ from templates.naming import camel, service_name, tags
 
 # Fargate's longest; cp_backend drains within it.
 STOP_TIMEOUT_SECONDS = 120
+SCRATCH = "scratch"
+"""A folder of the images that a task may have a volume at, to write to; its root is read-only."""
 DATABASE_NAME = "vni"
 OPEN_FILES = 65_535
 # Not root, and no user that the image knows.
@@ -133,6 +136,29 @@ def secret_key(secret_arn: object, key: str, version: object = "") -> Join:
 def database_environment(name: str = DATABASE_NAME) -> dict[str, object]:
     """Return where the database is, for a container."""
     return {"DATABASE_HOST": imported("database", "Endpoint"), "DATABASE_NAME": name}
+
+
+def scratch() -> dict[str, Any]:
+    """Return what a container has to write to: a volume, for a task with `scratch_volumes`."""
+    return {"MountPoints": [ecs.MountPoint(SourceVolume=SCRATCH, ContainerPath=f"/{SCRATCH}")]}
+
+
+def scratch_volumes() -> list[ecs.Volume]:
+    """Return the volumes of a task whose container has `scratch`: as large as Fargate's disk."""
+    return [ecs.Volume(Name=SCRATCH)]
+
+
+def file_store() -> dict[str, object]:
+    """Return where firmware and logs are, for a container."""
+    return {"FILE_STORE": Sub("s3://${Bucket}", Bucket=imported("storage", "Files"))}
+
+
+def stores() -> dict[str, object]:
+    """Return where files and archives are, and what to write to, for a container with `scratch`."""
+    return file_store() | {
+        "ARCHIVE_STORE": Sub("s3://${Bucket}", Bucket=imported("storage", "Archive")),
+        "TMPDIR": f"/{SCRATCH}",
+    }
 
 
 def database_secrets() -> dict[str, object]:

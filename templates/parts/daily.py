@@ -1,4 +1,4 @@
-"""What runs once a day: bills are booked, and the energy is audited."""
+"""What runs once a day: bills are booked, the energy is audited, old months are archived."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from templates.parts.containers import (
     container,
     database_environment,
     database_secrets,
+    scratch,
+    scratch_volumes,
+    stores,
     task_definition,
 )
+from templates.parts.operations import add_files_role
 
 # UTC, after the day that is audited; bills first, so that the audit sees them.
 DAILY = {
     "book-bills": ("cron(30 1 * * ? *)", ["bills", "book"]),
     "audit-energy": ("cron(0 2 * * ? *)", ["audit", "run", "--metrics", "${Environment}"]),
+    "maintain-data": ("cron(0 3 * * ? *)", ["maintain", "--metrics", "${Environment}"]),
 }
 """Name → when, and words of `python -m operations`."""
 
@@ -31,6 +36,7 @@ def add_daily_tasks(template: Template) -> None:
 
     They are tasks of the image that has the back office, with the database and nothing else.
     """
+    keeper = add_files_role(template, "BooksTaskRole")
     task = template.add_resource(
         task_definition(
             "BooksTask",
@@ -40,14 +46,17 @@ def add_daily_tasks(template: Template) -> None:
                     THIRD_PARTY,
                     name=BOOKS,
                     command=["python", "-m", "operations", "--help"],
-                    environment=database_environment(),
+                    environment=database_environment() | stores(),
                     secrets=database_secrets(),
                     log_group=log_group_name(THIRD_PARTY),
+                    **scratch(),
                 )
             ],
             starter=imported("cluster", "ExecutionRole"),
             cpu="512",
             memory="2048",
+            Volumes=scratch_volumes(),
+            TaskRoleArn=keeper,
         )
     )
     starter = role(
@@ -55,7 +64,7 @@ def add_daily_tasks(template: Template) -> None:
         "ScheduleRole",
         "scheduler",
         # Of any revision: a deployment must not wait for what it lets run.
-        {"run-tasks": run_task(tasks_of(BOOKS), imported("cluster", "ExecutionRole"))},
+        {"run-tasks": run_task(tasks_of(BOOKS), imported("cluster", "ExecutionRole"), keeper)},
         tag=BOOKS,
     )
     for name, (when, words) in DAILY.items():

@@ -10,17 +10,27 @@ from troposphere import GetAtt, Template, ecs
 
 from templates.exports import imported
 from templates.iam.roles import role
-from templates.iam.services import pull_images, read_secrets, write_logs
+from templates.iam.services import keep_files, pull_images, read_secrets, write_logs
 from templates.naming import THIRD_PARTY, camel, log_group_name
 from templates.parts.containers import (
     arn_of_log_group,
     container,
     database_environment,
+    scratch,
+    scratch_volumes,
     secret_key,
+    stores,
     task_definition,
 )
 
 OPERATIONS = "operations"
+
+
+def add_files_role(template: Template, title: str) -> object:
+    """Add a role that may keep files and archives, for tasks with `stores`; return its ARN."""
+    buckets = [imported("storage", name) for name in ("FilesArn", "ArchiveArn")]
+    policy = keep_files(imported("storage", "KeyArn"), *buckets)
+    return GetAtt(role(template, title, "ecs-tasks", {"keep-files": policy}), "Arn")
 
 
 def add_operations(template: Template) -> ecs.TaskDefinition:
@@ -45,14 +55,18 @@ def add_operations(template: Template) -> ecs.TaskDefinition:
                     THIRD_PARTY,
                     name=OPERATIONS,
                     command=["python", "-m", "operations", "--help"],
-                    environment=database_environment(),
+                    environment=database_environment() | stores(),
                     secrets={
                         "DATABASE_USER": secret_key(secret, "username"),
                         "DATABASE_PASSWORD": secret_key(secret, "password"),
                     },
                     log_group=log_group_name(OPERATIONS),
+                    **scratch(),
                 )
             ],
             starter=GetAtt(starter, "Arn"),
+            memory="1024",
+            Volumes=scratch_volumes(),
+            TaskRoleArn=add_files_role(template, "OperationsTaskRole"),
         )
     )

@@ -15,7 +15,7 @@ from troposphere import elasticloadbalancingv2 as elb
 
 from templates.exports import imported, subnets
 from templates.iam.roles import role
-from templates.iam.services import ask_about_own_target
+from templates.iam.services import ask_about_own_target, keep_files
 from templates.naming import (
     CHARGING_POINT,
     CHARGING_POINT_PORT,
@@ -318,7 +318,12 @@ class Service:
 def policies_of_tasks(program: Program) -> dict[str, object]:
     """Return what a program may do at AWS: name → policy."""
     # Charging points' connections are closed one by one while the load balancer drains the task.
-    return {"see-drain": ask_about_own_target()} if program.name == CHARGING_POINT else {}
+    if program.name != CHARGING_POINT:
+        return {}
+    return {
+        "see-drain": ask_about_own_target(),
+        "keep-files": keep_files(imported("storage", "KeyArn"), imported("storage", "FilesArn")),
+    }
 
 
 def add_task_role(

@@ -298,6 +298,17 @@ def _add_books_alarms(template: Template) -> None:
     )
     alarm(
         template,
+        "data-not-maintained",
+        "Old data has not been archived for two days",
+        own(OPERATIONS_METRICS, "DataMaintained"),
+        1,
+        comparison="LessThanThreshold",
+        period=DAY,
+        periods=2,
+        missing="breaching",
+    )
+    alarm(
+        template,
         "energy-not-audited",
         "The energy of no day has been audited for two days",
         own(OPERATIONS_METRICS, "EnergyAudits"),

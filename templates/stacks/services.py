@@ -40,7 +40,12 @@ from templates.parts.alarms import (
     alarm,
     own,
 )
-from templates.parts.containers import Only, database_environment, database_secrets
+from templates.parts.containers import (
+    Only,
+    database_environment,
+    database_secrets,
+    file_store,
+)
 from templates.parts.daily import add_daily_tasks
 from templates.parts.operations import add_operations
 from templates.parts.service import (
@@ -203,7 +208,8 @@ def _charging_points(template: Template) -> Live:
             "TARGET_GROUP_ARN": If(
                 "IsNetwork", Ref("ChargingPointNetworkTargets"), Ref("ChargingPointTargets")
             )
-        },
+        }
+        | file_store(),
         certificates={
             "Rsa": Ref("ChargingPointCertificateArn"),
             "Ecdsa": Ref("ChargingPointEcdsaCertificateArn"),

@@ -715,7 +715,10 @@ def test_operations_have_a_user_of_their_own_at_the_database(server_url, account
     )["taskDefinition"]
     (container,) = task["containerDefinitions"]
     assert all("database-operations" in secret["valueFrom"] for secret in container["secrets"])
-    assert "taskRoleArn" not in task or not task["taskRoleArn"]
+    # At AWS it may keep files and archives, and nothing else.
+    assert task["taskRoleArn"].endswith(":role/vni-cpo-staging-operations-task")
+    kept = {each["name"]: each["value"] for each in container["environment"]}
+    assert kept["ARCHIVE_STORE"] == f"s3://vni-cpo-staging-archive-{account.number}"
 
 
 @pytest.mark.skipif(NGINX is None, reason=NO_NGINX)
@@ -1003,6 +1006,11 @@ def test_deletion_wants_to_be_confirmed(account, staging, production):
 
 
 def test_delete_leaves_nothing_of_it_and_everything_of_the_other(account, staging, production):
+    for environment in ("staging", "production"):
+        for body in (b"1", b"2"):
+            account.client("s3").put_object(
+                Bucket=f"vni-cpo-{environment}-archive-{account.number}", Key="archive/x", Body=body
+            )
     before = left(account, "production")
     # As Global Accelerator does on AWS, where it would keep the network from being deleted.
     account.client("ec2").create_security_group(
@@ -1031,8 +1039,11 @@ def test_production_goes_after_a_second_word_and_leaves_a_snapshot(account, stag
         CONFIRM_AGAIN="delete production and its sessions",
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert list(left(account, "production")) == ["DBClusterSnapshots"]
+    assert left(account, "production") == {"DBClusterSnapshots": 1, "Buckets": 1}
     assert "kept the database's vni-cpo-production" in run.stdout
+    archive = f"vni-cpo-production-archive-{account.number}"
+    assert f"and the archive in {archive}" in run.stdout
+    assert account.client("s3").get_object(Bucket=archive, Key="archive/x")["Body"].read() == b"2"
 
 
 def left(account, environment):
@@ -1049,6 +1060,7 @@ def left(account, environment):
         "FlowLogs": lambda: ec2.describe_flow_logs()["FlowLogs"],
         "Balancers": lambda: account.client("elbv2").describe_load_balancers()["LoadBalancers"],
         "TargetGroups": lambda: account.client("elbv2").describe_target_groups()["TargetGroups"],
+        "Buckets": lambda: account.client("s3").list_buckets()["Buckets"],
         "Certificates": lambda: account.client("acm").list_certificates()["CertificateSummaryList"],
         "DBClusters": lambda: account.client("rds").describe_db_clusters()["DBClusters"],
         "DBInstances": lambda: account.client("rds").describe_db_instances()["DBInstances"],

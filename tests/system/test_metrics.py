@@ -9,7 +9,7 @@ import pytest
 
 import cp_backend.telemetry
 import third_party_backend.telemetry
-from operations import energy_audits
+from operations import energy_audits, retention
 from scripts.cloud.certificates import Authority
 from scripts.programs import Program, free_port
 from templates.parts.alarms import PROGRAMS
@@ -170,7 +170,7 @@ def _emitted():
     return {
         cp_backend.telemetry.NAMESPACE: set(cp_backend.telemetry.METRICS),
         hub.NAMESPACE: {*hub.WEB_METRICS, *hub.RELAY_METRICS},
-        energy_audits.NAMESPACE: set(energy_audits.METRICS),
+        energy_audits.NAMESPACE: {*energy_audits.METRICS, *retention.METRICS},
     }
 
 

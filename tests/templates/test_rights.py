@@ -106,6 +106,7 @@ ATTRIBUTES = {
     ("HubSecret", "Id"): secret("hub"),
     ("TestSecret", "Id"): secret("database-test"),
     ("Key", "Arn"): KEY,
+    ("BooksTaskRole", "Arn"): arn("iam", f"role/vni-cpo-{ENVIRONMENT}-books-task", ""),
 }
 EXPORTS = {
     "alerts:KeyArn": KEY,
@@ -117,6 +118,9 @@ EXPORTS = {
     "database:OperationsSecret": secret("database-operations"),
     # AWS names it after a number.
     "database:MasterSecret": arn("secretsmanager", "secret:rds!cluster-0aaaaaaa-bbbb-AbCdEf"),
+    "storage:ArchiveArn": bucket("archive"),
+    "storage:FilesArn": bucket("files"),
+    "storage:KeyArn": KEY,
     "test-services:Secret": secret("database-test"),
     **{
         f"registry:{title}RepositoryArn": arn("ecr", f"repository/vni-backend-{name}-{ENVIRONMENT}")
