@@ -23,6 +23,7 @@ from templates.stacks import (
     services,
     storage,
     test_services,
+    web_firewall,
 )
 
 GENERATED = Path(__file__).parent.parent / "generated"
@@ -41,6 +42,7 @@ STACKS = {
         database,
         cluster,
         services,
+        web_firewall,
         accelerator,
         observability,
         test_services,
@@ -58,6 +60,7 @@ OPTIONAL = {
         for m in (test_services, builds, deployment_pipeline)
     },
     access.STACK: "make deploy-access",
+    web_firewall.STACK: "web_application_firewall in templates/environments.py",
 }
 """Stacks without which an environment is whole, and what makes them."""
 

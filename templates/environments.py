@@ -78,6 +78,8 @@ class Sizes:
     third_party_max_tasks: int = 4
     developers_deploy: bool = True
     """Whether developers may deploy and debug, or only look."""
+    web_application_firewall: bool = False
+    """AWS WAF before the hub's load balancer: $8 a month and more by requests."""
     container_insights: bool = False
     """Metrics of each task, which cost extra."""
 

@@ -15,6 +15,7 @@ from scripts.cloud import (
     images,
     inputs,
     operations,
+    payers,
     pipelines,
     promotion,
     simulator,
@@ -135,6 +136,7 @@ def _wanted() -> environment.Wanted:
         inputs.alarm_parameters(os.environ),
         inputs.network(os.environ),
         inputs.names(os.environ),
+        payers.read(os.environ),
         client_authorities.read(os.environ),
     )
 

@@ -10,6 +10,7 @@ from scripts.cloud import (
     client_authorities,
     fleet,
     migration,
+    payers,
     pipelines,
     plan,
     preflight,
@@ -29,7 +30,7 @@ from templates.__main__ import OPTIONAL, STACKS
 from templates.environments import sizes
 from templates.naming import CHARGING_POINT, SERVICES, camel, named, service_name
 from templates.parts.archive import BUCKET as ARCHIVE_BUCKET
-from templates.stacks import access, boundary, builds, network, storage
+from templates.stacks import access, alerts, boundary, builds, network, storage, web_firewall
 from templates.stacks.firewall import MAX_HUB_ADDRESSES
 
 
@@ -39,7 +40,7 @@ class Wanted:
 
     tags: service → image tag, for those that no pipeline delivers. more_names: service → names
     of its certificates. alarm_parameters, network_parameters, name_parameters: of
-    `inputs`. client_authorities: of `client_authorities`.
+    `inputs`. payers: of `payers`. client_authorities: of `client_authorities`.
     """
 
     hub: Hub
@@ -48,6 +49,7 @@ class Wanted:
     alarm_parameters: Mapping[str, str]
     network_parameters: Mapping[str, str]
     name_parameters: Mapping[str, str] = field(default_factory=dict)
+    payers: Mapping[str, str] = field(default_factory=dict)
     client_authorities: bytes | None = None
 
     def parameters(self, aws: Aws, tags: Mapping[str, str]) -> plan.Parameters:
@@ -83,6 +85,7 @@ class Wanted:
             "database": dict,
             "cluster": lambda: images,
             "services": services,
+            **({web_firewall.STACK: dict} if _has_web_firewall(aws) else {}),
             "accelerator": lambda: {**mutual_tls, **self.name_parameters},
             "observability": observability,
         }
@@ -113,6 +116,7 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
             "TLS"
         )
     chosen = [v for name, v in sorted(wanted.network_parameters.items()) if name != "VpcCidr"]
+    _demand_receiver(aws, wanted.alarm_parameters)
     preflight.check(aws, size, chosen)
     tags = {**wanted.tags, **that_stay(aws)}
     lacking = missing(aws, tags)
@@ -129,6 +133,7 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
     run(
         {
             "fleet": lambda: fleet.keep(aws, fleet.charging_points(aws)),
+            "who pays": lambda: payers.keep(aws, wanted.payers),
             "roles of AWS's services": lambda: preflight.make_service_linked_roles(aws),
             **stack("boundary"),
             **stack("network"),
@@ -144,6 +149,7 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
             "certificate at the hub": lambda: keep(aws, wanted.hub),
             "migration": lambda: migration.migrate(aws, tags[CHARGING_POINT]),
             **stack("services"),
+            **(stack(web_firewall.STACK) if _has_web_firewall(aws) else {}),
             **stack("accelerator"),
             **stack("observability"),
             # Only now are the names and addresses known that clients will ask for.
@@ -154,6 +160,22 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
     )
     print_addresses(aws)
     print(f"Clients trust it by {certificates.authority_file()}")
+
+
+def _has_web_firewall(aws: Aws) -> bool:
+    """Return whether there shall be one, or is one that may have to go."""
+    return fleet.sizes_of(aws).web_application_firewall or web_firewall.STACK in stacks.look(aws)
+
+
+def _demand_receiver(aws: Aws, given: Mapping[str, str]) -> None:
+    """Raise InputError where production would have alarms that nobody hears."""
+    known = stacks.look(aws).get(alerts.STACK, {}).get("Parameters", [])
+    before = {each["ParameterKey"]: each["ParameterValue"] for each in known}
+    heard = any({**before, **given}.get(name) for name in alerts.RECEIVERS)
+    if sizes(aws.target.environment).protected and not heard:
+        raise InputError(
+            "nobody would hear the alarms of production: give ALARM_EMAIL= or ALARM_URL="
+        )
 
 
 def deploy_service(aws: Aws, service: str, tag: str) -> None:
@@ -381,6 +403,7 @@ def _remove_certificates(aws: Aws) -> str:
     migration.forget(aws)
     simulator.forget(aws)
     fleet.forget(aws)
+    payers.forget(aws)
     pipelines.forget(aws)
     return "deleted"
 

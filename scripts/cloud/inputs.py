@@ -16,6 +16,7 @@ from templates.stacks.network import ZONES
 _ENVIRONMENT = re.compile(ENVIRONMENT_PATTERN)
 _ACCOUNT = re.compile(r"\d{12}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_HTTPS = re.compile(r"https://[^\s/]+\.[^\s]+")
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
 _CONNECTION = re.compile(r"arn:[^:]+:code(star-)?connections:[^:]+:\d{12}:connection/[\w-]+")
 _BRANCH = re.compile(r"[\w][\w./-]{0,200}")
@@ -152,7 +153,9 @@ def names(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def alarm_parameters(variables: Mapping[str, str]) -> dict[str, str]:
-    """Read who receives alarms (ALARM_EMAIL) and where the runbook is (GITHUB_REPOSITORY).
+    """Read who receives alarms, where the runbook is, and what may be spent.
+
+    ALARM_EMAIL, ALARM_URL, GITHUB_REPOSITORY, BUDGET_USD.
 
     Return stacks' parameters; what is not given stays as it is. Raises InputError.
     """
@@ -161,6 +164,14 @@ def alarm_parameters(variables: Mapping[str, str]) -> dict[str, str]:
         if not _EMAIL.fullmatch(email):
             raise InputError(f"ALARM_EMAIL is {email!r}, which is no e-mail address")
         parameters["AlarmEmail"] = email
+    if url := variables.get("ALARM_URL", "").strip():
+        if not _HTTPS.fullmatch(url):
+            raise InputError(f"ALARM_URL is {url!r}; give an address that begins with https://")
+        parameters["AlarmUrl"] = url
+    if budget := variables.get("BUDGET_USD", "").strip():
+        if not budget.isdecimal():
+            raise InputError(f"BUDGET_USD is {budget!r}; give whole dollars a month, 0 for none")
+        parameters["BudgetUsd"] = budget
     if variables.get("GITHUB_REPOSITORY", "").strip():
         parameters["RunbookUrl"] = (
             f"https://github.com/{repository(variables)}/blob/main/docs/runbook.md"

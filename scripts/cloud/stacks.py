@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from scripts.cloud import payers
 from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.fleet import sizes_of
 from scripts.cloud.steps import NO_CHANGES
@@ -129,6 +130,7 @@ def _words(
         *("--template-file", str(file)),
         *("--capabilities", "CAPABILITY_NAMED_IAM", "--no-fail-on-empty-changeset"),
         *("--tags", f"Environment={aws.target.environment}", "Project=vni-cpo"),
+        *(f"{tag}={value}" for tag, value in payers.tags(aws).items()),
         "--parameter-overrides",
         *(f"{name}={value}" for name, value in wanted.items() if name in declared),
     ]

@@ -12,6 +12,7 @@ from awacs import (
     acm,
     application_autoscaling,
     aws,
+    budgets,
     cloudformation,
     cloudwatch,
     codebuild,
@@ -28,6 +29,7 @@ from awacs import (
     scheduler,
     secretsmanager,
     ssm,
+    wafv2,
 )
 from troposphere import Sub
 
@@ -290,6 +292,27 @@ def administer_stacks() -> aws.PolicyDocument:
                 arn("codepipeline", f"webhook:vni-backend-*-{_OURS}"),
             ],
         ),
+        change(
+            *(budgets.ModifyBudget, budgets.ViewBudget, budgets.TagResource),
+            at=[
+                Sub(
+                    "arn:${AWS::Partition}:budgets::${AWS::AccountId}:budget/"
+                    f"vni-cpo-{_OURS}-month"
+                )
+            ],
+        ),
+        change(
+            *(wafv2.CreateWebACL, wafv2.DeleteWebACL, wafv2.GetWebACL, wafv2.UpdateWebACL),
+            *(wafv2.AssociateWebACL, wafv2.TagResource),
+            at=[arn("wafv2", f"regional/webacl/vni-cpo-{_OURS}-third-party/*")],
+        ),
+        change(
+            # AWS asks for no tag; which firewall may be put there, the statement above says.
+            wafv2.DisassociateWebACL,
+            at=[arn("elasticloadbalancing", "loadbalancer/app/*")],
+        ),
+        # AWS knows no resource for it.
+        change(elasticloadbalancing.SetWebAcl, at=["*"]),
         change(
             *_actions({"glue": ("*Database", "*Table"), "athena": ("*WorkGroup", "*Resource")}),
             at=[

@@ -473,7 +473,9 @@ def _let_alert(actions: list[aws.Action], resource: object) -> list[aws.Statemen
     return [
         aws.Statement(
             Effect=aws.Allow,
-            Principal=aws.Principal("Service", ["cloudwatch.amazonaws.com"]),
+            Principal=aws.Principal(
+                "Service", ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
+            ),
             Action=actions,
             Resource=[resource],
             Condition=aws.Condition(aws.StringEquals("aws:SourceAccount", Ref("AWS::AccountId"))),

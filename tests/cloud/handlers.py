@@ -512,6 +512,8 @@ HANDLERS: dict[str, dict[str, Any]] = {
             "AWS::GlobalAccelerator::Accelerator": _accelerator,
             "AWS::ElasticLoadBalancingV2::ListenerCertificate": _listener_certificate,
             "AWS::ElasticLoadBalancingV2::TrustStore": _trust_store,
+            "AWS::WAFv2::WebACLAssociation": lambda _, p: (p["ResourceArn"], {}),
+            "AWS::Budgets::Budget": lambda _, p: (p["Budget"]["BudgetName"], {}),
             "AWS::Route53::RecordSet": lambda _, p: (p["Name"], {}),
             "AWS::GlobalAccelerator::Listener": _listener,
             "AWS::GlobalAccelerator::EndpointGroup": _endpoint_group,

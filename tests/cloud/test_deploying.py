@@ -62,6 +62,10 @@ def production(account, staging, hub_files, tmp_path_factory):
         CLIENT_CA=str(authorities),
         HOSTED_ZONE="Z0123456789ABC",
         DOMAIN="charging.example",
+        ALARM_URL="https://pager.example/vni",
+        BUDGET_USD="2500",
+        OWNER="Charging platform",
+        COST_CENTRE="4711",
         **hub_files,
     )
 
@@ -994,6 +998,33 @@ def test_uncommitted_changes_are_not_deployed(account, staging):
 
 
 # --- and away -----------------------------------------------------------------------------
+
+
+def test_alarms_reach_a_pager_and_dear_months_alarm(account, production):
+    topic = account.outputs("vni-cpo-alerts-production")["Topic"]
+    heard = account.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert [(s["Protocol"], s["Endpoint"]) for s in heard] == [
+        ("https", "https://pager.example/vni")
+    ]
+    (budget,) = (r["Properties"] for r in account.recorded("AWS::Budgets::Budget"))
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": "2500", "Unit": "USD"}
+    assert budget["Budget"]["CostFilters"] == {"TagKeyValue": ["user:Environment$production"]}
+    told = [
+        (n["Notification"]["NotificationType"], n["Subscribers"][0]["Address"])
+        for n in budget["NotificationsWithSubscribers"]
+    ]
+    assert told == [("ACTUAL", topic), ("FORECASTED", topic)]
+
+
+def test_everything_carries_who_owns_and_who_pays_for_it(account, staging, production):
+    """Said once: a later deployment that does not say it keeps it."""
+    carried = {"staging": set(), "production": set()}
+    for stack in account.client("cloudformation").describe_stacks()["Stacks"]:
+        tags = {tag["Key"]: tag["Value"] for tag in stack["Tags"]}
+        assert tags["Project"] == "vni-cpo"
+        if tags["Environment"] in carried:
+            carried[tags["Environment"]].add((tags.get("Owner"), tags.get("CostCentre")))
+    assert carried == {"staging": {(None, None)}, "production": {("Charging platform", "4711")}}
 
 
 def test_deletion_wants_to_be_confirmed(account, staging, production):

@@ -22,6 +22,13 @@ EVERYWHERE = {"AWS_PROFILE": "tests", "ACCOUNT_ID": "210000000000", "ENVIRONMENT
         ({"ENVIRONMENT": ""}, "ENVIRONMENT is not set: give the environment's name"),
         ({"WHITELIST_IP": ""}, "WHITELIST_IP is not set: give the roaming hub's addresses"),
         ({"WHITELIST_IP": "hub.example"}, "'hub.example', which is no IPv4 address or CIDR"),
+        (
+            {"ENVIRONMENT": "production"},
+            "nobody would hear the alarms of production: give ALARM_EMAIL= or ALARM_URL=",
+        ),
+        ({"ALARM_URL": "http://pager"}, "'http://pager'; give an address that begins with https"),
+        ({"BUDGET_USD": "1,000.50"}, "'1,000.50'; give whole dollars a month, 0 for none"),
+        ({"OWNER": "a;b"}, "OWNER is 'a;b'; a tag has up to 128 letters, digits, spaces"),
         ({"IMAGE_TAG": "no such"}, "IMAGE_TAG is 'no such', but the registry of staging has no"),
         ({"CONTAINER": "lxc"}, "CONTAINER is 'lxc'; use docker or podman"),
         ({"AWS_PROFILE": "other"}, "AWS_PROFILE is 'other', which your AWS CLI does not know"),

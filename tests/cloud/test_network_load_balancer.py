@@ -20,7 +20,8 @@ def fixed(account):
     text = file.read_text()
     listed = text.replace(
         '    "staging": STAGING,\n',
-        '    "staging": STAGING,\n    "fixed": replace(STAGING, load_balancer="network"),\n',
+        '    "staging": STAGING,\n    "fixed": replace(STAGING,'
+        ' load_balancer="network", web_application_firewall=True),\n',
     )
     assert listed != text
     file.write_text(listed)
@@ -55,6 +56,23 @@ def test_it_ends_tls_and_says_who_connects(account, fixed):
     kinds = [b["Type"] for b in elb.describe_load_balancers()["LoadBalancers"]]
     assert sorted(kinds) == ["application", "network"]
     assert len(elb.describe_target_groups()["TargetGroups"]) == 2
+
+
+def test_a_web_firewall_stands_before_the_hubs_load_balancer(account, fixed):
+    """Its answers are AWS's own; that it lets the hub's large records through is a rule's."""
+    (acl,) = account.client("wafv2").list_web_acls(Scope="REGIONAL")["WebACLs"]
+    described = account.client("wafv2").get_web_acl(
+        Name=acl["Name"], Scope="REGIONAL", Id=acl["Id"]
+    )["WebACL"]
+    assert acl["Name"] == "vni-cpo-fixed-third-party"
+    rules = {rule["Name"]: rule for rule in described["Rules"]}
+    common = rules["AWSManagedRulesCommonRuleSet"]["Statement"]["ManagedRuleGroupStatement"]
+    (counted,) = common["RuleActionOverrides"]
+    assert (counted["Name"], counted["ActionToUse"]) == ("SizeRestrictions_BODY", {"Count": {}})
+    assert rules["too-many-calls"]["Statement"]["RateBasedStatement"]["Limit"] == 20_000
+    (association,) = account.recorded("AWS::WAFv2::WebACLAssociation")
+    balancer = account.outputs("vni-cpo-services-fixed")["ThirdPartyLoadBalancer"]
+    assert association["Properties"] == {"ResourceArn": balancer, "WebACLArn": acl["ARN"]}
 
 
 def test_the_service_stands_behind_it_and_believes_it(account, fixed):

@@ -259,6 +259,7 @@ ANYWHERE = {
 UNNAMED = {
     "ecs:DeregisterTaskDefinition",
     "ecs:RegisterTaskDefinition",
+    "elasticloadbalancing:SetWebAcl",
     "globalaccelerator:CreateAccelerator",
     "kms:CreateKey",
     "logs:DeleteQueryDefinition",
