@@ -255,6 +255,18 @@ build-third-party-backend: setup ## Build third-party-backend's image on this ma
 deploy-third-party-backend: setup ## Build, push, update third-party-backend; wait until it is stable (IMAGE_TAG=)
 	@$(CLOUD) deploy-service third-party
 
+.PHONY: build-console
+build-console: setup ## Build the operators' console's image on this machine (CONTAINER=docker|podman)
+	@$(CLOUD) build console
+
+.PHONY: deploy-console
+deploy-console: setup ## Give an environment the operators' console, or bring it up to date (CONSOLE_ADDRESSES=, HOSTED_ZONE=, DOMAIN=, CONSOLE_SIGN_IN=local)
+	@$(CLOUD) deploy-console
+
+.PHONY: delete-console
+delete-console: setup ## Take the console of an environment away, and who may sign in to it; asks first
+	@$(CLOUD) delete-console
+
 .PHONY: promote
 promote: setup ## Let both services run the images, by digest, that another environment runs (FROM=staging)
 	@$(CLOUD) promote

@@ -30,6 +30,7 @@ resolve cp-backend --extra cp_backend --constraint requirements/development.txt
 # The operator's commands are in this one: a change of theirs must not disconnect charging points.
 resolve third-party-backend --extra third_party_backend --extra operations \
   --constraint requirements/development.txt
+resolve operations --extra operations --constraint requirements/development.txt
 # Not in development.txt: it pins what it needs so narrowly that the two do not agree.
 compile checkov - <<<checkov
 

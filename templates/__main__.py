@@ -14,6 +14,7 @@ from templates.stacks import (
     boundary,
     builds,
     cluster,
+    console,
     database,
     deployment_pipeline,
     firewall,
@@ -45,6 +46,7 @@ STACKS = {
         web_firewall,
         accelerator,
         observability,
+        console,
         test_services,
         builds,
         deployment_pipeline,
@@ -61,6 +63,7 @@ OPTIONAL = {
     },
     access.STACK: "make deploy-access",
     web_firewall.STACK: "web_application_firewall in templates/environments.py",
+    console.STACK: "make deploy-console",
 }
 """Stacks without which an environment is whole, and what makes them."""
 

@@ -18,6 +18,11 @@ DEFAULT_FLEET = 1_000
 CELL_CHARGING_POINTS = 100_000
 """The largest fleet of one environment: as many as were measured; then docs/cells.md."""
 
+CONSOLE_CPU = 512
+"""Thousandths of a processor for a task of the console, whatever the fleet."""
+CONSOLE_MEMORY = 1024
+"""MB; a password that is tried takes 32 of them."""
+
 # Capacity units of the database's writer for so many charging points: at least, at most. What one
 # unit takes was not measured on Aurora; 32 for 100,000 leaves room for a storm and a slow query.
 _FLEET_OF_A_MINIMUM_ACU = 50_000
@@ -76,6 +81,8 @@ class Sizes:
     third_party_memory: int = 1024
     third_party_min_tasks: int = 2
     third_party_max_tasks: int = 4
+    console_tasks: int = 1
+    """Of the operators' console, where the environment has one."""
     developers_deploy: bool = True
     """Whether developers may deploy and debug, or only look."""
     web_application_firewall: bool = False
@@ -140,6 +147,7 @@ PRODUCTION = replace(
     protected=True,
     charging_point_min_tasks=3,
     third_party_max_tasks=8,
+    console_tasks=2,
     developers_deploy=False,
     container_insights=True,
 )

@@ -17,11 +17,14 @@ ENVIRONMENT_PATTERN = "[a-z][a-z0-9]{1,19}"
 # What the health checks, security groups and services must agree on.
 CHARGING_POINT_PORT = 9000
 THIRD_PARTY_PORT = 9100
+CONSOLE_PORT = 9300
 DATABASE_PORT = 5432
 
 CHARGING_POINT = "charging-point"
 THIRD_PARTY = "third-party"
 SERVICES = (CHARGING_POINT, THIRD_PARTY)
+# By choice, in a stack of its own.
+CONSOLE = "console"
 # What runs once a day and keeps the books.
 BOOKS = "books"
 

@@ -181,7 +181,7 @@ def cloud(templates: Mapping[str, Template]) -> str:
         if resources.type_of(key) in SHOWN and key not in in_services
     ]
     lines = ["flowchart LR", '  points(["charging points"])', '  hub(["roaming hub"])']
-    lines += ['  people(["people on call"])']
+    lines += ['  operators(["operators"])', '  people(["people on call"])']
     for place in _PLACES.values():
         lines.append(f'  subgraph {place.split()[0].lower()}["{place}"]')
         drawn = set()
@@ -205,11 +205,18 @@ def _outer_arrows(resources: Resources, shown: list[Key]) -> Iterator[str]:
         kind, mine = resources.type_of(key), _id(resources, key)
         public = resources.described[key].get("Properties", {}).get("Scheme") == "internet-facing"
         if kind == ACCELERATOR or (kind == BALANCER and public):
-            yield _arrow("points" if key[1].startswith("ChargingPoint") else "hub", mine, "")
+            yield _arrow(_whose(key[1]), mine, "")
         elif kind == NAT:
             yield _arrow(mine, "hub", "")
         elif kind == TOPIC:
             yield _arrow(mine, "people", "")
+
+
+def _whose(entrance: str) -> str:
+    """Return who comes in by a load balancer or an accelerator, by how its title begins."""
+    if entrance.startswith("Console"):
+        return "operators"
+    return "points" if entrance.startswith("ChargingPoint") else "hub"
 
 
 def _arrow(source: str, target: str, text: str) -> str:
@@ -286,8 +293,9 @@ environment comes to be is in [deploying](deploying.md), why it is like this in
 ```mermaid
 {cloud(environment)}```
 
-A third of the zones, and with it a third NAT gateway, is production's. An application or a network
-load balancer for charging points is a choice of the environment
+The console is there where `make deploy-console` has made it. A third of the zones, and with it a
+third NAT gateway, is production's. An application or a network load balancer for charging points is
+a choice of the environment
 ([decision 53](decisions/0053-a-network-load-balancer-by-choice.md)).
 
 ## From a commit to production

@@ -74,6 +74,8 @@ def _fulfilled(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str
                 case "ForAllValues:StringEquals":
                     # Of nothing, all are. Here a request has one value, or none.
                     held = given is None or given in values
+                case "ForAllValues:StringLike":
+                    held = given is None or any(_matches(v, given) for v in values)
                 case "ArnEquals":
                     held = given is not None and any(_matches(v, given) for v in values)
                 case _:

@@ -39,10 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(settings: Settings, url: str) -> int:
-    made = None
-    if not settings.oidc_signer:
-        with connect(url, "console first account", Limits(connect=10)) as connection:
-            made = people.ensure_first(connection, by=Asker("console", "console"))
+    made = first_account(settings, url)
     address = f"http://{settings.host}:{settings.port}/"
     if made:
         name, password = made
@@ -56,6 +53,18 @@ def _serve(settings: Settings, url: str) -> int:
     return 0
 
 
+def first_account(settings: Settings, url: str) -> tuple[str, str] | None:
+    """Make the first account where nobody has one; return its name and password.
+
+    Not behind TLS: there what is printed goes into a log that many read, and a shell makes it. Not
+    where the load balancer says who somebody is.
+    """
+    if settings.oidc_signer or settings.secure:
+        return None
+    with connect(url, "console first account", Limits(connect=10)) as connection:
+        return people.ensure_first(connection, by=Asker("console", "console"))
+
+
 def _parser() -> argparse.ArgumentParser:
     rows = "\n".join(
         f"  {name:26} {meaning} (default {default})" for name, default, meaning in table()
@@ -63,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m operations.console",
         description="The console: pages for operators. Where nobody has an account yet, the first"
-        " one is made, and its password is printed once.",
+        " one is made, and its password is printed once; not with CONSOLE_SECURE, where it would"
+        " stand in a log: `operations people add NAME administrator` makes it.",
         epilog=f"settings, from the environment:\n{rows}\n\n"
         "The database is DATABASE_URL, or DATABASE_HOST with its companions, or an embedded\n"
         "server under var/.",

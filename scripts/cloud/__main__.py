@@ -10,6 +10,7 @@ from collections.abc import Callable
 from scripts.cloud import (
     capacity,
     client_authorities,
+    console,
     environment,
     hub_inputs,
     images,
@@ -28,7 +29,7 @@ from scripts.cloud.inputs import InputError, Target
 from scripts.cloud.stacks import StackError
 from scripts.cloud.tasks import TaskError
 from templates.environments import sizes
-from templates.naming import CHARGING_POINT, SERVICES
+from templates.naming import CHARGING_POINT, CONSOLE, SERVICES
 from templates.parts.operations import OPERATIONS
 from templates.parts.service import PROGRAMS
 from templates.stacks.builds import BUILDS
@@ -71,13 +72,16 @@ def _parser() -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(work=work)
         if name in _OF_A_SERVICE:
-            added.add_argument("service", choices=LOGS if name == "tail-logs" else SERVICES)
+            choices = {"tail-logs": LOGS, "build": (*SERVICES, CONSOLE)}.get(name, SERVICES)
+            added.add_argument("service", choices=choices)
         if name in ("run", "simulate"):
             added.add_argument("arguments", nargs=argparse.REMAINDER, help="for the program")
 
     command("deploy", _deploy, "everything, from an empty account if need be (WHITELIST_IP)")
     command("plan", _plan, "what a deployment would change; nothing is changed (WHITELIST_IP)")
     command("deploy-service", _deploy_service, "build, push and update one service")
+    command("deploy-console", _deploy_console, "the operators' console (CONSOLE_ADDRESSES, DOMAIN)")
+    command("delete-console", _delete_console, "take the console away, and who may sign in to it")
     command("promote", _promote, "run what another environment runs, byte for byte (FROM)")
     command("create-certificates", _create_certificates, "make or renew the certificates")
     command("create-accelerator", _create_accelerator, "fixed addresses for both services")
@@ -101,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 # What writes logs besides the services: the tests and builds of the delivery pipeline too.
 LOGS = (
     *SERVICES,
+    CONSOLE,
     MIGRATIONS,
     OPERATIONS,
     *(program.tested_name for program in PROGRAMS.values()),
@@ -158,6 +163,26 @@ def _deploy_service(options: argparse.Namespace) -> int:
     target = _target()
     tag = images.tag_of(images.IMAGES[options.service])
     environment.deploy_service(_connect(target), options.service, tag)
+    return 0
+
+
+def _deploy_console(_: argparse.Namespace) -> int:
+    target = _target()
+    parameters = {
+        **inputs.console(os.environ),
+        **inputs.names(os.environ),
+        **inputs.alarm_parameters(os.environ),
+    }
+    tag = images.tag_of(images.CONSOLE_IMAGE)
+    console.deploy(_connect(target), parameters, tag)
+    return 0
+
+
+def _delete_console(_: argparse.Namespace) -> int:
+    target = _target()
+    aws = _connect(target)
+    _ask("the console", [("CONFIRM", f"console of {target.environment}")])
+    console.delete(aws)
     return 0
 
 
@@ -227,10 +252,14 @@ def _confirm(target: Target) -> None:
     words = [("CONFIRM", target.environment)]
     if sizes(target.environment).protected:
         words.append(("CONFIRM_AGAIN", f"delete {target.environment} and its sessions"))
+    _ask(target.environment, words)
+
+
+def _ask(what: str, words: list[tuple[str, str]]) -> None:
     for variable, word in words:
         given = os.environ.get(variable)
         if given is None and sys.stdin.isatty():
-            given = input(f"This deletes {target.environment} for good. Type {word!r}: ")
+            given = input(f"This deletes {what} for good. Type {word!r}: ")
         if given != word:
             raise InputError(f"not confirmed; nothing was deleted ({variable}={word!r} confirms)")
 
@@ -258,7 +287,7 @@ def _operations(_: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    image = images.IMAGES[options.service]
+    image = images.ALL_IMAGES[options.service]
     images.build(image, image.local_name, images.find_engine())
     print(f"built {image.local_name}")
     return 0

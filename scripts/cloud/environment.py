@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from scripts.cloud import (
     buckets,
     client_authorities,
+    console,
     fleet,
     migration,
     payers,
@@ -22,13 +24,13 @@ from scripts.cloud import (
 from scripts.cloud.aws import Aws, AwsError
 from scripts.cloud.certificates import Certificates
 from scripts.cloud.hub_inputs import Hub, keep, secret_parameters
-from scripts.cloud.images import IMAGES, missing, push, running, that_stay
+from scripts.cloud.images import IMAGES, missing, provide, running, that_stay
 from scripts.cloud.images import keep as keep_image
 from scripts.cloud.inputs import InputError
 from scripts.cloud.steps import NO_CHANGES, Work, run
 from templates.__main__ import OPTIONAL, STACKS
-from templates.environments import sizes
-from templates.naming import CHARGING_POINT, SERVICES, camel, named, service_name
+from templates.environments import Sizes, sizes
+from templates.naming import CHARGING_POINT, CONSOLE, SERVICES, camel, named, service_name
 from templates.parts.archive import BUCKET as ARCHIVE_BUCKET
 from templates.stacks import access, alerts, boundary, builds, network, storage, web_firewall
 from templates.stacks.firewall import MAX_HUB_ADDRESSES
@@ -110,20 +112,16 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
     an image would have to be built and cannot.
     """
     size = fleet.sizes_of(aws)
-    if wanted.client_authorities and size.load_balancer == "network":
-        raise InputError(
-            "CLIENT_CA is for an application load balancer; a network load balancer has no mutual "
-            "TLS"
-        )
-    chosen = [v for name, v in sorted(wanted.network_parameters.items()) if name != "VpcCidr"]
-    _demand_receiver(aws, wanted.alarm_parameters)
-    preflight.check(aws, size, chosen)
+    _check(aws, wanted, size)
     tags = {**wanted.tags, **that_stay(aws)}
     lacking = missing(aws, tags)
     certificates = Certificates(aws)
     parameters = wanted.parameters(aws, tags)
+    planned, its_tag, operators = console.along(
+        aws, {**wanted.alarm_parameters, **wanted.name_parameters}
+    )
     if "services" in stacks.look(aws):
-        plan.ask(aws, parameters, tags)
+        plan.ask(aws, {**parameters, **planned}, {**tags, **its_tag})
 
     def stack(name: str) -> dict[str, Work]:
         return {name: lambda: stacks.deploy(aws, name, parameters[name]())}
@@ -154,12 +152,25 @@ def deploy(aws: Aws, wanted: Wanted) -> None:
             **stack("observability"),
             # Only now are the names and addresses known that clients will ask for.
             "names in certificates": lambda: certificates.create(public_names(aws)),
+            **operators,
             **(protection if size.protected else test_point),
         },
         f"{aws.target.environment} is deployed",
     )
     print_addresses(aws)
     print(f"Clients trust it by {certificates.authority_file()}")
+
+
+def _check(aws: Aws, wanted: Wanted, size: Sizes) -> None:
+    """Raise InputError where what is wanted does not go together or the account lacks something."""
+    if wanted.client_authorities and size.load_balancer == "network":
+        raise InputError(
+            "CLIENT_CA is for an application load balancer; a network load balancer has no mutual "
+            "TLS"
+        )
+    _demand_receiver(aws, wanted.alarm_parameters)
+    chosen = [v for name, v in sorted(wanted.network_parameters.items()) if name != "VpcCidr"]
+    preflight.check(aws, size, chosen)
 
 
 def _has_web_firewall(aws: Aws) -> bool:
@@ -215,11 +226,24 @@ def promote(aws: Aws, source: Aws) -> None:
         return work
 
     tags = {service: image.tag for service, image in found.items()}
-    _release(aws, tags, {f"image {service}": copy(service) for service in IMAGES})
+    also = {}
+    if console.is_there(aws) and console.is_there(source):
+        image = promotion.running(source, CONSOLE)
+        found[CONSOLE] = image
+        also = {f"image {CONSOLE}": copy(CONSOLE), **console.update(aws, image.tag)}
+    _release(aws, tags, {f"image {service}": copy(service) for service in IMAGES}, also)
 
 
-def _release(aws: Aws, tags: Mapping[str, str], images: Mapping[str, Work]) -> None:
-    """Update services to these images and wait until they are stable. tags: service → tag."""
+def _release(
+    aws: Aws,
+    tags: Mapping[str, str],
+    images: Mapping[str, Work],
+    also: Mapping[str, Work] = MappingProxyType({}),
+) -> None:
+    """Update services to these images and wait until they are stable.
+
+    tags: service → tag. also: steps that come after them.
+    """
     # The other service keeps what it runs, whatever CloudFormation was given last.
     others = {other: running(aws, other) for other in IMAGES if other not in tags}
     kept = {other: its for other, its in others.items() if its}
@@ -236,7 +260,7 @@ def _release(aws: Aws, tags: Mapping[str, str], images: Mapping[str, Work]) -> N
         for service in tags
     }
     what = ", ".join(f"{service} runs {tag}" for service, tag in tags.items())
-    run({**images, **wanted, **stable}, what)
+    run({**images, **wanted, **stable, **also}, what)
 
 
 def create_accelerator(aws: Aws) -> None:
@@ -346,15 +370,7 @@ def _until_stable(aws: Aws, service: str) -> Work:
 
 def _image(aws: Aws, service: str, tag: str, lacking: bool) -> Work:
     """Return the step that builds and pushes an image, if the registry lacks it."""
-
-    def work() -> str:
-        done = f"{NO_CHANGES}, {tag} is in the registry"
-        if lacking:
-            done = push(aws, IMAGES[service], tag)
-        keep_image(aws, stacks.outputs(aws, "registry")[f"{camel(service)}RepositoryName"], tag)
-        return done
-
-    return work
+    return lambda: provide(aws, IMAGES[service], tag, lacking)
 
 
 def _protect(aws: Aws) -> str:

@@ -18,10 +18,11 @@ from typing import Any
 from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.inputs import InputError
 from scripts.cloud.stacks import look, outputs
+from scripts.cloud.steps import NO_CHANGES
 from templates.environments import sizes
-from templates.naming import CHARGING_POINT, THIRD_PARTY, camel
+from templates.naming import CHARGING_POINT, CONSOLE, THIRD_PARTY, camel
 from templates.parts.service import PROGRAMS
-from templates.stacks import deployment_pipeline
+from templates.stacks import console, deployment_pipeline
 from templates.stacks.registry import RELEASED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +66,9 @@ IMAGES = {
     # The operator's commands are not in the other: their changes disconnect nobody.
     THIRD_PARTY: Image(THIRD_PARTY, PROGRAMS[THIRD_PARTY].package, ("operations",)),
 }
+CONSOLE_IMAGE = Image(CONSOLE, "operations")
+"""By choice, and so not among those that every environment has."""
+ALL_IMAGES = {**IMAGES, CONSOLE: CONSOLE_IMAGE}
 
 
 def tag_of(image: Image, variables: Mapping[str, str] = os.environ) -> str:
@@ -99,6 +103,18 @@ def missing(aws: Aws, tags: Mapping[str, str]) -> set[str]:
     if lacking:
         find_engine()
     return lacking
+
+
+def provide(aws: Aws, image: Image, tag: str, lacking: bool) -> str:
+    """Have an image in the registry and keep it there; return what was done.
+
+    lacking: whether the registry lacks it. Raises InputError.
+    """
+    done = f"{NO_CHANGES}, {tag} is in the registry"
+    if lacking:
+        done = push(aws, image, tag)
+    keep(aws, outputs(aws, "registry")[f"{camel(image.service)}RepositoryName"], tag)
+    return done
 
 
 def push(aws: Aws, image: Image, tag: str, uri: str = "") -> str:
@@ -140,7 +156,7 @@ def pin_base(engine: str) -> str:
     The digest is of the tag's whole list, so it is one for all processors. Raises RuntimeError
     where the engine does not know it.
     """
-    files = [ROOT / image.package / "Dockerfile" for image in IMAGES.values()]
+    files = [ROOT / image.package / "Dockerfile" for image in ALL_IMAGES.values()]
     (name,) = {_BASE.findall(file.read_text())[0] for file in files}
     _run(engine, "pull", name)
     inspected = subprocess.run(
@@ -241,16 +257,22 @@ def keep(aws: Aws, repository: str, tag: str) -> None:
                 raise
 
 
+def stack_of(service: str) -> str:
+    """Return the stack that a service is in."""
+    return console.STACK if service == CONSOLE else "services"
+
+
 def running(aws: Aws, service: str) -> str | None:
     """Return the tag of the image that a service runs; None where there is no service yet.
 
     It is not always the one that CloudFormation was given last: pipelines release past it.
     """
-    if "services" not in look(aws):
+    stack = stack_of(service)
+    if stack not in look(aws):
         return None
     found = aws(
         *("ecs", "describe-services", "--cluster", outputs(aws, "cluster")["Name"]),
-        *("--services", outputs(aws, "services")[f"{camel(service)}ServiceName"]),
+        *("--services", outputs(aws, stack)[f"{camel(service)}ServiceName"]),
     )
     if not found["services"]:
         return None
@@ -275,6 +297,15 @@ def that_stay(aws: Aws, variables: Mapping[str, str] = os.environ) -> dict[str, 
     if variables.get("IMAGE_TAG") or deployment_pipeline.STACK not in look(aws):
         return {}
     return {service: tag for service in IMAGES if (tag := running(aws, service))}
+
+
+def tag_along(aws: Aws, image: Image, variables: Mapping[str, str] = os.environ) -> str:
+    """Return the tag of an image that is deployed with the others.
+
+    IMAGE_TAG names one of those; this service then runs what it runs. Raises InputError.
+    """
+    runs = running(aws, image.service) if variables.get("IMAGE_TAG") else None
+    return runs or tag_of(image, variables)
 
 
 def _git(*words: str) -> str:

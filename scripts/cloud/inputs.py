@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from troposphere import Sub
 
 from templates.naming import ENVIRONMENT_PATTERN, spelled
+from templates.stacks import console as console_stack
 from templates.stacks.firewall import MAX_HUB_ADDRESSES
 from templates.stacks.network import ZONES
 
@@ -103,16 +104,41 @@ def whitelist(variables: Mapping[str, str]) -> list[str]:
         "WHITELIST_IP",
         "the roaming hub's addresses or CIDRs, with commas between them",
     )
+    return _cidrs("WHITELIST_IP", text, MAX_HUB_ADDRESSES)
+
+
+def console(variables: Mapping[str, str]) -> dict[str, str]:
+    """Read CONSOLE_ADDRESSES and CONSOLE_SIGN_IN; return the console stack's parameters.
+
+    What is not given stays as it is. Raises InputError.
+    """
+    parameters = {}
+    if text := variables.get("CONSOLE_ADDRESSES", "").strip():
+        most = console_stack.MAX_ADDRESSES
+        cidrs = _cidrs("CONSOLE_ADDRESSES", text, most)
+        # Every place is set, so that an address can go too.
+        for place, cidr in enumerate([*cidrs, *[""] * (most - len(cidrs))], 1):
+            parameters[f"ConsoleAddress{place}"] = cidr
+    if sign_in := variables.get("CONSOLE_SIGN_IN", "").strip():
+        if sign_in not in console_stack.SIGN_IN:
+            raise InputError(
+                f"CONSOLE_SIGN_IN is {sign_in!r}; give {' or '.join(console_stack.SIGN_IN)}"
+            )
+        parameters["ConsoleSignIn"] = sign_in
+    return parameters
+
+
+def _cidrs(variable: str, text: str, most: int) -> list[str]:
     networks = []
     for word in re.split(r"[,\s]+", text.strip(" ,")):
         try:
             networks.append(ipaddress.IPv4Network(word))
         except ValueError:
-            raise InputError(f"WHITELIST_IP has {word!r}, {_what_is_wrong(word)}") from None
+            raise InputError(f"{variable} has {word!r}, {_what_is_wrong(word)}") from None
     unique = sorted(set(networks))
-    if len(unique) > MAX_HUB_ADDRESSES:
+    if len(unique) > most:
         raise InputError(
-            f"WHITELIST_IP has {len(unique)} addresses, but {MAX_HUB_ADDRESSES} is the most; "
+            f"{variable} has {len(unique)} addresses, but {most} is the most; "
             "join neighbours into CIDRs"
         )
     return [str(network) for network in unique]

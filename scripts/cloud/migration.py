@@ -18,6 +18,7 @@ from templates.stacks.cluster import MIGRATIONS
 
 _NOTE = "migrated"
 _DIRECTORY = "charging/database/migrations/versions/"
+_GRANTS = "charging/database/grant.py"
 
 
 def is_needed(aws: Aws, tag: str) -> bool:
@@ -40,9 +41,13 @@ def migrate(aws: Aws, tag: str) -> str:
     group = outputs(aws, "firewall")["ChargingPointTasks"]
     definition = outputs(aws, "cluster")["MigrationTask"]
     tasks.run_to_its_end(aws, "migration", definition, group, MIGRATIONS)
-    access = outputs(aws, "cluster")["OperationsAccessTask"]
-    tasks.run_to_its_end(aws, "access of operations", access, group, MIGRATIONS)
-    notes.write(aws, _NOTE, f"{_access(aws)} {','.join(sorted(_migrations(tag)))}")
+    for whose in ("Operations", "Console"):
+        access = outputs(aws, "cluster")[f"{whose}AccessTask"]
+        tasks.run_to_its_end(aws, f"access of {whose.lower()}", access, group, MIGRATIONS)
+    before, _, has = (notes.read(aws, _NOTE) or "").partition(" ")
+    # What was granted by another version is kept: going back there needs no task.
+    known = set(has.split(",")) - {""} if before == _access(aws) else set()
+    notes.write(aws, _NOTE, f"{_access(aws)} {','.join(sorted(known | _migrations(tag)))}")
     return "schema brought up to date"
 
 
@@ -55,7 +60,7 @@ def _access(aws: Aws) -> str:
     """Return what the database is reached by; what is new must be granted its rights."""
     database = outputs(aws, "database")
     parts = [database["Endpoint"]]
-    for name in ("ApplicationSecret", "OperationsSecret"):
+    for name in ("ApplicationSecret", "OperationsSecret", "ConsoleSecret"):
         secret = aws("secretsmanager", "describe-secret", "--secret-id", database[name])
         versions: dict[str, list[str]] = secret["VersionIdsToStages"]
         parts += [version for version, names in versions.items() if "AWSCURRENT" in names]
@@ -63,17 +68,23 @@ def _access(aws: Aws) -> str:
 
 
 def _migrations(tag: str) -> set[str]:
-    """Return the numbers of the migrations in an image, which is called after its commit.
+    """Return the numbers of the migrations in an image, and what rights users have with it.
 
-    Of a tag that is no commit here, a set that no schema has but the one it was noted for.
+    It is called after its commit; of a tag that is no commit here, a set that no schema has but
+    the one it was noted for.
     """
     run = subprocess.run(
-        ["git", "ls-tree", "--name-only", tag, _DIRECTORY],
+        ["git", "ls-tree", tag, _DIRECTORY, _GRANTS],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    files = [line.rsplit("/", 1)[-1] for line in run.stdout.splitlines() if line.endswith(".py")]
-    numbers = {file.split("_", 1)[0] for file in files} - {""}
-    return numbers or {f"image:{tag}"}
+    numbers = set()
+    # Mode, type, blob, path.
+    for _, _, blob, path in (line.split(None, 3) for line in run.stdout.splitlines()):
+        if path == _GRANTS:
+            numbers.add(f"grants-{blob[:12]}")
+        elif path.endswith(".py"):
+            numbers.add(path.rsplit("/", 1)[-1].split("_", 1)[0])
+    return numbers - {""} or {f"image:{tag}"}

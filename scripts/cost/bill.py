@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cp_backend.settings import Settings
-from templates.environments import CELL_CHARGING_POINTS, Sizes, sizes
+from templates.environments import CELL_CHARGING_POINTS, CONSOLE_CPU, CONSOLE_MEMORY, Sizes, sizes
 
 TABLES = Path(__file__).resolve().parents[2] / "docs/cost.toml"
 
@@ -200,6 +200,14 @@ class Bill:
         """Return what an NLB in its place would cost, for a cell; by default nodes end TLS."""
         units = self.load.capacity_units(self.tables.nlcu_tls if ends_tls else self.tables.nlcu)
         return self._hours("network_load_balancer_hour") + units * self._hours("nlcu_hour")
+
+    def console(self) -> float:
+        """Return what a cell's console costs: tasks, load balancer, an address of it in a zone."""
+        return (
+            self.sizes.console_tasks * self._task(CONSOLE_CPU, CONSOLE_MEMORY)
+            + self._hours("application_load_balancer_hour")
+            + self.sizes.zones * self._hours("public_address_hour")
+        )
 
     def database(self) -> float:
         """Return what the database's capacity costs."""

@@ -65,6 +65,8 @@ With {largest.fleet:,} charging points, against {_dollars(largest.total)}:
 
 {_table(["", "Dollars a month", "What it means"], _alternatives(largest))}
 
+The operators' console, where an environment has one (`make deploy-console`), is {_dollars(staging.console())} a month more with staging's sizes and {_dollars(largest.console())} with {PRODUCTION_NAME}'s; what Amazon Cognito asks for people who sign in is not in it.
+
 ### ALB against NLB
 
 Each {tables.lcu["connections"]:,.0f} open WebSockets are a capacity unit of an ALB, however quiet they are: {largest.fleet:,} are {units:.0f} units, {_dollars(unreserved)} a month with the load balancer itself. None are kept ready; `make reserve-capacity UNITS={kept}` for an event that is foreseen makes that {_dollars(reserved)} a month, {_dollars((reserved - unreserved) / 30)} a day more, whatever the size of the fleet; it lets {storm:,.0f} charging points a second come back, all {largest.fleet:,} in {largest.fleet / storm:.0f} seconds. An NLB that hands TCP on counts {tables.nlcu["connections"]:,.0f} a unit: {_dollars(largest.network_load_balancer())}; one that ends TLS counts as few as an ALB and costs less a unit: {_dollars(largest.network_load_balancer(ends_tls=True))}. [Decision 15](decisions/0015-an-application-load-balancer.md) says why it is an ALB all the same.

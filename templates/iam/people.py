@@ -34,7 +34,7 @@ from awacs import (
 from troposphere import Sub
 
 from templates.iam.services import VERSION, arn, arn_of_role
-from templates.naming import SERVICES
+from templates.naming import CONSOLE, SERVICES
 
 _WITH_MFA = aws.Bool("aws:MultiFactorAuthPresent", True)
 _OURS = "${Environment}"
@@ -460,9 +460,13 @@ def administer_names() -> aws.PolicyDocument:
             route53.ChangeResourceRecordSets,
             at=[_hosted_zone()],
             when=[
-                aws.ForAllValuesStringEquals(
+                aws.ForAllValuesStringLike(
                     "route53:ChangeResourceRecordSetsNormalizedRecordNames",
-                    [Sub(f"{service}.${{Domain}}") for service in SERVICES],
+                    [
+                        *(Sub(f"{service}.${{Domain}}") for service in (*SERVICES, CONSOLE)),
+                        # By which ACM sees whose name it is.
+                        Sub(f"_*.{CONSOLE}.${{Domain}}"),
+                    ],
                 )
             ],
         ),
@@ -472,6 +476,7 @@ def administer_names() -> aws.PolicyDocument:
 # Service → actions; a star stands for what AWS adds to a verb.
 _LOOKERS = {
     "acm": ("Describe*", "List*"),
+    "cognito-idp": ("DescribeUserPoolDomain",),
     "cloudformation": ("ListExports", "ListImports"),
     "ec2": ("Describe*",),
     "elasticloadbalancing": ("Describe*",),
@@ -481,6 +486,8 @@ _LOOKERS = {
     "secretsmanager": ("GetRandomPassword",),
 }
 _MAKERS = {
+    "acm": ("RequestCertificate",),
+    "cognito-idp": ("CreateUserPool",),
     "ec2": ("AllocateAddress", "CreateInternetGateway", "CreateVpc"),
     "elasticloadbalancing": ("CreateLoadBalancer", "CreateTargetGroup", "CreateTrustStore"),
     "globalaccelerator": ("CreateAccelerator",),
@@ -491,6 +498,7 @@ _FOR_OTHERS = ("CreateFlowLogs", "CreateNatGateway", "CreateVpcEndpoint")
 # What puts something in the place of what has no tag, and may be nobody's.
 _TAGGERS = {
     "acm": ("AddTagsToCertificate", "ImportCertificate"),
+    "cognito-idp": ("TagResource",),
     "ec2": ("CreateTags",),
     "elasticloadbalancing": ("AddTags",),
     "globalaccelerator": ("TagResource",),
@@ -499,6 +507,11 @@ _TAGGERS = {
 _CHANGERS = {
     # A certificate is renewed by importing another over it.
     "acm": ("DeleteCertificate", "GetCertificate", "ImportCertificate"),
+    # The console's pool, and who is in it.
+    "cognito-idp": (
+        *("Admin*", "Create*", "Delete*", "Describe*", "Get*", "List*", "Set*", "TagResource"),
+        "Update*",
+    ),
     "ec2": (
         *("Associate*", "Attach*", "Authorize*", "CreateRoute", "CreateTags", "Delete*"),
         *("Detach*", "Disassociate*", "Modify*", "Release*", "Replace*", "Revoke*"),

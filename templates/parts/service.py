@@ -19,6 +19,7 @@ from templates.iam.services import ask_about_own_target, keep_files
 from templates.naming import (
     CHARGING_POINT,
     CHARGING_POINT_PORT,
+    CONSOLE,
     THIRD_PARTY,
     THIRD_PARTY_PORT,
     camel,
@@ -33,6 +34,7 @@ TLS_POLICIES = {
     # security for OCPP 1.6-J", A00.FR.317 and 318; Elastic Load Balancing, "Security policies".
     CHARGING_POINT: "ELBSecurityPolicy-TLS13-1-2-Ext1-2021-06",
     THIRD_PARTY: "ELBSecurityPolicy-TLS13-1-2-2021-06",
+    CONSOLE: "ELBSecurityPolicy-TLS13-1-2-2021-06",
 }
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - of a task in a private subnet, behind its firewall
 
@@ -90,7 +92,8 @@ class Service:
     title: the beginning of its resources' names. tag: its name within the environment, which is
     that of its task definition and its log group too. drain_seconds: how long a target keeps its
     connections once it is deregistered. certificates: ARNs by the kind of their keys; the first is
-    what a client gets that names no host. beside: more containers of its tasks.
+    what a client gets that names no host. beside: more containers of its tasks. before: what its
+    listener does with a request before it forwards it, in order.
     """
 
     program: Program
@@ -108,6 +111,7 @@ class Service:
     target_attributes: Mapping[str, object] = field(default_factory=dict)
     health_check: ecs.HealthCheck | None = None
     beside: tuple[ecs.ContainerDefinition, ...] = ()
+    before: tuple[object, ...] = ()
 
     def add_targets(
         self, template: Template, balancer: elb.LoadBalancer, port: int, condition: str = ""
@@ -198,7 +202,14 @@ class Service:
                 Protocol=of_clients,
                 SslPolicy=TLS_POLICIES[self.program.name],
                 Certificates=[elb.Certificate(CertificateArn=first)],
-                DefaultActions=[elb.Action(Type="forward", TargetGroupArn=Ref(group))],
+                DefaultActions=[
+                    *self.before,
+                    elb.Action(
+                        Type="forward",
+                        TargetGroupArn=Ref(group),
+                        **({"Order": len(self.before) + 1} if self.before else {}),
+                    ),
+                ],
                 **condition,
             )
         )
@@ -313,6 +324,32 @@ class Service:
                 TaskRoleArn=self.task_role,
             )
         )
+
+
+def health_command(port: int) -> str:
+    """Return the Python of a container's own check: once ready, then alive.
+
+    A task that never reached the database must not replace one that has; one that loses it keeps
+    its connections. /dev/shm is the one place that a task may write to.
+    """
+    return (
+        "import pathlib, urllib.request as r;"
+        f"seen = pathlib.Path('/dev/shm/ready-{port}');"
+        f"r.urlopen(f'http://127.0.0.1:{port}/health/'"
+        " + ('live' if seen.exists() else 'ready'), timeout=4);"
+        "seen.touch()"
+    )
+
+
+def container_health(port: int) -> ecs.HealthCheck:
+    """Return the container's own check; ECS does not read the image's HEALTHCHECK."""
+    return ecs.HealthCheck(
+        Command=["CMD", "python", "-c", health_command(port)],
+        Interval=15,
+        Timeout=5,
+        Retries=3,
+        StartPeriod=30,
+    )
 
 
 def policies_of_tasks(program: Program) -> dict[str, object]:

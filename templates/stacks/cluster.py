@@ -33,6 +33,8 @@ STACK = "cluster"
 MIGRATIONS = "migrations"
 # Lets the operations' user read and write rows.
 OPERATIONS_ACCESS = "operations-access"
+# Lets the console's user read, and write what the console writes.
+CONSOLE_ACCESS = "console-access"
 
 
 def build() -> Template:
@@ -88,14 +90,16 @@ def build() -> Template:
 
 
 def _add_owners_tasks(template: Template, architecture: Ref, group: Ref) -> None:
-    """Add the tasks that know the schema's owner: migrations, and the operations' user.
+    """Add the tasks that know the schema's owner: migrations, and two users' rights.
 
-    Both bring the schema up to date, the second finds it so, and let a user read and write rows.
+    All bring the schema up to date, the others find it so, and give a user of the database its
+    rights.
     """
     master = imported("database", "MasterSecret")
     secrets = {
         MIGRATIONS: imported("database", "ApplicationSecret"),
         OPERATIONS_ACCESS: imported("database", "OperationsSecret"),
+        CONSOLE_ACCESS: imported("database", "ConsoleSecret"),
     }
     # Only these tasks may read the secret of the schema's owner.
     starter = role(
@@ -112,6 +116,7 @@ def _add_owners_tasks(template: Template, architecture: Ref, group: Ref) -> None
     )
     for name, secret in secrets.items():
         title = "Migration" if name == MIGRATIONS else camel(name)
+        rights = "--grant-console" if name == CONSOLE_ACCESS else "--grant"
         definition = template.add_resource(
             task_definition(
                 f"{title}Task",
@@ -119,7 +124,7 @@ def _add_owners_tasks(template: Template, architecture: Ref, group: Ref) -> None
                 [
                     container(
                         CHARGING_POINT,
-                        command=["python", "-m", "charging.database", "upgrade", "--grant"],
+                        command=["python", "-m", "charging.database", "upgrade", rights],
                         environment=database_environment(),
                         secrets={
                             "DATABASE_USER": secret_key(master, "username"),

@@ -18,6 +18,7 @@ STACK = "database"
 MASTER_USER = "vni_owner"
 APPLICATION_USER = "vni_application"
 OPERATIONS_USER = "vni_operations"
+CONSOLE_USER = "vni_console"
 ENGINE = "aurora-postgresql"
 ENGINE_VERSION = "17.7"
 _FAMILY = "aurora-postgresql17"
@@ -106,6 +107,9 @@ def build() -> Template:
     operations = _add_user(
         template, "OperationsSecret", "database-operations", OPERATIONS_USER, "The operations'"
     )
+    console = _add_user(
+        template, "ConsoleSecret", "database-console", CONSOLE_USER, "The console's"
+    )
     offer(template, STACK, "Endpoint", GetAtt(cluster, "Endpoint.Address"), "Host of the writer")
     offer(
         template,
@@ -128,6 +132,7 @@ def build() -> Template:
         GetAtt(operations, "Id"),
         "Secret of the operations' user",
     )
+    offer(template, STACK, "ConsoleSecret", GetAtt(console, "Id"), "Secret of the console's user")
     offer(template, STACK, "ClusterIdentifier", Ref(cluster), "Name of the database cluster")
     return template
 

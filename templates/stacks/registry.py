@@ -7,7 +7,7 @@ import json
 from troposphere import GetAtt, Ref, Template, ecr
 
 from templates.exports import offer
-from templates.naming import SERVICES, camel, service_name, tags
+from templates.naming import CONSOLE, SERVICES, camel, service_name, tags
 from templates.parameters import new_template
 
 STACK = "registry"
@@ -20,7 +20,8 @@ _KEPT_RELEASES = 1000
 def build() -> Template:
     """Return the stack's template."""
     template = new_template("VNI registry: container images of the services.")
-    for service in SERVICES:
+    # An empty one costs nothing, and an image has to be there before its service.
+    for service in (*SERVICES, CONSOLE):
         repository = template.add_resource(
             ecr.Repository(
                 f"{camel(service)}Repository",

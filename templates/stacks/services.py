@@ -48,6 +48,7 @@ from templates.parts.containers import (
 )
 from templates.parts.daily import add_daily_tasks
 from templates.parts.operations import add_operations
+from templates.parts.rules import HTTPS
 from templates.parts.service import (
     PROGRAMS,
     Program,
@@ -55,9 +56,9 @@ from templates.parts.service import (
     add_load_balancer,
     add_network_load_balancer,
     add_task_role,
+    container_health,
     policies_of_tasks,
 )
-from templates.stacks.firewall import HTTPS
 from templates.stacks.network import ZONES
 
 STACK = "services"
@@ -270,7 +271,7 @@ def _add_service(template: Template, live: Live) -> None:
         certificates=live.certificates,
         # Connections last for weeks: a new task must fill before the old ones.
         target_attributes={"load_balancing.algorithm.type": "least_outstanding_requests"},
-        health_check=_health_check(program.port),
+        health_check=container_health(program.port),
         beside=live.beside,
     )
     if program.name == CHARGING_POINT:
@@ -298,32 +299,6 @@ def _add_service(template: Template, live: Live) -> None:
     )
     _add_scaling(template, live, running)
     offer(template, STACK, f"{title}ServiceName", GetAtt(running, "Name"), "Name of the service")
-
-
-def health_command(port: int) -> str:
-    """Return the Python of a container's own check: once ready, then alive.
-
-    A task that never reached the database must not replace one that has; one that loses it keeps
-    its connections. /dev/shm is the one place that a task may write to.
-    """
-    return (
-        "import pathlib, urllib.request as r;"
-        f"seen = pathlib.Path('/dev/shm/ready-{port}');"
-        f"r.urlopen(f'http://127.0.0.1:{port}/health/'"
-        " + ('live' if seen.exists() else 'ready'), timeout=4);"
-        "seen.touch()"
-    )
-
-
-def _health_check(port: int) -> ecs.HealthCheck:
-    """Return the container's own check; ECS does not read the image's HEALTHCHECK."""
-    return ecs.HealthCheck(
-        Command=["CMD", "python", "-c", health_command(port)],
-        Interval=15,
-        Timeout=5,
-        Retries=3,
-        StartPeriod=30,
-    )
 
 
 def _add_application_load_balancer(

@@ -30,6 +30,7 @@ from templates.parts.containers import (
     secret_key,
     task_definition,
 )
+from templates.parts.rules import HTTPS
 from templates.parts.service import (
     PROGRAMS,
     Program,
@@ -38,7 +39,6 @@ from templates.parts.service import (
     add_task_role,
     policies_of_tasks,
 )
-from templates.stacks.firewall import HTTPS
 from templates.stacks.services import REQUEST_IDLE_SECONDS, WEBSOCKET_IDLE_SECONDS
 
 STACK = "test-services"

@@ -318,12 +318,28 @@ def _update_definition(
     return _definitions["update"](physical, old, new, stack, logical)
 
 
+def _with_a_count(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return a service's properties with a number, which a parameter hands on as a text."""
+    if "DesiredCount" not in properties:
+        return properties
+    return properties | {"DesiredCount": int(properties["DesiredCount"])}
+
+
+def _update_service(
+    physical: str, old: dict[str, Any], new: dict[str, Any], stack: str
+) -> tuple[str, dict[str, Any]]:
+    updated: tuple[str, dict[str, Any]] = _services["update"](
+        physical, _with_a_count(old), _with_a_count(new), stack
+    )
+    return updated
+
+
 def _create_service(
     logical: str, properties: dict[str, Any], stack: str
 ) -> tuple[str, dict[str, Any]]:
     if ecs._resolve_cluster_name(properties["Cluster"]) not in ecs._clusters:
         raise ValueError("Cluster not found.")
-    made = _asked_of_ecs("CreateService", properties)["service"]
+    made = _asked_of_ecs("CreateService", _with_a_count(properties))["service"]
     return made["serviceArn"], {"ServiceArn": made["serviceArn"], "Name": made["serviceName"]}
 
 
@@ -499,7 +515,7 @@ HANDLERS: dict[str, dict[str, Any]] = {
     _LISTENER: _listeners | {"create": _create_listener, "delete": _delete_listener},
     _BALANCER: _balancers | {"create": _create_balancer},
     _MATH: _alarms | {"create": _create_alarm, "update": _update_alarm, "delete": _delete_alarm},
-    "AWS::ECS::Service": _services | {"create": _create_service},
+    "AWS::ECS::Service": _services | {"create": _create_service, "update": _update_service},
     "AWS::ECS::TaskDefinition": _definitions
     | {"create": _create_definition, "update": _update_definition},
     "AWS::RDS::DBCluster": _clusters

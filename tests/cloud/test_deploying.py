@@ -302,7 +302,7 @@ def test_the_migration_really_migrated(server_url, account, staging):
     ]
     assert all(stream["logStreamName"].startswith("charging-point/") for stream in streams)
     # The schema, and the rights of the operations' user.
-    assert len(streams) == 2
+    assert len(streams) == 3
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
@@ -562,7 +562,7 @@ def test_who_may_read_which_secret(account, staging):
                         statement["Resource"]
                     )
     assert may["migration-execution"] == {
-        outputs[f"{name}Secret"] for name in ("Master", "Application", "Operations")
+        outputs[f"{name}Secret"] for name in ("Master", "Application", "Operations", "Console")
     }
     assert may["operations-execution"] == {outputs["OperationsSecret"]}
     assert outputs["MasterSecret"] not in may["execution"]

@@ -16,8 +16,8 @@ from charging.database.embedded import EmbeddedServer
 from charging.database.migrate import upgrade
 from scripts.programs import free_port
 from scripts.world import Node
+from templates.parts.service import health_command
 from templates.stacks import services
-from templates.stacks.services import health_command
 from tests.station import Station
 from tests.waiting import eventually
 

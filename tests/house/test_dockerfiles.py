@@ -8,13 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cloud.images import IMAGES
-from templates.naming import CHARGING_POINT, CHARGING_POINT_PORT, THIRD_PARTY, THIRD_PARTY_PORT
+from scripts.cloud.images import ALL_IMAGES as IMAGES
+from templates.naming import (
+    CHARGING_POINT,
+    CHARGING_POINT_PORT,
+    CONSOLE,
+    CONSOLE_PORT,
+    THIRD_PARTY,
+    THIRD_PARTY_PORT,
+)
 from templates.parts import containers
-from templates.stacks import services
+from templates.stacks import console, services
 
 ROOT = Path(__file__).parents[2]
-PORTS = {CHARGING_POINT: CHARGING_POINT_PORT, THIRD_PARTY: THIRD_PARTY_PORT}
+PORTS = {
+    CHARGING_POINT: CHARGING_POINT_PORT,
+    CONSOLE: CONSOLE_PORT,
+    THIRD_PARTY: THIRD_PARTY_PORT,
+}
 
 
 def dockerfile(service):
@@ -28,7 +39,8 @@ def said(service, instruction):
 
 def task_definition(service):
     """The service's container, as its stack has it."""
-    for resource in services.build().to_dict()["Resources"].values():
+    stack = console if service == CONSOLE else services
+    for resource in stack.build().to_dict()["Resources"].values():
         if resource["Type"] == "AWS::ECS::TaskDefinition":
             container = resource["Properties"]["ContainerDefinitions"][0]
             if container["Name"] == service:
@@ -58,5 +70,5 @@ def test_whatever_goes_into_an_image_changes_its_name(service):
     assert sources <= set(admitted)
 
 
-def test_both_stand_on_the_same_base():
+def test_all_stand_on_the_same_base():
     assert len({said(service, "ARG") for service in IMAGES}) == 1

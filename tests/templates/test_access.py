@@ -146,6 +146,29 @@ def changing(env):
     }
 
 
+def having_a_console(env):
+    """The same of the operators' console."""
+    tagged = {"aws:ResourceTag/Environment": env}
+    return {
+        "change the console, or who may sign in to it": [
+            ("cloudformation:ExecuteChangeSet", stack(env, "console"), {}),
+            ("iam:PassRole", role_of(env, "console-execution"), ROLE),
+            ("acm:RequestCertificate", arn("acm", "certificate/*"), {}),
+            ("cognito-idp:CreateUserPool", "*", {}),
+            ("cognito-idp:AdminAddUserToGroup", arn("cognito-idp", "userpool/x"), tagged),
+            (
+                "route53:ChangeResourceRecordSets",
+                f"arn:aws:route53:::hostedzone/Z0{env.upper()}",
+                {
+                    "route53:ChangeResourceRecordSetsNormalizedRecordNames": (
+                        f"_0123.console.{env}.example"
+                    )
+                },
+            ),
+        ],
+    }
+
+
 def granting(env):
     """The same of what makes or takes rights."""
     limit = arn("iam", f"policy/vni-cpo-{env}-boundary", "")
@@ -177,7 +200,13 @@ def granting(env):
 
 def cases(env):
     """What somebody wants → (action, resource, context) that it takes; all of them must do."""
-    return {**looking(env), **delivering(env), **changing(env), **granting(env)}
+    return {
+        **looking(env),
+        **delivering(env),
+        **changing(env),
+        **having_a_console(env),
+        **granting(env),
+    }
 
 
 READS = (
@@ -203,6 +232,7 @@ TABLE = {
     "run the operator's commands": "---M",
     "change network, firewall or database": "---M",
     "give the services names in the hosted zone": "---M",
+    "change the console, or who may sign in to it": "---M",
     "delete the environment": "---M",
     "read a secret": "---M",
     "make a role inside the boundary": "---M",
@@ -254,7 +284,7 @@ EVERYWHERE = re.compile(
     r"\w+[:-]*\w*:(Describe|Get|List|StopQuery|Create|Allocate|BatchGet)"
     r"|ecs:(De)?[Rr]egisterTaskDefinition|logs:(Put|Delete)QueryDefinition"
     r"|ecr:GetAuthorizationToken|ssmmessages:|codestar-connections:|codeconnections:"
-    r"|ec2:DeleteNetworkInterface"
+    r"|ec2:DeleteNetworkInterface|acm:RequestCertificate"
 )
 
 

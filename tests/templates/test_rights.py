@@ -116,6 +116,7 @@ EXPORTS = {
     "cluster:ExecutionRole": arn("iam", f"role/vni-cpo-{ENVIRONMENT}-execution", ""),
     "database:ApplicationSecret": secret("database-application"),
     "database:OperationsSecret": secret("database-operations"),
+    "database:ConsoleSecret": secret("database-console"),
     # AWS names it after a number.
     "database:MasterSecret": arn("secretsmanager", "secret:rds!cluster-0aaaaaaa-bbbb-AbCdEf"),
     "storage:ArchiveArn": bucket("archive"),
@@ -124,7 +125,11 @@ EXPORTS = {
     "test-services:Secret": secret("database-test"),
     **{
         f"registry:{title}RepositoryArn": arn("ecr", f"repository/vni-backend-{name}-{ENVIRONMENT}")
-        for title, name in (("ChargingPoint", "charging-point"), ("ThirdParty", "third-party"))
+        for title, name in (
+            ("ChargingPoint", "charging-point"),
+            ("ThirdParty", "third-party"),
+            ("Console", "console"),
+        )
     },
     **{f"network:PrivateSubnet{zone}": f"subnet-{zone}" for zone in "ABC"},
 }
@@ -244,6 +249,7 @@ def test_a_condition_on_a_tag_is_one_that_aws_can_answer():
 ANYWHERE = {
     "acm:AddTagsToCertificate": "of what has no tag yet",
     "acm:ImportCertificate": "over what has no tag yet, or anew",
+    "cognito-idp:TagResource": "of what has no tag yet",
     "ec2:AllocateAddress": "makes",
     "ec2:CreateInternetGateway": "makes",
     "ec2:CreateTags": "of what has no tag yet",
@@ -257,9 +263,11 @@ ANYWHERE = {
 }
 """What changes something at any resource, though AWS knows resources for it → why."""
 UNNAMED = {
+    "acm:RequestCertificate",
     "ecs:DeregisterTaskDefinition",
     "ecs:RegisterTaskDefinition",
     "elasticloadbalancing:SetWebAcl",
+    "cognito-idp:CreateUserPool",
     "globalaccelerator:CreateAccelerator",
     "kms:CreateKey",
     "logs:DeleteQueryDefinition",
@@ -322,6 +330,9 @@ def test_names_in_the_hosted_zone_are_the_services_own():
     theirs = "arn:aws:route53:::hostedzone/Z0PRODUCTION"
     for zone, name, expected in (
         (ours, "third-party.staging.example", True),
+        (ours, "console.staging.example", True),
+        (ours, "_0123.console.staging.example", True),
+        (ours, "_0123.staging.example", False),
         (ours, "www.staging.example", False),
         (theirs, "third-party.staging.example", False),
     ):

@@ -3,6 +3,8 @@
 import pytest
 
 from operations import people
+from operations.console.__main__ import first_account
+from operations.console.settings import Settings
 from operations.errors import ConflictError, InvalidError
 from operations.people import Role
 from tests.operations.console.visitor import TESTER, Visitor, visit_as
@@ -125,6 +127,12 @@ def test_the_first_account_is_made_once(database):
     assert made is not None
     assert made[0] == "admin"
     assert people.ensure_first(database, by=TESTER) is None
+
+
+def test_no_password_is_printed_where_it_would_stand_in_a_log(database, database_url):
+    assert first_account(Settings(secure=True), database_url) is None
+    assert people.list_all(database) == []
+    assert first_account(Settings(), database_url) is not None
 
 
 def test_names_passwords_and_roles_are_checked(database):
