@@ -74,9 +74,13 @@ def explain(
         raise InvalidError("--minutes must be more than 0 and at most 1440")
     charging_points.check_known(connection, charging_point)
     span = timedelta(minutes=minutes)
-    between = {"name": charging_point, "after": at - span, "until": at + span}
+    try:
+        after, until = at - span, at + span
+    except OverflowError:
+        raise InvalidError(f"{at} is too far away") from None
+    between = {"name": charging_point, "after": after, "until": until}
     frames = messages.read(
-        connection, charging_point, after=at - span, until=at + span, limit=MAX_EXPLAINED
+        connection, charging_point, after=after, until=until, limit=MAX_EXPLAINED
     )
     moments = [Moment(m.at, _kind(m), describe(m), m._asdict()) for m in frames]
     moments += [
@@ -86,7 +90,7 @@ def explain(
     moments += [
         Moment(entry.at, "audit", f"{entry.by.person}: {entry.action}", entry.detail)
         for entry in audit.read(connection, subject=charging_point, limit=PAGE)
-        if at - span < entry.at <= at + span
+        if after < entry.at <= until
     ]
     return sorted(moments, key=lambda moment: moment.at)
 

@@ -22,6 +22,7 @@ from cp_backend.ocpp.actions import Exchange, Outgoing, OutgoingCall
 from cp_backend.ocpp.dialect import Dialect
 from cp_backend.ocpp.errors import CallRefusedError
 from cp_backend.ocpp.frames import CallError, CallResult, UnreadableAnswer
+from cp_backend.ocpp.redaction import without_secrets
 from cp_backend.ocpp.tolerance import Tolerance
 from cp_backend.vocabulary import JsonObject
 
@@ -133,7 +134,9 @@ class Command:
             if self.outgoing.settings is not None:
                 settings = self.outgoing.settings(self.exchanges)
             self.on_result(
-                CommandResult(outcome, detail[:255], self.answers, sent, tuple(settings))
+                CommandResult(
+                    outcome, detail[:255], without_secrets(self.answers), sent, tuple(settings)
+                )
             )
         except Exception:
             # The commands behind it must not wait for ever.

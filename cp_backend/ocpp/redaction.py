@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 import orjson
 
@@ -51,12 +51,21 @@ def hash_token(token: str, key: bytes) -> str:
     return TOKEN_PREFIX + digest.hexdigest()
 
 
+def without_secrets(answers: Sequence[JsonObject]) -> tuple[JsonObject, ...]:
+    """Return answers as whoever asked may see them: without secrets, tokens as they are.
+
+    A password by which a charging point comes in is never told by the standards; some tell it.
+    """
+    return tuple(cut for each in answers if isinstance(cut := redact(each, None), dict))
+
+
 def redact(
-    payload: object, key: bytes, secrets: Set[str] = frozenset(), levels: int = MAX_DEPTH
+    payload: object, key: bytes | None, secrets: Set[str] = frozenset(), levels: int = MAX_DEPTH
 ) -> object:
     """Return a payload without secrets and with hashed tokens; the one given stays as it is.
 
-    secrets: names of further members to cut, of the action at hand. levels: of lists and objects
+    key: None leaves tokens as they are. secrets: names of further members to cut, of the action at
+    hand. levels: of lists and objects
     that are kept; TOO_DEEP stands for what is nested deeper.
     """
     if not isinstance(payload, (list, dict)):
@@ -73,7 +82,7 @@ def redact(
         spelled = letters(name)
         if name in cut or spelled in _SECRETS:
             redacted[name] = CUT
-        elif spelled in TOKEN_NAMES:
+        elif key is not None and spelled in TOKEN_NAMES:
             redacted[name] = _hashed(value, key, secrets, levels - 1)
         else:
             redacted[name] = redact(value, key, secrets, levels - 1)

@@ -165,6 +165,9 @@ def _on_http_error(error: HTTPException) -> tuple[str, int] | HTTPException:
 
 
 def _on_database_error(error: Exception) -> tuple[str, int]:
+    if isinstance(error, psycopg.DataError):
+        # What was sent cannot be kept by it, such as NUL or a number too large.
+        return _page(400, "The database cannot hold that; look at what was typed.")
     log.error("page failed", exc_info=error, extra={"path": request.path})
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return _page(403, "The console has no right to that at the database; a shell has.")

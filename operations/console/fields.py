@@ -37,4 +37,12 @@ def time(name: str) -> datetime | None:
         raise InvalidError(
             f"{name.replace('_', ' ')}: {typed!r} is no time such as {example}"
         ) from None
-    return (found if found.tzinfo else found.replace(tzinfo=person().zone)).astimezone(UTC)
+    return aware(found)
+
+
+def aware(found: datetime) -> datetime:
+    """Return a time in UTC; one without an offset is the viewer's. Raises InvalidError."""
+    try:
+        return (found if found.tzinfo else found.replace(tzinfo=person().zone)).astimezone(UTC)
+    except OverflowError:
+        raise InvalidError(f"{found} is too far away") from None

@@ -22,6 +22,7 @@ from operations import (
 )
 from operations.console.access import asker, needs
 from operations.console.services import connection
+from operations.errors import InvalidError
 from operations.people import Role
 
 blueprint = Blueprint("charging_points", __name__)
@@ -82,8 +83,14 @@ def state() -> ResponseReturnValue:
 def explain() -> ResponseReturnValue:
     """Show what happened around a time. Raises InvalidError, NotFoundError."""
     name = request.args.get("id", "")
-    minutes = float(request.args.get("minutes") or TIMELINE_MINUTES)
-    at = _time(request.args.get("at", "")) or datetime.now(UTC) - timedelta(minutes=minutes)
+    typed = request.args.get("minutes") or str(TIMELINE_MINUTES)
+    try:
+        minutes = float(typed)
+    except ValueError:
+        raise InvalidError(f"minutes: {typed!r} is no number") from None
+    at = _time(request.args.get("at", "")) or datetime.now(UTC) - timedelta(
+        minutes=TIMELINE_MINUTES
+    )
     moments = timeline.explain(connection(), name, at=at, minutes=minutes)
     return render_template(
         "timeline.html",

@@ -128,3 +128,17 @@ def test_whatever_comes_is_redacted_without_error(payload):
 )
 def test_a_text_that_is_no_json_shows_no_token_either(text):
     assert CARD not in redact_text(text, KEY)
+
+
+def test_whoever_asked_sees_cards_and_no_password():
+    told = {
+        "idTag": "04A1",
+        "configurationKey": [{"key": "AuthorizationKey", "value": "hunter22"}],
+        "getVariableResult": [
+            {"variable": {"name": "BasicAuthPassword"}, "attributeValue": "hunter22"}
+        ],
+    }
+    (seen,) = redaction.without_secrets([told])
+    assert seen["idTag"] == "04A1"
+    assert seen["configurationKey"] == [{"key": "AuthorizationKey", "value": redaction.CUT}]
+    assert "hunter22" not in str(seen)
