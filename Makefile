@@ -303,6 +303,14 @@ environment-status: setup ## Show stacks, services, tasks, addresses and alarms
 tail-logs: setup ## Follow a service's log (SERVICE=third-party, CHARGING_POINT=, MINUTES=)
 	@$(CLOUD) tail-logs $(SERVICE)
 
+.PHONY: restore
+restore: setup ## Put a backup in the place of the database: TIME= or SNAPSHOT=, FROM= another environment's
+	@$(CLOUD) restore
+
+.PHONY: restore-drill
+restore-drill: setup ## Put a backup beside the database, audit DAY= of it, take it away (TIME=, SNAPSHOT=)
+	@$(CLOUD) restore-drill
+
 .PHONY: operations
 operations: setup ## Run an operator's command in ENVIRONMENT=: ARGS="charging-points list" (FILE= a file that it reads)
 	@$(CLOUD) operations

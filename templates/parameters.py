@@ -110,6 +110,11 @@ def add_promotion(template: Template) -> None:
     given(template, "PromoteFrom")
 
 
+def add_master_secret(template: Template) -> Ref:
+    """Give a template the parameter MasterSecret: a restored database has another than before."""
+    return text(template, "MasterSecret", "ARN of the secret of the user that owns the schema")
+
+
 def add_nat_conditions(template: Template) -> None:
     """Give a template with `add_zones` the parameter NatPerZone; conditions NatInB, NatInC."""
     nat_in_b = switch(

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from scripts.cloud import (
     capacity,
@@ -19,6 +20,7 @@ from scripts.cloud import (
     payers,
     pipelines,
     promotion,
+    restoring,
     simulator,
     stacks,
     watching,
@@ -86,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     command("create-certificates", _create_certificates, "make or renew the certificates")
     command("create-accelerator", _create_accelerator, "fixed addresses for both services")
     command("reserve-capacity", _reserve_capacity, "capacity of the load balancer for an event")
+    command("restore", _restore, "put a backup in the place of the database")
+    command("restore-drill", _restore_drill, "put a backup beside it, audit it, take it away")
     command("delete", _delete, "take the environment away")
     command("status", _status, "stacks, services, tasks, addresses, alarms")
     command("tail-logs", _tail_logs, "a service's log, as it is written")
@@ -237,6 +241,30 @@ def _reserve_capacity(_: argparse.Namespace) -> int:
         raise InputError(f"UNITS is {units!r}; give so many LCU, or 0 to give all back")
     print(f"{CHARGING_POINT}: {capacity.reserve(_connect(target), int(units))}")
     return 0
+
+
+def _restore(_: argparse.Namespace) -> int:
+    target = _target()
+    wanted = restoring.source(os.environ, target.environment)
+    aws = _connect(target)
+    question = f"{target.environment} gets {wanted}. Type {target.environment!r}: "
+    given = os.environ.get("CONFIRM")
+    if given is None and sys.stdin.isatty():
+        given = input(question)
+    if given != target.environment:
+        raise InputError(
+            f"not confirmed; nothing was changed (CONFIRM={target.environment} confirms)"
+        )
+    restoring.restore(aws, wanted)
+    return 0
+
+
+def _restore_drill(_: argparse.Namespace) -> int:
+    target = _target()
+    wanted = restoring.source(os.environ, target.environment)
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    day = os.environ.get("DAY", "").strip() or yesterday.isoformat()
+    return 0 if restoring.drill(_connect(target), wanted, day) else 1
 
 
 def _delete(_: argparse.Namespace) -> int:

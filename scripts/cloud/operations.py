@@ -12,6 +12,7 @@ import shlex
 import shutil
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import boto3
@@ -59,11 +60,13 @@ def run(aws: Aws, arguments: str, file: str = "") -> int:
     return code
 
 
-def ask(aws: Aws, words: list[str], file: str = "") -> tuple[int, str]:
+def ask(
+    aws: Aws, words: list[str], file: str = "", more: Mapping[str, str] | None = None
+) -> tuple[int, str]:
     """Run `operations` with these words in a task; return its exit code and its output.
 
-    file: what the word FILE stands for, or empty. Raises TaskError where the task does not come
-    so far as to run it.
+    file: what the word FILE stands for, or empty. more: variables of the task. Raises TaskError
+    where the task does not come so far as to run it.
     """
     words = [FILE_IN_TASK if file and word == "FILE" else word for word in words]
     folder = f"{aws('sts', 'get-caller-identity')['UserId']}/{uuid.uuid4()}"
@@ -71,6 +74,7 @@ def ask(aws: Aws, words: list[str], file: str = "") -> tuple[int, str]:
     environment = {
         "OUTPUT_URL": _url(aws, "put_object", bucket, f"{folder}/output"),
         "COLUMNS": str(shutil.get_terminal_size().columns),
+        **(more or {}),
     }
     if file:
         aws.text("s3", "cp", file, f"s3://{bucket}/{folder}/file")

@@ -15,7 +15,7 @@ from scripts.cloud.aws import Aws, AwsError, temporary_files
 from scripts.cloud.fleet import sizes_of
 from scripts.cloud.steps import NO_CHANGES
 from templates.__main__ import STACKS
-from templates.naming import stack_name
+from templates.naming import named, stack_name
 
 # A stack whose creation failed can only be deleted.
 _FAILED_CREATIONS = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
@@ -123,6 +123,7 @@ def _words(
     wanted = {
         "Environment": aws.target.environment,
         **sizes_of(aws).parameters(),
+        **({"MasterSecret": _master_secret(aws)} if "MasterSecret" in declared else {}),
         **(parameters or {}),
     }
     return [
@@ -134,6 +135,18 @@ def _words(
         "--parameter-overrides",
         *(f"{name}={value}" for name, value in wanted.items() if name in declared),
     ]
+
+
+def _master_secret(aws: Aws) -> str:
+    """Return the ARN of the secret of the schema's owner; a word where there is no database yet."""
+    cluster = aws.target.spelled(named())
+    try:
+        found = aws("rds", "describe-db-clusters", "--db-cluster-identifier", cluster)
+    except AwsError as error:
+        if error.code != "DBClusterNotFoundFault":
+            raise
+        return "none"
+    return str(found["DBClusters"][0]["MasterUserSecret"]["SecretArn"])
 
 
 @dataclass(frozen=True)

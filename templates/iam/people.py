@@ -329,6 +329,9 @@ def administer_stacks() -> aws.PolicyDocument:
                 arn("rds", f"{kind}:{name}")
                 for kind, name in (
                     ("cluster", f"vni-cpo-{_OURS}"),
+                    # Of restores: beside it, and the one of before.
+                    ("cluster", f"vni-cpo-{_OURS}-*"),
+                    ("db", f"vni-cpo-{_OURS}-*"),
                     ("db", f"vni-cpo-database-{_OURS}-*"),
                     ("subgrp", f"vni-cpo-database-{_OURS}-*"),
                     ("cluster-pg", f"vni-cpo-database-{_OURS}-*"),

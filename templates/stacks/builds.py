@@ -39,6 +39,7 @@ from templates.iam.services import (
 from templates.naming import kebab, log_group_name, name_of_test_service, tags
 from templates.parameters import (
     add_architecture,
+    add_master_secret,
     add_promotion,
     add_zones,
     log_days,
@@ -120,9 +121,8 @@ class _Projects:
 
     def add_migrations(self) -> None:
         """Add what migrates the tests' database, and what migrates the real one."""
-        master, application = (
-            imported("database", name) for name in ("MasterSecret", "ApplicationSecret")
-        )
+        master = add_master_secret(self._template)
+        application = imported("database", "ApplicationSecret")
         self._add(
             MIGRATE_TEST,
             MIGRATION_SPECIFICATION,

@@ -18,7 +18,14 @@ from templates.naming import (
     named,
     tags,
 )
-from templates.parameters import add_architecture, log_days, new_template, switch, text
+from templates.parameters import (
+    add_architecture,
+    add_master_secret,
+    log_days,
+    new_template,
+    switch,
+    text,
+)
 from templates.parts import hub
 from templates.parts.containers import (
     arn_of_log_group,
@@ -95,7 +102,7 @@ def _add_owners_tasks(template: Template, architecture: Ref, group: Ref) -> None
     All bring the schema up to date, the others find it so, and give a user of the database its
     rights.
     """
-    master = imported("database", "MasterSecret")
+    master = add_master_secret(template)
     secrets = {
         MIGRATIONS: imported("database", "ApplicationSecret"),
         OPERATIONS_ACCESS: imported("database", "OperationsSecret"),

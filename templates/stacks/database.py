@@ -111,6 +111,7 @@ def build() -> Template:
         template, "ConsoleSecret", "database-console", CONSOLE_USER, "The console's"
     )
     offer(template, STACK, "Endpoint", GetAtt(cluster, "Endpoint.Address"), "Host of the writer")
+    # For the stacks of the version before, which import it; those of now are told which it is.
     offer(
         template,
         STACK,

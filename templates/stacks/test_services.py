@@ -22,7 +22,14 @@ from templates.naming import (
     named,
     tags,
 )
-from templates.parameters import add_architecture, add_zones, log_days, new_template, text
+from templates.parameters import (
+    add_architecture,
+    add_master_secret,
+    add_zones,
+    log_days,
+    new_template,
+    text,
+)
 from templates.parts.containers import (
     arn_of_log_group,
     container,
@@ -261,7 +268,7 @@ def of_the_test(secret: object) -> dict[str, object]:
 
 def _add_test_database(template: Template, secret: secretsmanager.Secret) -> None:
     """Add the task that makes the tests' database and its owner; who deploys the stack runs it."""
-    master = imported("database", "MasterSecret")
+    master = add_master_secret(template)
     template.add_resource(
         logs.LogGroup(
             "TestDatabaseLogs",

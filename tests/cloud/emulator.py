@@ -47,7 +47,7 @@ from ministack.services.cloudformation import _stacks, provisioners
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.cloud import registry
+from tests.cloud import databases, registry
 from tests.cloud.handlers import HANDLERS, RECORDS, describe_scaling
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,8 @@ def _run_container(
     variables = {e["name"]: e["value"] for e in given}
     variables |= ecs._resolve_container_secrets(container)
     cluster = task["clusterArn"].rsplit("/", 1)[-1]
-    variables["DATABASE_URL"] = _database(server, f"{get_account_id()}_{cluster}", variables)
+    name = databases.of(variables["DATABASE_HOST"].split(".")[0])
+    variables["DATABASE_URL"] = _database(server, name, variables)
     program, *words = container["command"]
     assert program == "python"
     if "create" in words:
@@ -431,6 +432,7 @@ def main() -> None:
     alb._ACTION_MAP["DescribeCapacityReservation"] = describe_capacity_reservation
     cloudwatch_logs._compile_filter_pattern = filter_pattern
     registry.install()
+    databases.install()
     app.app = emulator
     sys.argv = ["ministack"]
     app.main()

@@ -84,6 +84,8 @@ PARAMETERS = {
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
     "AWS::AccountId": ACCOUNT,
+    # AWS names it after a number.
+    "MasterSecret": arn("secretsmanager", "secret:rds!cluster-0aaaaaaa-bbbb-AbCdEf"),
     "PromoteFrom": "production",
     "CertificateArn": arn("acm", "certificate/0"),
     "ConnectionArn": arn("codeconnections", "connection/0"),
@@ -117,8 +119,6 @@ EXPORTS = {
     "database:ApplicationSecret": secret("database-application"),
     "database:OperationsSecret": secret("database-operations"),
     "database:ConsoleSecret": secret("database-console"),
-    # AWS names it after a number.
-    "database:MasterSecret": arn("secretsmanager", "secret:rds!cluster-0aaaaaaa-bbbb-AbCdEf"),
     "storage:ArchiveArn": bucket("archive"),
     "storage:FilesArn": bucket("files"),
     "storage:KeyArn": KEY,
