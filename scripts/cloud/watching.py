@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from scripts.cloud import stacks
 from scripts.cloud.aws import Aws
 from scripts.cloud.environment import print_addresses
+from scripts.cloud.images import stack_of
 from scripts.cloud.links import links
 from templates.__main__ import OPTIONAL, STACKS
-from templates.naming import SERVICES, camel, log_group_name, named
+from templates.naming import CONSOLE, SERVICES, camel, log_group_name, named
 
 _LOOK_SECONDS = 3
 # As many as DescribeTasks describes.
@@ -53,10 +54,10 @@ def status(aws: Aws) -> bool:
 
 def _print_services(aws: Aws) -> bool:
     cluster = stacks.outputs(aws, "cluster")["Name"]
-    names = stacks.outputs(aws, "services")
+    here = [s for s in (*SERVICES, CONSOLE) if stack_of(s) in stacks.look(aws)]
     answer = aws(
         *("ecs", "describe-services", "--cluster", cluster, "--services"),
-        *(names[f"{camel(service)}ServiceName"] for service in SERVICES),
+        *(stacks.outputs(aws, stack_of(s))[f"{camel(s)}ServiceName"] for s in here),
     )
     print("Services")
     well = True

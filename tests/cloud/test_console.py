@@ -94,6 +94,8 @@ def test_it_starts_with_its_image_its_settings_and_its_user(account, deployed):
     assert container["readonlyRootFilesystem"] is True
     assert container["user"] == "10001:10001"
     assert all("database-console" in secret["valueFrom"] for secret in container["secrets"])
+    status = account.make("environment-status", ENVIRONMENT="staging").stdout
+    assert re.search(r"^  vni-backend-console-staging +1 of 1 tasks$", status, re.MULTILINE)
     (push,) = [w for w in account.engine_did() if w[0] == "push" and "console" in w[-1]]
     assert push[-1] == container["image"]
     # The program takes what it is told, down to the last name.
