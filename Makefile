@@ -161,6 +161,14 @@ command-latency: setup ## Measure commands' round trips with 10,000 charging poi
 flood: setup ## Measure what a charging point waits for while 64 others flood its node
 	@$(PYTHON) -m scripts.capacity.flood $(ARGS)
 
+.PHONY: import-figures
+import-figures: setup ## Measure what charging points wait for while 60,000 EVSEs are imported and 10,000 charge
+	@$(PYTHON) -m scripts.capacity.imports $(ARGS)
+
+.PHONY: plans
+plans: setup ## Hold all periodic statements' plans over tables of 6,000,000 rows (ARGS="--rows 100000")
+	@$(PYTHON) -m tests.plans $(ARGS)
+
 FUZZ_SECONDS = $(if $(filter command line,$(origin SECONDS)),$(SECONDS),120)
 
 .PHONY: fuzz
