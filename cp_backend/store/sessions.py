@@ -258,8 +258,8 @@ async def _find_sessions(cursor: AsyncCursor, starts: Sequence[Start]) -> list[_
                                   place)
         JOIN sessions AS s USING (charging_point_id, evse_number, id_tag)
         WHERE coalesce(s.reported_started_at, s.started_at) = coalesce(t.reported_at, t.at)
-          AND (s.meter_start_wh = t.meter
-               OR (t.meter IS NULL AND 'start_register' = ANY (s.doubts)))
+          -- without a register it is whichever began so: that with the last known one, too
+          AND (s.meter_start_wh = t.meter OR t.meter IS NULL)
         -- one that has ended can have had the same facts: a clock without a battery
         ORDER BY place, session_id DESC
         """,

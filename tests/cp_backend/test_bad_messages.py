@@ -40,6 +40,17 @@ def test_a_number_beyond_all_bounds_is_kept_as_it_came(node, database):
     assert rows.fetchall() == [(None, HUGE)]
 
 
+def test_a_start_without_a_register_that_equals_one_with_it_is_the_same(node):
+    """It is inserted with the last known register, and so met the one that is there."""
+    with Station(node.port) as station:
+        station.boot()
+        at = iso(ago(minutes=1))
+        start = {"connectorId": 1, "idTag": "TAG", "timestamp": at}
+        first = station.call("StartTransaction", {**start, "meterStart": 0})
+        again = station.call("StartTransaction", {**start, "meterStart": "unknown"})
+        assert again["transactionId"] == first["transactionId"]
+
+
 def test_a_payload_nested_too_deep_is_refused_and_the_next_call_answered(node):
     with Station(node.port) as station:
         station.boot()

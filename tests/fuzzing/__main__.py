@@ -45,7 +45,7 @@ def _print(report: Report) -> None:
         flush=True,
     )
     for what, data in {what[:80]: (what, data) for what, data in report.defects}.values():
-        print(f"  {what[:400]}\n  {base64.b64encode(data).decode()[:20_000]}", flush=True)
+        print(f"  {what[:400]}\n  {base64.b64encode(data).decode()[:2_000]}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
