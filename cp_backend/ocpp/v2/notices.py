@@ -118,10 +118,11 @@ def _write_certificate_request(answer: CertificateRequestAnswer) -> JsonObject:
 def _refuse_vat_number(answer: Noted) -> JsonObject:
     assert answer.notice is not None
     detail = answer.notice.detail
-    refusal = {"status": "Rejected", "vatNumber": detail["vatNumber"]}
-    return refusal | ({"evseId": detail["evseId"]} if "evseId" in detail else {})
+    refusal = {"status": "Rejected", "vatNumber": detail["vatNumber"][:_MAX_VAT_NUMBER]}
+    return refusal | ({"evseId": detail["evseId"]} if detail.get("evseId", -1) >= 0 else {})
 
 
+_MAX_VAT_NUMBER = 20  # of what we write; what is read may be longer
 _REJECTED = _constant(status="Rejected")
 
 INCOMING: dict[str, AnyIncoming] = {
