@@ -432,7 +432,11 @@ def boundary() -> aws.PolicyDocument:
                 ),
                 ([sns.Publish], [arn("sns", "vni-cpo-${Environment}-*")]),
                 (
-                    sorted({*_ARTIFACTS, *_FILES, s3.GetBucketVersioning}, key=str),
+                    [
+                        *_ARTIFACTS,
+                        *(action for action in _FILES if action not in _ARTIFACTS),
+                        s3.GetBucketVersioning,
+                    ],
                     [Sub("arn:${AWS::Partition}:s3:::vni-cpo-${Environment}-*")],
                 ),
                 (

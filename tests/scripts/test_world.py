@@ -11,6 +11,7 @@ from charging.database.address import VNI_STATE_DIRECTORY
 from operations.charging_points import Credential
 from scripts import world
 from scripts.world import World, new_database, new_directory, write_credentials
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -72,6 +73,8 @@ def test_a_world_stops_what_it_started(database_url, tmp_path):
         node.wait_until_ready()
         web.wait_until_ready()
         programs = [running.hub.program, node.program, web.program, relay.program]
+        # Before that it is a Python that knows no signal yet.
+        eventually(lambda: world.logged(relay.program, "relaying"))
         assert all(program.process.poll() is None for program in programs)
     assert [program.process.returncode for program in programs] == [0, 0, 0, 0]
     assert running.failed() == {}
