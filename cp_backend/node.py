@@ -200,6 +200,7 @@ class Node:
             begin("refused tokens", self.context.refused_tokens.run),
             begin("refused handshakes", self.refused.run),
             begin("beat", self.presence.beat),
+            begin("sample forms", self.store.sample_forms.run),
             begin("lost stops", self.store.presumed_ends.run),
             begin("tick", self._tick),
             begin("measure", self._measure),

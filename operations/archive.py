@@ -16,7 +16,7 @@ from typing import Any
 from psycopg import sql
 
 from charging.database.connection import Connection
-from charging.database.retention import ArchivedFile, Leaving
+from charging.database.retention import ArchivedFile, Leaving, Rule
 from charging.service.file_store import CHUNK_BYTES, FileStore
 from operations.errors import OperationError
 
@@ -42,7 +42,7 @@ class ArchiveError(OperationError):
 def write(
     connection: Connection,
     leaving: Leaving,
-    columns: Mapping[str, str],
+    rule: Rule,
     store: FileStore,
     *,
     file_rows: int = FILE_ROWS,
@@ -50,14 +50,15 @@ def write(
 ) -> list[ArchivedFile]:
     """Write a partition's rows into the store; return its files.
 
-    columns: name → type of PostgreSQL. A file that is there already is written anew. progress: is
-    told the rows so far. Raises OSError of the store.
+    rule: of its table, which is archived. A file that is there already is written anew. progress:
+    is told the rows so far. Raises OSError of the store.
     """
+    columns = rule.columns or {}
     files: list[ArchivedFile] = []
     rows = 0
     with tempfile.TemporaryDirectory(prefix="archive-") as folder:
         csv, parquet = Path(folder, "rows.csv"), Path(folder, "rows.parquet")
-        for count in _csv_files(connection, leaving.partition, columns, csv, file_rows):
+        for count in _csv_files(connection, leaving.partition, rule, csv, file_rows):
             _to_parquet(csv, parquet, columns)
             key = f"{_folder(leaving)}/part-{len(files) + 1:04}.parquet"
             files.append(ArchivedFile(key, count, parquet.stat().st_size, _sha256(parquet)))
@@ -67,15 +68,18 @@ def write(
     return files
 
 
-def checksum(connection: Connection, partition: str, columns: Mapping[str, str]) -> tuple[int, int]:
+def checksum(connection: Connection, partition: str, rule: Rule) -> tuple[int, int]:
     """Return a partition's number of rows, and the sum of their hashes."""
+    columns = rule.columns or {}
     statement = sql.SQL(
         "SELECT count(*), coalesce(sum(('x' || left(md5({}), 15))::bit(60)::bigint), 0) FROM {}"
     ).format(
         sql.SQL("concat_ws({}, {})").format(
             sql.Literal(_SEPARATOR),
             sql.SQL(", ").join(
-                sql.SQL("coalesce({}, {})").format(_as_text(name, kind), sql.Literal(_NULL))
+                sql.SQL("coalesce({}, {})").format(
+                    _as_text(_read(name, rule), kind), sql.Literal(_NULL)
+                )
                 for name, kind in columns.items()
             ),
         ),
@@ -122,11 +126,12 @@ def _folder(leaving: Leaving) -> str:
 
 
 def _csv_files(
-    connection: Connection, partition: str, columns: Mapping[str, str], csv: Path, file_rows: int
+    connection: Connection, partition: str, rule: Rule, csv: Path, file_rows: int
 ) -> Iterator[int]:
     """Write the rows into a file of CSV, again and again; give its number of rows each time."""
     statement = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT csv)").format(
-        sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(partition)
+        sql.SQL(", ").join(_read(name, rule) for name in rule.columns or {}),
+        sql.Identifier(partition),
     )
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         # PostgreSQL sends a row at a time, whatever line ends its texts have.
@@ -170,8 +175,12 @@ def _duckdb() -> Any:
     )
 
 
-def _as_text(name: str, kind: str) -> sql.Composable:
-    column = sql.Identifier(name)
+def _read(name: str, rule: Rule) -> sql.Composable:
+    """Return the SQL of what is archived as a column."""
+    return sql.SQL(rule.read_as[name]) if name in rule.read_as else sql.Identifier(name)
+
+
+def _as_text(column: sql.Composable, kind: str) -> sql.Composable:
     if kind == "timestamptz":
         return sql.SQL("(extract(epoch FROM {}) * 1000000)::bigint::text").format(column)
     return sql.SQL("{}::text").format(column)

@@ -64,7 +64,7 @@ LEFT JOIN LATERAL (
     WHERE m.charging_point_id = e.charging_point_id AND m.evse_number = e.evse_number
     ORDER BY m.sampled_at DESC LIMIT 1) AS any_reading ON true
 LEFT JOIN LATERAL (
-    SELECT m.energy_wh, reported_power_w(m.sampled_values) AS reported_w,
+    SELECT m.energy_wh, power_of_samples(m.sampled_values, m.form_id, m.form_values) AS reported_w,
            CASE WHEN m.energy_wh >= before.energy_wh AND m.sampled_at > before.sampled_at
                THEN (m.energy_wh - before.energy_wh) * 3600
                     / extract(epoch FROM m.sampled_at - before.sampled_at) END AS mean_w

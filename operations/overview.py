@@ -134,12 +134,14 @@ class _Counted:
 
 # As its last reading reports it; where it reports no power, the mean since the one before.
 _POWER = """
-SELECT coalesce(reported_power_w((array_agg(r.sampled_values ORDER BY r.sampled_at DESC))[1]),
+SELECT coalesce((array_agg(r.power_w ORDER BY r.sampled_at DESC))[1],
                 CASE WHEN max(r.sampled_at) > min(r.sampled_at)
                      THEN (max(r.energy_wh) - min(r.energy_wh)) * 3600
                           / extract(epoch FROM max(r.sampled_at) - min(r.sampled_at)) END
        ) AS power_w, max(r.sampled_at) AS read_at
-FROM (SELECT m.energy_wh, m.sampled_at, m.sampled_values FROM meter_values AS m
+FROM (SELECT m.energy_wh, m.sampled_at,
+             power_of_samples(m.sampled_values, m.form_id, m.form_values) AS power_w
+      FROM meter_values AS m
       WHERE m.session_id = s.session_id AND m.energy_wh IS NOT NULL
       ORDER BY m.sampled_at DESC LIMIT 2) AS r
 """

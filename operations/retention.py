@@ -133,14 +133,14 @@ def _end(
     files: list[ArchivedFile] = []
     if leaving.kept:
         assert rule.columns is not None
-        rows, checksum = archive.checksum(connection, leaving.partition, rule.columns)
+        rows, checksum = archive.checksum(connection, leaving.partition, rule)
 
         def told(done: int) -> None:
             progress(f"{leaving.partition}: {done:,} of {rows:,} rows archived")
 
         try:
             files = archive.write(
-                connection, leaving, rule.columns, store, file_rows=file_rows, progress=told
+                connection, leaving, rule, store, file_rows=file_rows, progress=told
             )
             retention.note_files(connection, leaving.partition, files, rows, checksum)
             found = archive.read_back(files, rule.columns, store)

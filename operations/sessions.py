@@ -105,7 +105,9 @@ def get(connection: Connection, session_id: int) -> tuple[Session, list[Reading]
         raise unknown(session_id)
     with connection.cursor(row_factory=class_row(Reading)) as cursor:
         readings = cursor.execute(
-            "SELECT sampled_at, energy_wh, sampled_values FROM meter_values"
+            "SELECT sampled_at, energy_wh,"
+            " whole_samples(sampled_values, form_id, form_values) AS sampled_values"
+            " FROM meter_values"
             " WHERE session_id = %s AND charging_point_id = %s ORDER BY sampled_at",
             [session_id, session.charging_point],
         ).fetchall()

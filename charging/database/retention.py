@@ -10,7 +10,7 @@ Nodes make the partitions to come; nobody but `operations maintain` takes any aw
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,9 +31,9 @@ class Rule:
     """How long a table's rows are kept. days: after `time`, which is a column, or their month.
 
     what: its rows, in a person's words. columns: of a table that is archived, name → type of
-    PostgreSQL; None: its rows are kept nowhere. key: by which rows of a table that is not parted
-    are deleted, in its order, or by_time, where an index has that; None: it is parted. only: which
-    rows may go at all, as SQL.
+    PostgreSQL; None: its rows are kept nowhere. read_as: name → SQL of what is archived in its
+    place. key: by which rows of a table that is not parted are deleted, in its order, or by_time,
+    where an index has that; None: it is parted. only: which rows may go at all, as SQL.
     """
 
     table: str
@@ -41,6 +41,7 @@ class Rule:
     what: str
     time: str
     columns: Mapping[str, str] | None = None
+    read_as: Mapping[str, str] = field(default_factory=dict)
     key: str | None = None
     only: str = "true"
     by_time: bool = False
@@ -63,6 +64,7 @@ RULES = (
             "received_at": "timestamptz",
             "reported_at": "timestamptz",
         },
+        read_as={"sampled_values": "whole_samples(sampled_values, form_id, form_values)"},
     ),
     Rule(
         "state_history",

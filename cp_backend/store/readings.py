@@ -10,115 +10,130 @@ import orjson
 
 from charging.database.connection import AsyncCursor
 from cp_backend.committer import Committer, OnResult
+from cp_backend.store.sample_forms import SampleForms
 from cp_backend.store.terms import Submission
 from cp_backend.vocabulary import MeterRead, SessionEnded
 
 
 class Readings:
-    """Keeps meter readings."""
+    """Keeps meter readings. forms: by which their samples are kept in few bytes."""
 
-    def __init__(self, facts: Committer) -> None:
+    def __init__(self, facts: Committer, forms: SampleForms) -> None:
         self._facts = facts
+        self._forms = forms
 
     def read(self, charging_point_id: str, message: MeterRead, on_result: OnResult[None]) -> None:
         """Keep readings at their own times."""
         submission = Submission(charging_point_id, message)
-        self._facts.submit(keep_readings, submission, on_result, key=charging_point_id)
+        self._facts.submit(self.keep, submission, on_result, key=charging_point_id)
 
+    async def keep(
+        self, cursor: AsyncCursor, submissions: Sequence[Submission[MeterRead]]
+    ) -> Sequence[None]:
+        """Keep meter readings, a row each; a reading that is there already stays as it is.
 
-# Of the statement's columns, in their order. A plain tuple: there is one for each reading.
-_Row = tuple[str, int, int | None, datetime, int | None, str, int, datetime | None]
-
-
-async def keep_readings(
-    cursor: AsyncCursor, submissions: Sequence[Submission[MeterRead]]
-) -> Sequence[None]:
-    """Keep meter readings, a row each; a reading that is there already stays as it is.
-
-    A reading counts for a session of the charging point that sends it only: transaction ids are
-    easily guessed, and what stands under one is billed. One that names no session of it counts for
-    the one that was open at its EVSE at its time, give or take a minute.
-    """
-    rows = _rows(submissions)
-    if not rows:
-        return [None] * len(submissions)
-    # Binary (%b) where no column can be all NULL: as text, each quote of the JSON is escaped by
-    # a regular expression, and that was more work than all the rest of a message.
-    await cursor.execute(
+        A reading counts for a session of the charging point that sends it only: transaction ids
+        are easily guessed, and what stands under one is billed. One that names no session of it
+        counts for the one that was open at its EVSE at its time, give or take a minute.
         """
-        INSERT INTO meter_values (charging_point_id, evse_number, session_id, sampled_at,
-                                  energy_wh, sampled_values, digest, reported_at)
-        SELECT t.charging_point_id, t.evse_number, of.session_id, t.sampled_at, t.energy_wh,
-               t.sampled_values, t.digest, t.reported_at
-        FROM unnest(%b::text[], %b::int[], %s::int[], %b::timestamptz[], %s::bigint[],
-                    %b::text[]::jsonb[], %b::bigint[], %s::timestamptz[])
-            AS t (charging_point_id, evse_number, session_id, sampled_at, energy_wh,
-                  sampled_values, digest, reported_at)
-        LEFT JOIN sessions AS s USING (charging_point_id, session_id)
-        CROSS JOIN LATERAL (SELECT coalesce(s.session_id, CASE WHEN t.evse_number > 0 THEN (
-            SELECT o.session_id
-            FROM (SELECT * FROM sessions AS o
-                  WHERE o.charging_point_id = t.charging_point_id
-                    AND o.evse_number = t.evse_number
-                    AND o.started_at <= t.sampled_at + interval '1 minute'
-                  ORDER BY o.started_at DESC LIMIT 3) AS o
-            WHERE o.ended_at IS NULL OR o.ended_at >= t.sampled_at - interval '1 minute'
-            ORDER BY o.started_at > t.sampled_at,
-                     coalesce(o.ended_at < t.sampled_at, false), o.session_id DESC LIMIT 1)
-        END) AS session_id) AS of
-        -- a time of receipt tells no repetition: the charging point's own does
-        WHERE t.reported_at IS NULL OR NOT EXISTS (
-            SELECT FROM meter_values AS m
-            WHERE m.charging_point_id = t.charging_point_id AND m.reported_at = t.reported_at
-              AND m.evse_number = t.evse_number AND m.digest = t.digest
-              AND m.session_id IS NOT DISTINCT FROM of.session_id)
-        ON CONFLICT DO NOTHING
-        """,
-        list(map(list, zip(*rows, strict=True))),
-    )
-    return [None] * len(submissions)
+        rows = self._rows(submissions)
+        while rows:
+            await cursor.execute(_KEEP, list(map(list, zip(*rows, strict=True))))
+            if not await cursor.fetchall():
+                break
+            # The database does not know a form that this node knows: it has gone back to a time.
+            self._forms.forget()
+            rows = self._rows(submissions)
+        return [None] * len(submissions)
 
+    async def keep_of_ends(
+        self,
+        cursor: AsyncCursor,
+        ends: Sequence[Submission[SessionEnded]],
+        evse_numbers: Mapping[int, int],
+    ) -> None:
+        """Keep the readings that ends bring. evse_numbers: of their sessions, by the end's place.
 
-async def keep_readings_of_ends(
-    cursor: AsyncCursor, ends: Sequence[Submission[SessionEnded]], evse_numbers: Mapping[int, int]
-) -> None:
-    """Keep the readings that ends bring. evse_numbers: of their sessions, by the end's place.
-
-    Those of sessions that are not known are of no EVSE.
-    """
-    reads = [
-        Submission(
-            end.charging_point_id,
-            MeterRead(evse_numbers.get(place, 0), end.message.session, end.message.readings),
-        )
-        for place, end in enumerate(ends)
-        if end.message.readings
-    ]
-    if reads:
-        await keep_readings(cursor, reads)
-
-
-def _rows(submissions: Sequence[Submission[MeterRead]]) -> list[_Row]:
-    rows: list[_Row] = []
-    for charging_point_id, message in submissions:
-        evse_number, session_id = message.evse_number, message.session.session_id
-        for reading in message.readings:
-            samples = orjson.dumps(reading.sampled_values)
-            rows.append(
-                (
-                    charging_point_id,
-                    evse_number,
-                    session_id,
-                    reading.sampled_at,
-                    reading.energy_wh,
-                    samples.decode(),
-                    digest(samples),
-                    reading.reported_at,
-                )
+        Those of sessions that are not known are of no EVSE.
+        """
+        reads = [
+            Submission(
+                end.charging_point_id,
+                MeterRead(evse_numbers.get(place, 0), end.message.session, end.message.readings),
             )
-    return rows
+            for place, end in enumerate(ends)
+            if end.message.readings
+        ]
+        if reads:
+            await self.keep(cursor, reads)
+
+    def _rows(self, submissions: Sequence[Submission[MeterRead]]) -> list[_Row]:
+        rows: list[_Row] = []
+        for charging_point_id, message in submissions:
+            evse_number, session_id = message.evse_number, message.session.session_id
+            for reading in message.readings:
+                samples = orjson.dumps(reading.sampled_values)
+                rows.append(
+                    (
+                        charging_point_id,
+                        evse_number,
+                        session_id,
+                        reading.sampled_at,
+                        reading.energy_wh,
+                        *self._forms.pack(charging_point_id, samples),
+                        digest(samples),
+                        reading.reported_at,
+                    )
+                )
+        return rows
 
 
 def digest(data: bytes) -> int:
     """Return 8 bytes of hash as the signed number that a bigint is."""
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big", signed=True)
+
+
+# Of the statement's columns, in their order. A plain tuple: there is one for each reading.
+_Row = tuple[str, int, int | None, datetime, int | None, int, str, str, int, datetime | None]
+
+# Binary (%b) where no column can be all NULL: as text, each quote of the JSON is escaped by a
+# regular expression, and that was more work than all the rest of a message.
+# Its rows are the forms that the database does not know.
+_KEEP = """
+WITH t AS MATERIALIZED (SELECT * FROM unnest(
+    %b::text[], %b::int[], %s::int[], %b::timestamptz[], %s::bigint[],
+    %b::bigint[], %b::text[], %b::text[], %b::bigint[], %s::timestamptz[])
+    AS t (charging_point_id, evse_number, session_id, sampled_at, energy_wh,
+          form_id, form_values, sampled_values, digest, reported_at)),
+unknown AS MATERIALIZED (
+    SELECT DISTINCT form_id FROM t
+    WHERE form_id <> 0 AND form_id NOT IN (SELECT f.form_id FROM sample_forms AS f)),
+kept AS (
+INSERT INTO meter_values (charging_point_id, evse_number, session_id, sampled_at, energy_wh,
+                          form_id, form_values, sampled_values, digest, reported_at)
+SELECT t.charging_point_id, t.evse_number, of.session_id, t.sampled_at, t.energy_wh,
+       nullif(t.form_id, 0), CASE WHEN t.form_id <> 0 THEN t.form_values END,
+       nullif(t.sampled_values, '')::jsonb, t.digest, t.reported_at
+FROM t
+LEFT JOIN sessions AS s USING (charging_point_id, session_id)
+CROSS JOIN LATERAL (SELECT coalesce(s.session_id, CASE WHEN t.evse_number > 0 THEN (
+    SELECT o.session_id
+    FROM (SELECT * FROM sessions AS o
+          WHERE o.charging_point_id = t.charging_point_id
+            AND o.evse_number = t.evse_number
+            AND o.started_at <= t.sampled_at + interval '1 minute'
+          ORDER BY o.started_at DESC LIMIT 3) AS o
+    WHERE o.ended_at IS NULL OR o.ended_at >= t.sampled_at - interval '1 minute'
+    ORDER BY o.started_at > t.sampled_at,
+             coalesce(o.ended_at < t.sampled_at, false), o.session_id DESC LIMIT 1)
+END) AS session_id) AS of
+-- a time of receipt tells no repetition: the charging point's own does
+WHERE t.form_id NOT IN (SELECT form_id FROM unknown) AND (
+    t.reported_at IS NULL OR NOT EXISTS (
+        SELECT FROM meter_values AS m
+        WHERE m.charging_point_id = t.charging_point_id AND m.reported_at = t.reported_at
+          AND m.evse_number = t.evse_number AND m.digest = t.digest
+          AND m.session_id IS NOT DISTINCT FROM of.session_id))
+ON CONFLICT DO NOTHING)
+SELECT form_id FROM unknown
+"""

@@ -22,7 +22,7 @@ from cp_backend.store.authorizations import (
 from cp_backend.store.finished import finish_starts, finish_stops
 from cp_backend.store.nameless_ends import name_sessions
 from cp_backend.store.presumed_ends import correct_presumed, presume_superseded
-from cp_backend.store.readings import keep_readings_of_ends
+from cp_backend.store.readings import Readings
 from cp_backend.store.stop_registers import settle_registers
 from cp_backend.store.terms import Submission
 from cp_backend.store.unassigned import keep_unassigned
@@ -42,9 +42,12 @@ End = Submission[SessionEnded]
 class Sessions:
     """Begins and ends sessions. admit_unknown: tokens that are not registered may charge."""
 
-    def __init__(self, lookups: Committer, facts: Committer, *, admit_unknown: bool) -> None:
+    def __init__(
+        self, lookups: Committer, facts: Committer, readings: Readings, *, admit_unknown: bool
+    ) -> None:
         self._lookups = lookups
         self._facts = facts
+        self._readings = readings
         self._admit_unknown = admit_unknown
 
     def started(
@@ -129,7 +132,7 @@ class Sessions:
             await write_events(cursor, EventKind.SESSION_ENDED, new)
             await finish_stops(cursor, new)
         evse_numbers = {place: first.evse_number for place, first in firsts.items()}
-        await keep_readings_of_ends(cursor, ends, evse_numbers)
+        await self._readings.keep_of_ends(cursor, ends, evse_numbers)
         return [
             _answer_end(authorization, firsts.get(place))
             for place, authorization in enumerate(authorizations)

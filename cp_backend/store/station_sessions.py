@@ -21,7 +21,7 @@ from cp_backend.committer import Committer, OnResult
 from cp_backend.store.authorizations import decide_over, decide_without_token
 from cp_backend.store.finished import finish_starts
 from cp_backend.store.presumed_ends import presume_superseded
-from cp_backend.store.readings import keep_readings
+from cp_backend.store.readings import Readings
 from cp_backend.store.sessions import (
     ChangedSession,
     Sessions,
@@ -48,9 +48,12 @@ class StationSessions:
     admit_unknown: tokens that are not registered may charge.
     """
 
-    def __init__(self, facts: Committer, sessions: Sessions, *, admit_unknown: bool) -> None:
+    def __init__(
+        self, facts: Committer, sessions: Sessions, readings: Readings, *, admit_unknown: bool
+    ) -> None:
         self._facts = facts
         self._sessions = sessions
+        self._readings = readings
         self._admit_unknown = admit_unknown
 
     def reported(
@@ -90,7 +93,7 @@ class StationSessions:
         if missing:
             known |= await _begin(cursor, reports, missing, tokens, authorizations)
         await _complete(cursor, reports, known, tokens, authorizations)
-        await _read_meters(cursor, reports, known)
+        await self._readings.keep(cursor, _reads(reports, known))
         ended = await self._end(cursor, reports, known)
         return [
             _answer(known.get(place), tokens[place], authorizations[place], ended.get(place))
@@ -445,11 +448,9 @@ WHERE s.session_id = t.session_id
 """
 
 
-async def _read_meters(
-    cursor: AsyncCursor, reports: Sequence[Report], known: dict[int, _Known]
-) -> None:
-    """Keep the readings of what is no end; those of an end are kept with it."""
-    reads = [
+def _reads(reports: Sequence[Report], known: dict[int, _Known]) -> list[Submission[MeterRead]]:
+    """Return the readings of what is no end; those of an end are kept with it."""
+    return [
         Submission(
             reports[place].charging_point_id,
             MeterRead(
@@ -462,8 +463,6 @@ async def _read_meters(
         if reports[place].message.readings
         and reports[place].message.phase is not SessionPhase.ENDED
     ]
-    if reads:
-        await keep_readings(cursor, reads)
 
 
 def _end_of(report: Report, session: _Known) -> Submission[SessionEnded]:

@@ -18,7 +18,8 @@ from cp_backend.store.hub_questions import HubQuestions
 from cp_backend.store.notices import Notices
 from cp_backend.store.presence import Presence, write_heartbeats
 from cp_backend.store.presumed_ends import PresumedEnds
-from cp_backend.store.readings import Readings, keep_readings
+from cp_backend.store.readings import Readings
+from cp_backend.store.sample_forms import SampleForms
 from cp_backend.store.sessions import Sessions
 from cp_backend.store.station_sessions import StationSessions
 from cp_backend.store.statuses import Statuses
@@ -49,9 +50,12 @@ class Store:
         tokens = settings.admit_unknown_tokens
         self.authorizations = Authorizations(lookups, admit_unknown=tokens)
         self.hub_questions = HubQuestions(lookups)
-        self.sessions = Sessions(lookups, facts, admit_unknown=tokens)
-        self.station_sessions = StationSessions(facts, self.sessions, admit_unknown=tokens)
-        self.readings = Readings(facts)
+        self.sample_forms = SampleForms(lookups)
+        self.readings = readings = Readings(facts, self.sample_forms)
+        self.sessions = Sessions(lookups, facts, readings, admit_unknown=tokens)
+        self.station_sessions = StationSessions(
+            facts, self.sessions, readings, admit_unknown=tokens
+        )
         self.presumed_ends = PresumedEnds(
             lookups,
             facts,
@@ -71,7 +75,7 @@ class Store:
             boot,
             self.sessions.start_sessions,
             self.station_sessions.report_sessions,
-            keep_readings,
+            self.readings.keep,
             self.sessions.end_sessions,
             answer_commands,
         )

@@ -11,7 +11,7 @@ from charging.database.connection import Connection
 from charging.database.retention import RULES
 from charging.service.file_store import ARCHIVE_STORE, FileStore, file_store
 from charging.service.telemetry import write_document
-from operations import retention
+from operations import compaction, retention
 from operations.command_line.output import print_text, show
 from operations.errors import InvalidError
 
@@ -39,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ENVIRONMENT",
         help="write the figures to standard error as a document of CloudWatch metrics",
     )
+    parser.add_argument(
+        "--compact-readings",
+        action="store_true",
+        help="then put readings that earlier versions kept whole into a quarter of the room; once"
+        " after an upgrade, in hours with little traffic",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only list the months that are over")
     parser.set_defaults(run=maintain)
 
@@ -65,6 +71,18 @@ def maintain(connection: Connection, options: argparse.Namespace) -> None:
         print_text(f"{each.partition or each.table}: {each.rows:,} rows left{where}")
     if not left:
         print_text("nothing was due")
+    if options.compact_readings:
+        for table in _compact(connection):
+            print_text(
+                f"{table.table}: {table.compacted:,} readings compacted, {table.whole:,} stay whole"
+            )
+
+
+def _compact(connection: Connection) -> list[compaction.Compacted]:
+    def progress(table: str, share: float) -> None:
+        print(f"{table}: {share:.0%} compacted", file=sys.stderr, flush=True)
+
+    return compaction.compact(connection, progress)
 
 
 def _store() -> FileStore:

@@ -49,6 +49,13 @@ def targets(result: Result) -> list[Target]:
             "a second",
             at_least=True,
         ),
+        Target(
+            "bytes in the database per reading of 8 sampled values, indexes included",
+            result.reading_bytes,
+            300,
+            150,
+            "",
+        ),
         Target("server CPU per Heartbeat", result.cpu_a_heartbeat, 50e-6, 25e-6, "µs"),
         Target(
             "a rolling replacement of every node under load: acknowledged and lost",

@@ -70,6 +70,14 @@ class Backend:
         assert row is not None
         return int(row[0])
 
+    def bytes_a_reading(self) -> float | None:
+        """Return what a committed reading takes in the database, indexes included."""
+        row = self.database.execute(
+            "SELECT sum(pg_total_relation_size(inhrelid)) / nullif((SELECT count(*) FROM"
+            " meter_values), 0) FROM pg_inherits WHERE inhparent = 'meter_values'::regclass"
+        ).fetchone()
+        return None if row is None or row[0] is None else float(row[0])
+
 
 @dataclass
 class Result:
@@ -97,6 +105,7 @@ class Result:
     readings_a_second: float | None = None
     committed_a_second: float = 0.0
     cpu_a_reading: float = 0.0
+    reading_bytes: float | None = None
     reading_shares: dict[str, float] = field(default_factory=dict)
     storm_seconds: float | None = None
     storm_lost: int = 0
@@ -192,6 +201,7 @@ class Run:
         result.committed_a_second = (self.backend.readings() - rows) / counted
         self._report("readings")
         crowd.tell("charge", self._charging(), ROLLING_INTERVAL_SECONDS)
+        result.reading_bytes = self.backend.bytes_a_reading()
         result.reading_shares = {name: n / seconds for name, n in used.items()}
         if count:
             result.readings_a_second = count / seconds

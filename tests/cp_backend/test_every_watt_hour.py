@@ -20,7 +20,8 @@ from charging.energy_audit import Audit, audit
 from charging.session import SessionReference, StopCause
 from charging.token import token_of
 from cp_backend.store.presumed_ends import make_final
-from cp_backend.store.readings import keep_readings
+from cp_backend.store.readings import Readings
+from cp_backend.store.sample_forms import SampleForms
 from cp_backend.store.sessions import Sessions
 from cp_backend.store.terms import Submission
 from cp_backend.vocabulary import MeterRead, Raw, Reading, SessionEnded, SessionStarted
@@ -117,7 +118,9 @@ class ChargingPoint:
         self.clock = clock
         self.now = BEGIN
         self.transactions: dict[int, int] = {}
-        self.sessions = Sessions(None, None, admit_unknown=False)  # type: ignore[arg-type]
+        nobody: Any = None  # no statement is submitted: each is called
+        self.readings = Readings(nobody, SampleForms(nobody))
+        self.sessions = Sessions(nobody, nobody, self.readings, admit_unknown=False)
 
     async def send(self, fact: Fact) -> None:
         self.now += timedelta(hours=1)
@@ -136,7 +139,7 @@ class ChargingPoint:
             )
         else:
             reading = Reading(at, fact.register, [{"value": str(fact.register)}])
-            await keep_readings(
+            await self.readings.keep(
                 self.cursor, [Submission(self.name, MeterRead(1, reference, [reading]))]
             )
 

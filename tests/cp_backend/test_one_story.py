@@ -111,7 +111,8 @@ BOOKS = {
                energy_wh, stop_cause, stop_reason, start_decision, doubts, presumed
         FROM sessions WHERE charging_point_id = %s ORDER BY started_at""",
     "readings": """
-        SELECT s.id_tag, s.started_at, m.evse_number, m.sampled_at, m.energy_wh, m.sampled_values
+        SELECT s.id_tag, s.started_at, m.evse_number, m.sampled_at, m.energy_wh,
+               whole_samples(m.sampled_values, m.form_id, m.form_values)
         FROM meter_values AS m JOIN sessions AS s USING (session_id)
         WHERE m.charging_point_id = %s ORDER BY m.sampled_at, m.energy_wh""",
     "at the hub": """

@@ -64,6 +64,7 @@ NO_CARD = {
     "price_products",
     "refused_handshakes",
     "refused_tokens",
+    "sample_forms",
     "setting_templates",
     "sign_in_failures",
     "state_history",

@@ -71,6 +71,16 @@ def accepted(hub, station, background):
     return session, payload["idTag"]
 
 
+def test_a_migration_that_adds_a_column_disturbs_nobody(hub, evse, database):
+    for _ in range(12):  # each of the pool's connections would have prepared its statements
+        assert code(hub.start()) == "501"
+    database.execute("ALTER TABLE hub_sessions ADD COLUMN of_the_next_version text")
+    try:
+        assert {code(hub.start()) for _ in range(12)} == {"501"}
+    finally:
+        database.execute("ALTER TABLE hub_sessions DROP COLUMN of_the_next_version")
+
+
 def test_a_remote_start_reaches_the_charging_point_and_its_answer_the_hub(
     hub, station, background, database
 ):

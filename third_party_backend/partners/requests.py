@@ -233,7 +233,10 @@ class Requests(ABC):
         if lock:
             statement += " FOR UPDATE"
         with connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(self._statement(statement), [hub_session_id]).fetchone()
+            # Not prepared, here and below: a column that a migration adds would change the result.
+            return cursor.execute(
+                self._statement(statement), [hub_session_id], prepare=False
+            ).fetchone()
 
     def _insert(
         self, connection: Connection, request: Request, evse: Evse, planned: Planned
@@ -258,7 +261,7 @@ class Requests(ABC):
             sql.SQL(", ").join(map(sql.Placeholder, values)),
         )
         with connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(statement, values).fetchone()
+            return cursor.execute(statement, values, prepare=False).fetchone()
 
     def _statement(self, text: LiteralString) -> sql.Composed:
         return sql.SQL(text).format(sql.Identifier(self.table))
