@@ -169,6 +169,12 @@ import-figures: setup ## Measure what charging points wait for while 60,000 EVSE
 plans: setup ## Hold all periodic statements' plans over tables of 6,000,000 rows (ARGS="--rows 100000")
 	@$(PYTHON) -m tests.plans $(ARGS)
 
+KILLS ?= 50
+
+.PHONY: roaming-kills
+roaming-kills: setup ## Kill the hub's relay KILLS= (50) times over ten times as many sessions
+	@ROAMING_KILLS=$(KILLS) $(PYTHON) -m pytest -n 0 -s tests/system/test_roaming_kills.py $(ARGS)
+
 FUZZ_SECONDS = $(if $(filter command line,$(origin SECONDS)),$(SECONDS),120)
 
 .PHONY: fuzz

@@ -76,18 +76,37 @@ def database_url(worker_database_url: str) -> Iterator[str]:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        tables = [
-            row[0]
-            for row in connection.execute(
-                "SELECT tablename FROM pg_tables"
-                " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+        _empty(connection)
+
+
+def _empty(connection: psycopg.Connection[Any]) -> None:
+    """Empty the tables that have rows and begin the sequences again that gave a number.
+
+    To empty a table costs files, whether it had rows or not: all of them took 42 ms, to ask
+    which have any takes 2.
+    """
+    tables = connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        " AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'alembic_version'"
+    ).fetchall()
+    filled = connection.execute(
+        sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT {} WHERE EXISTS (SELECT FROM {})").format(
+                sql.Literal(name), sql.Identifier(name)
             )
-        ]
+            for (name,) in tables
+        )
+    ).fetchall()
+    if filled:
         connection.execute(
-            sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(
-                sql.SQL(", ").join(map(sql.Identifier, tables))
+            sql.SQL("TRUNCATE {} CASCADE").format(
+                sql.SQL(", ").join(sql.Identifier(name) for (name,) in filled)
             )
         )
+    connection.execute(
+        "SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)"
+        " FROM pg_sequences WHERE last_value IS NOT NULL"
+    )
 
 
 @pytest.fixture
