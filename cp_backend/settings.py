@@ -148,7 +148,7 @@ class Settings:
     max_unsent_bytes: int = setting(
         256 * 1024, "bytes a charging point may leave unread before it is dropped", 1024
     )
-    batch_limit: int = setting(2000, "messages committed together at most", 1)
+    batch_limit: int = setting(250, "messages committed together at most", 1)
     max_lane_depth: int = setting(
         50_000, "messages waiting for the database before more are answered with an error", 1
     )

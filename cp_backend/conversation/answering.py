@@ -256,14 +256,27 @@ class Answering:
 
 
 class Reply:
-    """The answer owed to one call; given exactly once."""
+    """The answer owed to one call; given exactly once.
 
-    __slots__ = ("_answering", "_call", "_incoming", "_received_at")
+    It keeps the call's text, not what was read from it: thousands wait for a commit at a time, and
+    a payload of many small objects is made and freed fastest while the processor has it at hand.
+    """
+
+    __slots__ = (
+        "_action",
+        "_answering",
+        "_incoming",
+        "_message_id",
+        "_payload",
+        "_received_at",
+        "_text",
+    )
 
     def __init__(self, answering: Answering, call: Call, incoming: AnyIncoming | None) -> None:
         self._answering: Answering | None = answering
         self._incoming = incoming
-        self._call = call
+        self._message_id, self._action, payload, _, self._text = call
+        self._payload = None if self._text else payload
         self._received_at = time.perf_counter()
 
     def answer(self, answer: Any) -> None:
@@ -271,7 +284,7 @@ class Reply:
         assert self._incoming is not None
         try:
             payload = self._incoming.write(answer)
-            frame = frames.call_result(self._call.message_id, payload)
+            frame = frames.call_result(self._message_id, payload)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             self.fail(error)
         else:
@@ -288,13 +301,13 @@ class Reply:
             "call refused",
             {
                 "charging_point": answering.wire.charging_point_id,
-                "action": self._call.action[:50],
+                "action": self._action[:50],
                 "code": refusal.code.value,
                 "error": refusal.description,
             },
         )
         code = answering.dialect.spell(refusal.code)
-        frame = frames.call_error(self._call.message_id, code, refusal.description)
+        frame = frames.call_error(self._message_id, code, refusal.description)
         self._send(frame, "error", {"code": code, "description": refusal.description})
 
     def fail(self, error: Exception) -> None:
@@ -305,7 +318,7 @@ class Reply:
         expected = isinstance(error, (DatabaseAwayError, psycopg.Error))
         log.error(
             "call failed",
-            extra={"action": self._call.action[:50], "error": str(error)[:300]},
+            extra={"action": self._action[:50], "error": str(error)[:300]},
             exc_info=None if expected else error,
         )
         if self._answering is not None:
@@ -322,7 +335,7 @@ class Reply:
         milliseconds = (time.perf_counter() - self._received_at) * 1000
         answering.context.metrics.sample("CallLatency", milliseconds)
         if kind == "error" or answering.context.message_log.keeps(
-            answering.wire.charging_point_id, self._call.action
+            answering.wire.charging_point_id, self._action
         ):
             self._log(answering, kind, payload, milliseconds)
         answering.replied(frame)
@@ -332,16 +345,17 @@ class Reply:
     ) -> None:
         """Keep the call, as of when it came, and its answer."""
         note, now = answering.context.message_log.note, datetime.now(UTC)
-        name, call = answering.wire.charging_point_id, self._call
-        secrets = answering.dialect.secrets.get(call.action, frozenset())
+        name, action = answering.wire.charging_point_id, self._action
+        message_id = str(self._message_id)
+        secrets = answering.dialect.secrets.get(action, frozenset())
         note(
             name,
             Direction.IN,
             "call",
             at=now - timedelta(milliseconds=milliseconds),
-            action=call.action,
-            message_id=str(call.message_id),
-            payload=call.payload,
+            action=action,
+            message_id=message_id,
+            payload=frames.payload_of(self._text) if self._payload is None else self._payload,
             secrets=secrets,
         )
         note(
@@ -349,8 +363,8 @@ class Reply:
             Direction.OUT,
             kind,
             at=now,
-            action=call.action,
-            message_id=str(call.message_id),
+            action=action,
+            message_id=message_id,
             outcome=payload["code"] if kind == "error" else "",
             latency_milliseconds=milliseconds,
             payload=payload,

@@ -67,13 +67,15 @@ MessageId = str | int | float | None
 class Call(NamedTuple):
     """A request: `payload` is a JSON object, not yet held against its schema.
 
-    repairs: what of the frame was not as the standard wants it.
+    repairs: what of the frame was not as the standard wants it. text: the frame as it came,
+    where it was a right one.
     """
 
     message_id: MessageId
     action: str
     payload: JsonObject
     repairs: tuple[Repair, ...] = ()
+    text: bytes = b""
 
 
 class CallResult(NamedTuple):
@@ -165,12 +167,17 @@ def parse(text: bytes) -> Frame | Several:
             # What has more may be nested too deep.
             and (len(text) <= 99 or text.count(b"{") + text.count(b"[") <= MAX_DEPTH)
         ):
-            return Call(message_id, action, payload)
+            return Call(message_id, action, payload, (), text)
     if isinstance(frame, str):
         return _parse_quoted(frame)
     if _are_several(frame):
         return Several(tuple(_parse_one(each, text, _SEVERAL) for each in frame[:MAX_FRAMES]))
     return _parse_carefully(frame, text, [])
+
+
+def payload_of(text: bytes) -> JsonObject:
+    """Return the payload of a Call's text."""
+    return cast(JsonObject, orjson.loads(text)[_OF_A_CALL])
 
 
 def _are_several(frame: object) -> TypeGuard[list[object]]:

@@ -24,8 +24,10 @@ class Readings:
 
     def read(self, charging_point_id: str, message: MeterRead, on_result: OnResult[None]) -> None:
         """Keep readings at their own times."""
-        submission = Submission(charging_point_id, message)
-        self._facts.submit(self.keep, submission, on_result, key=charging_point_id)
+        # Packed now and not with its batch: a payload is read and freed fastest right after it
+        # was made.
+        rows = self._rows(charging_point_id, message)
+        self._facts.submit(self.keep_rows, rows, on_result, key=charging_point_id)
 
     async def keep(
         self, cursor: AsyncCursor, submissions: Sequence[Submission[MeterRead]]
@@ -36,15 +38,22 @@ class Readings:
         are easily guessed, and what stands under one is billed. One that names no session of it
         counts for the one that was open at its EVSE at its time, give or take a minute.
         """
-        rows = self._rows(submissions)
+        return await self.keep_rows(cursor, [self._rows(*submission) for submission in submissions])
+
+    async def keep_rows(
+        self, cursor: AsyncCursor, rows_of_messages: Sequence[Sequence[_Row]]
+    ) -> Sequence[None]:
+        """Keep what `keep` keeps, as rows."""
+        rows = [row for rows in rows_of_messages for row in rows]
         while rows:
-            await cursor.execute(_KEEP, list(map(list, zip(*rows, strict=True))))
+            columns = list(map(list, zip(*rows, strict=True)))
+            await cursor.execute(_KEEP, columns[:-1])
             if not await cursor.fetchall():
                 break
             # The database does not know a form that this node knows: it has gone back to a time.
             self._forms.forget()
-            rows = self._rows(submissions)
-        return [None] * len(submissions)
+            rows = [self._packed_again(row) for row in rows]
+        return [None] * len(rows_of_messages)
 
     async def keep_of_ends(
         self,
@@ -67,25 +76,30 @@ class Readings:
         if reads:
             await self.keep(cursor, reads)
 
-    def _rows(self, submissions: Sequence[Submission[MeterRead]]) -> list[_Row]:
+    def _rows(self, charging_point_id: str, message: MeterRead) -> list[_Row]:
         rows: list[_Row] = []
-        for charging_point_id, message in submissions:
-            evse_number, session_id = message.evse_number, message.session.session_id
-            for reading in message.readings:
-                samples = orjson.dumps(reading.sampled_values)
-                rows.append(
-                    (
-                        charging_point_id,
-                        evse_number,
-                        session_id,
-                        reading.sampled_at,
-                        reading.energy_wh,
-                        *self._forms.pack(charging_point_id, samples),
-                        digest(samples),
-                        reading.reported_at,
-                    )
+        evse_number, session_id = message.evse_number, message.session.session_id
+        for reading in message.readings:
+            samples = orjson.dumps(reading.sampled_values)
+            rows.append(
+                (
+                    charging_point_id,
+                    evse_number,
+                    session_id,
+                    reading.sampled_at,
+                    reading.energy_wh,
+                    digest(samples),
+                    reading.reported_at,
+                    *self._forms.pack(charging_point_id, samples),
+                    samples,
                 )
+            )
         return rows
+
+    def _packed_again(self, row: _Row) -> _Row:
+        name, evse_number, session_id, at, energy_wh, hashed, reported_at, _, _, _, samples = row
+        packed = self._forms.pack(name, samples)
+        return name, evse_number, session_id, at, energy_wh, hashed, reported_at, *packed, samples
 
 
 def digest(data: bytes) -> int:
@@ -93,8 +107,9 @@ def digest(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big", signed=True)
 
 
-# Of the statement's columns, in their order. A plain tuple: there is one for each reading.
-_Row = tuple[str, int, int | None, datetime, int | None, int, str, str, int, datetime | None]
+# Of the statement's columns, in their order, and the samples whole. A plain tuple: there is one
+# for each reading.
+_Row = tuple[str, int, int | None, datetime, int | None, int, datetime | None, int, str, str, bytes]
 
 # Binary (%b) where no column can be all NULL: as text, each quote of the JSON is escaped by a
 # regular expression, and that was more work than all the rest of a message.
@@ -102,9 +117,9 @@ _Row = tuple[str, int, int | None, datetime, int | None, int, str, str, int, dat
 _KEEP = """
 WITH t AS MATERIALIZED (SELECT * FROM unnest(
     %b::text[], %b::int[], %s::int[], %b::timestamptz[], %s::bigint[],
-    %b::bigint[], %b::text[], %b::text[], %b::bigint[], %s::timestamptz[])
+    %b::bigint[], %s::timestamptz[], %b::bigint[], %b::text[], %b::text[])
     AS t (charging_point_id, evse_number, session_id, sampled_at, energy_wh,
-          form_id, form_values, sampled_values, digest, reported_at)),
+          digest, reported_at, form_id, form_values, sampled_values)),
 unknown AS MATERIALIZED (
     SELECT DISTINCT form_id FROM t
     WHERE form_id <> 0 AND form_id NOT IN (SELECT f.form_id FROM sample_forms AS f)),

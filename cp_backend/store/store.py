@@ -75,7 +75,7 @@ class Store:
             boot,
             self.sessions.start_sessions,
             self.station_sessions.report_sessions,
-            self.readings.keep,
+            self.readings.keep_rows,
             self.sessions.end_sessions,
             answer_commands,
         )

@@ -26,7 +26,7 @@ payloads = st.dictionaries(st.text(st.characters(codec="utf-8")), json_values, m
 
 
 def test_reads_a_call():
-    assert frames.parse(b'[2,"19","Heartbeat",{}]') == Call("19", "Heartbeat", {})
+    assert frames.parse(b'[2,"19","Heartbeat",{}]')[:3] == ("19", "Heartbeat", {})
 
 
 def test_reads_the_answers_to_our_calls():
@@ -308,7 +308,7 @@ def test_what_is_written_can_be_read(message_id, payload):
     except TypeError:
         return  # an integer beyond 64 bits, which we never write
     if b"\\u0000" not in written:
-        assert frames.parse(written) == Call(message_id, "Action", payload)
+        assert frames.parse(written)[:3] == (message_id, "Action", payload)
 
 
 def test_error_details_are_an_object_and_descriptions_are_cut():
